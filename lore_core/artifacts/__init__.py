@@ -1,0 +1,30 @@
+"""Immutable, self-describing artifacts: a folder of files and a `lore-manifest.json` that is written last."""
+
+from lore_core.artifacts.manifest import MANIFEST_NAME, FileEntry, Manifest, Producer
+from lore_core.artifacts.ref import ArtifactRef, CredentialKeys, Digest
+from lore_core.artifacts.store import (
+    ArtifactError,
+    ArtifactStore,
+    DigestMismatch,
+    NotFound,
+    open_store,
+    publish,
+    verify,
+)
+
+__all__ = [
+    "MANIFEST_NAME",
+    "ArtifactError",
+    "ArtifactRef",
+    "ArtifactStore",
+    "CredentialKeys",
+    "Digest",
+    "DigestMismatch",
+    "FileEntry",
+    "Manifest",
+    "NotFound",
+    "Producer",
+    "open_store",
+    "publish",
+    "verify",
+]

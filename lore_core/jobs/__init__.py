@@ -1,0 +1,44 @@
+"""The pod contract: the config that a workload pod reads and the report it writes.
+
+The operator renders these models into a ConfigMap; the pod runs `lore VERB --config /etc/lore/config.json` and validates
+them again. Light by design: the operator imports this package.
+"""
+
+from typing import Final
+
+from lore_core.jobs.config import (
+    BenchmarkInput,
+    Champion,
+    DistillStage,
+    EvaluateConfig,
+    Gate,
+    HeadBuildConfig,
+    RuleMode,
+    ServingProfile,
+    SftStage,
+    TrainConfig,
+)
+from lore_core.jobs.report import Failure, Phase, Progress, Report, Result
+
+CONFIG_PATH: Final = "/etc/lore/config.json"
+REPORT_KEY: Final = "report.json"
+
+__all__ = [
+    "CONFIG_PATH",
+    "REPORT_KEY",
+    "BenchmarkInput",
+    "Champion",
+    "DistillStage",
+    "EvaluateConfig",
+    "Failure",
+    "Gate",
+    "HeadBuildConfig",
+    "Phase",
+    "Progress",
+    "Report",
+    "Result",
+    "RuleMode",
+    "ServingProfile",
+    "SftStage",
+    "TrainConfig",
+]

@@ -1,0 +1,210 @@
+"""Configs of the workload pods, one model per verb. camelCase on the wire, like the resources they come from."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from lore_core.artifacts.manifest import canonical_json, sha256_digest
+from lore_core.artifacts.ref import ArtifactRef, Digest
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+Decimal = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", max_length=24)]
+LabelName = Literal["L1", "L2", "L3", "L4"]
+
+
+class WireModel(BaseModel):
+    """Immutable, strict, camelCase."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    def content_digest(self) -> str:
+        """Digest of the canonical JSON form; absent options do not count."""
+        return sha256_digest(canonical_json(self.model_dump(mode="json", by_alias=True, exclude_none=True)))
+
+
+class RuleMode(StrEnum):
+    """Which rules a prompt shows. `Oracle` shows the record's own rule_list, which may contain gold (method.md §2)."""
+
+    NONE = "None"
+    RETRIEVED = "Retrieved"
+    ORACLE = "Oracle"
+
+
+class Layout(StrEnum):
+    """Where the label stands in a generated answer."""
+
+    LABEL_FIRST = "LabelFirst"
+    THINK_FIRST = "ThinkFirst"
+
+
+class Optimizer(WireModel):
+    """Knobs of one training stage. Steps are optimizer steps; the batch is pairs per optimizer step over all ranks."""
+
+    learning_rate: Decimal = "0.002"
+    warmup_steps: int = Field(default=20, ge=0)
+    max_steps: int = Field(default=400, ge=1, le=10_000_000)
+    batch_size: int = Field(default=32, ge=1, le=65_536)
+    weight_decay: Decimal = "0.01"
+    gradient_clip: Decimal = "1.0"
+    seed: int = Field(default=17, ge=0)
+    checkpoint_every: int = Field(default=100, ge=1)
+
+
+class SftStage(WireModel):
+    """Supervised fine-tuning of the generative model on label pairs and, think-first, on their reasoning traces."""
+
+    kind: Literal["sft"] = "sft"
+    layout: Layout = Layout.THINK_FIRST
+    rule_mode: RuleMode = RuleMode.RETRIEVED
+    optimizer: Optimizer = Optimizer()
+    max_prompt_tokens: int = Field(default=96, ge=16, le=131_072)
+
+
+class DistillStage(WireModel):
+    """A four-class cross-encoder student, fine-tuned on gold labels and, where `teacher` is given, on its scores."""
+
+    kind: Literal["distill"] = "distill"
+    base: ArtifactRef
+    teacher: ArtifactRef | None = None
+    optimizer: Optimizer = Optimizer(learning_rate="0.0001", max_steps=200)
+    max_prompt_tokens: int = Field(default=128, ge=16, le=8192)
+
+
+class DeepSpeedConfig(WireModel):
+    """ZeRO stage and precision; everything else of the DeepSpeed config is derived from the stage."""
+
+    zero_stage: int = Field(default=2, ge=0, le=3)
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+class TrainConfig(WireModel):
+    """`lore train`: one stage of a train job. The result is a model artifact at `output`."""
+
+    job: Name
+    stage: Name
+    base_model: ArtifactRef
+    data: ArtifactRef
+    rule_set: ArtifactRef | None = None
+    workspace: ArtifactRef
+    input_key: Digest
+    deepspeed: DeepSpeedConfig = DeepSpeedConfig()
+    spec: Annotated[SftStage | DistillStage, Field(discriminator="kind")]
+
+    @property
+    def output(self) -> ArtifactRef:
+        """Where the stage's model goes; named by the input key, so equal work is found again."""
+        return self.workspace.child(f"stages/{self.input_key.removeprefix('sha256:')[:20]}/model")
+
+    @property
+    def checkpoints(self) -> ArtifactRef:
+        """Where the stage's checkpoints go."""
+        return self.workspace.child(f"stages/{self.input_key.removeprefix('sha256:')[:20]}/checkpoints")
+
+
+class ServingProfile(WireModel):
+    """How a model is served, as far as it can change a score. A verdict holds for one profile only."""
+
+    image: str = Field(min_length=1, max_length=512)
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    quantization: str = Field(default="none", pattern=r"^[a-z0-9_-]{1,32}$")
+    kv_cache_dtype: str = Field(default="auto", pattern=r"^[a-z0-9_]{1,32}$")
+    max_model_len: int = Field(default=256, ge=32, le=1_048_576)
+
+
+class BenchmarkInput(WireModel):
+    """A benchmark by uri and digest, its subsets, and how rules are shown."""
+
+    uri: str
+    digest: Digest | None = None
+    credentials: str | None = None
+    subsets: tuple[str, ...] = ("general",)
+    rule_mode: RuleMode = RuleMode.RETRIEVED
+
+    @property
+    def ref(self) -> ArtifactRef:
+        """The benchmark's artifact."""
+        return ArtifactRef(uri=self.uri, digest=self.digest, credentials=self.credentials)
+
+
+class Gate(WireModel):
+    """One condition on one metric over one slice.
+
+    The slice is the conjunction of the selectors given (`subset`, `label` for per-class metrics, `where` for any record
+    field such as `market` or the capability cells `needs.rule`). Exactly one of `min`, `max`, `max_regression` is set;
+    a regression is champion minus candidate in the metric's own unit, and passes where the interval's far end stays
+    within the bound.
+    """
+
+    name: Name
+    metric: Literal["Accuracy4", "Accuracy2", "MacroF1", "F1", "RuleFlip", "ParseRate"]
+    subset: str | None = None
+    label: LabelName | None = None
+    where: dict[str, str] = {}
+    min: Decimal | None = None
+    max: Decimal | None = None
+    max_regression: Decimal | None = None
+    confidence: Decimal = "0.95"
+    min_queries: int = Field(default=50, ge=1)
+    min_samples: int = Field(default=0, ge=0)
+    severity: Literal["Required", "Advisory"] = "Required"
+    on_missing: Literal["Fail", "Inconclusive"] = "Inconclusive"
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> "Gate":
+        given = [bound for bound in (self.min, self.max, self.max_regression) if bound is not None]
+        if len(given) != 1:
+            raise ValueError(f"gate {self.name}: give exactly one of min, max, maxRegression")
+        if (self.label is None) == (self.metric == "F1"):
+            raise ValueError(f"gate {self.name}: label goes with metric F1 and with no other")
+        return self
+
+
+class Champion(WireModel):
+    """What a candidate is compared with: the evidence of an earlier evaluation on the same benchmark."""
+
+    name: str
+    evidence: ArtifactRef
+
+
+class EvaluateConfig(WireModel):
+    """`lore evaluate`: score one model on one benchmark, apply the gates, write report and evidence."""
+
+    evaluation: Name
+    model: ArtifactRef
+    model_name: Name
+    profile: ServingProfile
+    benchmark: BenchmarkInput
+    rule_set: ArtifactRef | None = None
+    gates: tuple[Gate, ...] = ()
+    gate_set_digest: Digest
+    champion: Champion | None = None
+    workspace: ArtifactRef
+    input_key: Digest
+    resamples: int = Field(default=1000, ge=100, le=100_000)
+    seed: int = 17
+
+    @property
+    def output(self) -> ArtifactRef:
+        """Where the evidence goes."""
+        return self.workspace.child(f"evidence/{self.input_key.removeprefix('sha256:')[:20]}")
+
+
+class HeadBuildConfig(WireModel):
+    """`lore head build`: score the candidates with a model and write one immutable head generation."""
+
+    deployment: Name
+    model: ArtifactRef
+    profile: ServingProfile
+    candidates: ArtifactRef
+    items: ArtifactRef
+    rule_set: ArtifactRef | None = None
+    workspace: ArtifactRef
+    input_key: Digest
+    min_coverage: Decimal = "0.99"
+
+    @property
+    def output(self) -> ArtifactRef:
+        """Where the generation goes."""
+        return self.workspace.child(f"heads/{self.input_key.removeprefix('sha256:')[:20]}")

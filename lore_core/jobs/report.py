@@ -1,0 +1,70 @@
+"""What a workload pod tells the operator: one small JSON document per attempt, replaced as a whole."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+
+from pydantic import Field, JsonValue
+
+from lore_core.artifacts.ref import Digest
+from lore_core.jobs.config import Decimal, WireModel
+
+MAX_REPORT_BYTES: Final = 64 * 1024
+MIN_INTERVAL_SECONDS: Final = 10.0
+
+
+class Phase(StrEnum):
+    """Where the pod's work stands. Only `Succeeded` and `Failed` are final."""
+
+    STARTING = "Starting"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+class Progress(WireModel):
+    """Steps done of steps planned; decimals are strings, as everywhere in status."""
+
+    step: int = Field(ge=0)
+    total_steps: int = Field(ge=0)
+    unit: str = "steps"
+    loss: Decimal | None = None
+    seconds_remaining: int | None = Field(default=None, ge=0)
+
+
+class Result(WireModel):
+    """The artifact that was made; `reused` where an equal one was found and nothing was computed."""
+
+    uri: str
+    digest: Digest
+    reused: bool = False
+
+
+class Failure(WireModel):
+    """Why the work cannot be done. `reason` is one of the documented CamelCase reasons; the rest says where and what to do."""
+
+    reason: str = Field(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$")
+    message: str = Field(max_length=4096)
+    file: str | None = None
+    line: int | None = None
+    field: str | None = None
+
+
+class Report(WireModel):
+    """The whole report. `summary` is the verb's own: loss curve, scores and gate outcomes, coverage."""
+
+    phase: Phase = Phase.STARTING
+    started_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    last_updated: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    progress: Progress | None = None
+    resolved: dict[str, Digest] = {}
+    result: Result | None = None
+    summary: dict[str, JsonValue] = {}
+    failure: Failure | None = None
+
+    def to_json(self) -> str:
+        """The bytes for the ConfigMap; ValueError if they would not fit."""
+        text = self.model_dump_json(by_alias=True, exclude_none=True)
+        if len(text.encode()) > MAX_REPORT_BYTES:
+            raise ValueError(f"report is {len(text.encode())} bytes, the limit is {MAX_REPORT_BYTES}; shorten summary")
+        return text

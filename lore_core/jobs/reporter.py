@@ -1,0 +1,157 @@
+"""Sends a pod's report: into its ConfigMap inside a cluster, into a file outside one."""
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import httpx
+
+from lore_core.jobs.report import MIN_INTERVAL_SECONDS, Failure, Phase, Progress, Report, Result
+
+_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_ATTEMPTS: Final = 5
+
+
+class Sink(Protocol):
+    """Where reports go."""
+
+    def send(self, text: str) -> None:
+        """Replace the report. Raises OSError or httpx.HTTPError when it could not."""
+
+
+class FileSink:
+    """A local file, replaced by rename."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def send(self, text: str) -> None:
+        """Replace the file."""
+        partial = self._path.with_name(self._path.name + ".partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(self._path)
+
+
+class ConfigMapSink:
+    """One key of one ConfigMap, by a merge patch with the pod's own token (Role limited to that name)."""
+
+    def __init__(self, namespace: str, name: str, account: Path = _ACCOUNT, server: str | None = None) -> None:
+        host, port = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+        base = server or f"https://{f'[{host}]' if ':' in host else host}:{port}"
+        self._url = f"{base}/api/v1/namespaces/{namespace}/configmaps/{name}"
+        self._token, ca = account / "token", account / "ca.crt"
+        self._client = httpx.Client(verify=_ssl_context(ca) if ca.is_file() else True, timeout=10.0, trust_env=False)
+
+    def send(self, text: str) -> None:
+        """Patch the ConfigMap, trying again on a connection error or a server error."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                response = self._client.patch(
+                    self._url, content=json.dumps({"data": {"report.json": text}}), headers=self._headers()
+                )
+                if response.status_code < 500 and response.status_code != 429:
+                    response.raise_for_status()
+                    return
+                failure: httpx.HTTPError = httpx.HTTPError(f"{response.status_code} from the apiserver")
+            except httpx.TransportError as error:
+                failure = error
+            if attempt + 1 < _ATTEMPTS:
+                time.sleep(min(2.0**attempt, 8.0))
+        raise failure
+
+    def _headers(self) -> dict[str, str]:
+        token = self._token.read_text(encoding="utf-8").strip()  # read each time: the kubelet rotates it
+        return {"Authorization": f"Bearer {token}", "Content-Type": "application/merge-patch+json"}
+
+
+def _ssl_context(ca: Path) -> Any:
+    import ssl
+
+    return ssl.create_default_context(cafile=str(ca))
+
+
+class Reporter:
+    """Keeps the current report and sends it, progress at most every ten seconds, the end at once.
+
+    A report that cannot be sent never stops the work while it runs; the final one raises.
+    """
+
+    def __init__(self, sink: Sink | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._sink, self._clock = sink, clock
+        self._report, self._sent_at = Report(), float("-inf")
+
+    def started(self, resolved: dict[str, str] | None = None, total_steps: int = 0) -> None:
+        """The work begins; `resolved` are the digests found for inputs named without one."""
+        self._replace(phase=Phase.RUNNING, resolved=resolved or {}, progress=Progress(step=0, total_steps=total_steps))
+        self._send_quietly()
+
+    def progress(self, progress: Progress) -> None:
+        """Remember how far the work is; sent at most every ten seconds."""
+        self._replace(progress=progress)
+        if self._clock() - self._sent_at >= MIN_INTERVAL_SECONDS:
+            self._send_quietly()
+
+    def succeeded(self, result: Result, summary: dict[str, Any]) -> None:
+        """The end; raises if the report could not be sent, since the operator would wait for it for ever."""
+        self._replace(phase=Phase.SUCCEEDED, result=result, summary=summary)
+        self._send()
+
+    def failed(self, failure: Failure) -> None:
+        """The end, badly."""
+        self._replace(phase=Phase.FAILED, failure=failure)
+        self._send()
+
+    def _replace(self, **changes: Any) -> None:
+        values = {name: getattr(self._report, name) for name in Report.model_fields} | changes
+        self._report = Report.model_validate(values | {"last_updated": datetime.now(UTC)})
+
+    def _send(self) -> None:
+        self._sent_at = self._clock()
+        if self._sink is not None:
+            self._sink.send(self._report.to_json())
+
+    def _send_quietly(self) -> None:
+        try:
+            self._send()
+        except (httpx.HTTPError, OSError) as error:
+            print(f"report not sent, the work goes on: {error}", file=sys.stderr)
+
+
+def reporter_from_environment(file: Path | None = None) -> Reporter:
+    """`LORE_REPORT=NAMESPACE/NAME` names the ConfigMap; `file` wins; with neither nothing is sent (another rank)."""
+    if file is not None:
+        return Reporter(FileSink(file))
+    if (name := os.environ.get("LORE_REPORT")) and os.environ.get("RANK", "0") == "0":
+        namespace, _, config_map = name.partition("/")
+        return Reporter(ConfigMapSink(namespace, config_map))
+    return Reporter(None)
+
+
+class JobError(Exception):
+    """Work that cannot be done, with the documented reason that ends in the resource's condition."""
+
+    def __init__(
+        self, reason: str, message: str, *, file: str | None = None, line: int | None = None, field: str | None = None
+    ):
+        super().__init__(message)
+        self.failure = Failure(reason=reason, message=message[:4096], file=file, line=line, field=field)
+
+
+@contextlib.contextmanager
+def reported(reporter: Reporter) -> Iterator[None]:
+    """Turns an exception of the work into a failed report, then lets it through."""
+    try:
+        yield
+    except JobError as error:
+        reporter.failed(error.failure)
+        raise
+    except Exception as error:
+        reason = getattr(error, "reason", "InternalError")
+        reporter.failed(Failure(reason=reason, message=f"{type(error).__name__}: {error}"[:4096]))
+        raise
