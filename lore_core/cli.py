@@ -1,0 +1,90 @@
+"""`lore …`: the verbs that the pods run, for people too.
+
+Each verb's module is imported only when the verb is used, so `lore --help` needs no heavy library.
+A verb module has `add_arguments(parser)` and `run(args) -> int`, the exit status.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import lore_core
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb: its words, the module that does it, one line of help."""
+
+    words: tuple[str, ...]
+    module: str
+    help: str
+
+
+VERBS: Final = (
+    Verb(
+        ("data", "generate"),
+        "lore_core.benchmark.command",
+        "write the generated benchmark, its pairs, rules, items and query log",
+    ),
+    Verb(
+        ("data", "import"), "lore_core.records.command", "map JSONL, CSV or Parquet columns onto pair records, strictly"
+    ),
+    Verb(
+        ("model", "pretrain"),
+        "lore_core.training.base_command",
+        "pretrain the small base model on catalogue text and facts",
+    ),
+    Verb(
+        ("model", "check"),
+        "lore_core.training.check_command",
+        "check that a model's four labels differ at exactly one token",
+    ),
+    Verb(("train",), "lore_core.training.command", "run one stage of a train job"),
+    Verb(("evaluate",), "lore_core.evaluation.command", "score a model on a benchmark and apply the gates"),
+    Verb(("head", "build"), "lore_core.headcache.command", "score head candidates and write an immutable generation"),
+    Verb(("strata", "build"), "lore_core.strata.command", "build a strata snapshot from a query log"),
+    Verb(("fetch",), "lore_core.artifacts.command", "fetch an artifact into a folder, verifying every byte"),
+    Verb(("router", "serve"), "lore_core.router.serve_command", "serve relevance requests"),
+    Verb(("router", "load"), "lore_core.router.load_command", "keep the router's artifacts fetched and verified"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of `lore`; returns the exit status (0 done, 1 the work failed, 2 wrong usage)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    verb = _find(words)
+    if verb is None:
+        return _usage(words)
+    module: Any = importlib.import_module(verb.module)
+    parser = argparse.ArgumentParser(prog="lore " + " ".join(verb.words), description=verb.help)
+    module.add_arguments(parser)
+    return int(module.run(parser.parse_args(words[len(verb.words) :])))
+
+
+def _find(words: Sequence[str]) -> Verb | None:
+    return next((verb for verb in VERBS if tuple(words[: len(verb.words)]) == verb.words), None)
+
+
+def _usage(words: Sequence[str]) -> int:
+    if words == ["--version"]:
+        print(f"lore {lore_core.__version__}")
+        return EXIT_OK
+    asked = bool({"-h", "--help", "help"} & set(words))
+    stream = sys.stdout if asked else sys.stderr
+    if words and not asked:
+        print(f"lore: unknown verb: {' '.join(words[:2])}", file=stream)
+    print("usage: lore VERB [options]\n\nverbs:", file=stream)
+    for verb in VERBS:
+        print(f"  {' '.join(verb.words):<16} {verb.help}", file=stream)
+    return EXIT_OK if asked else EXIT_USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
