@@ -1,0 +1,101 @@
+# The README's commands: `make demo`, `make test`. Everything that is downloaded or built is cached below $(LORE_CACHE), keyed by content.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup venv check generate generated-clean test unit controlplane integration chart e2e demo bench bench-quality campaign cluster-up cluster-down locks
+
+export LORE_CACHE ?= $(HOME)/.cache/lore-platform
+export UV_PYTHON_DOWNLOADS := never
+export UV_LINK_MODE := hardlink
+UV := $(LORE_CACHE)/bootstrap/bin/uv
+PY := .venv/bin/python
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest
+COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --python-platform x86_64-manylinux_2_28 pyproject.toml
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+$(UV): requirements/bootstrap.txt
+	python3 -m venv $(LORE_CACHE)/bootstrap
+	$(LORE_CACHE)/bootstrap/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+
+.venv/.lock: requirements/dev.txt $(UV)
+	$(UV) venv --quiet --clear --python 3.11 .venv
+	VIRTUAL_ENV=.venv $(UV) pip install --quiet --require-hashes -r requirements/dev.txt
+	VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	cp requirements/dev.txt $@
+
+.venv-serving/.lock: requirements/serving-cpu.txt $(UV)
+	$(UV) venv --quiet --clear --python 3.11 .venv-serving
+	VIRTUAL_ENV=.venv-serving $(UV) pip install --quiet --no-deps --require-hashes -r requirements/serving-cpu.txt
+	cp requirements/serving-cpu.txt $@
+
+venv: .venv/.lock .venv-serving/.lock
+
+setup: venv ## virtual environments, cluster binaries and the pretrained base model (all cached)
+	$(PY) -m hack.cluster build
+	$(PY) -m hack.basemodel
+
+check: venv ## format, lint, types, import arrows, generated files
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(MAKE) --no-print-directory generated-clean
+
+generate: venv ## write crds/ and the chart's copies from the API types
+	$(PY) -m lore_operator.api.crd
+	$(PY) -m hack.generate
+
+generated-clean: venv
+	$(PY) -m lore_operator.api.crd --check
+	$(PY) -m hack.generate --check
+
+unit: venv
+	$(PYTEST) tests/unit -n 2
+
+controlplane: venv
+	$(PY) -m hack.cluster build --profile control-plane
+	$(PYTEST) tests/controlplane
+
+integration: setup
+	$(PYTEST) tests/integration
+
+chart: venv
+	$(PY) -m hack.cluster build --profile control-plane
+	$(PYTEST) tests/chart
+
+e2e: setup
+	$(PYTEST) tests/e2e
+
+test: venv ## every layer, with the minutes of each
+	$(PY) -m hack.layers
+
+demo: setup ## pairs to served answers on a real node; DEMO_ARGS=--keep leaves the cluster up
+	$(PY) -m hack.demo $(DEMO_ARGS)
+
+bench: setup ## every benchmark, whole
+	$(PY) -m benchmarks.router
+	$(PY) -m benchmarks.chorus
+
+bench-quality: setup ## three seeds of the generated benchmark's yardsticks
+	$(PY) -m benchmarks.quality
+
+campaign: setup ## long fault campaigns
+	$(PYTEST) tests/controlplane tests/e2e --campaign
+
+cluster-up: setup ## the one-node cluster; prints its KUBECONFIG
+	$(PY) -m hack.cluster up --profile node
+
+cluster-down: venv ## stop what cluster-up started
+	$(PY) -m hack.cluster down --profile node
+
+locks: $(UV) ## recompile every lock file
+	echo 'uv==0.13.9' | $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 - -o requirements/bootstrap.txt
+	$(COMPILE) --extra operator -o requirements/operator.txt
+	$(COMPILE) --extra router -o requirements/router.txt
+	$(COMPILE) --extra strata -o requirements/strata.txt
+	$(COMPILE) --extra training -o requirements/training.txt
+	$(COMPILE) --extra serving-cpu --overrides requirements/serving-overrides.txt -o requirements/serving-cpu.txt
+	$(COMPILE) --extra serving-gpu -o requirements/serving-gpu.txt
+	$(COMPILE) --group dev --extra operator --extra router --extra strata --extra training -o requirements/dev.txt
