@@ -1,0 +1,224 @@
+"""The pinned binaries: found in the cache, or built from their Go module into it."""
+
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hack.cluster.errors import ClusterError
+from hack.cluster.paths import cache_root, tool_modules
+
+# A user who has these already (kubebuilder's envtest) need not build them.
+_ENVTEST = frozenset({"etcd", "kube-apiserver", "kubectl"})
+
+
+@dataclass(frozen=True)
+class Module:
+    """One Go module of `hack/tools`: what it builds and what else of it is kept."""
+
+    name: str
+    path: str
+    commands: dict[str, str]
+    stamp: str = ""
+    manifests: str = ""
+
+    def requirement(self) -> str:
+        """The pinned version, e.g. `v1.36.3`."""
+        text = (tool_modules() / self.name / "go.mod").read_text()
+        match = re.search(rf"^(?:require)?\s*{re.escape(self.path)} (v\S+)", text, re.MULTILINE)
+        if match is None:
+            raise ClusterError(f"hack/tools/{self.name}/go.mod requires no {self.path}")
+        return match[1]
+
+    def linker_flags(self) -> str:
+        """Strip the symbols and stamp the version where the program prints one."""
+        version = self.requirement()
+        major, minor = version.removeprefix("v").split(".")[:2]
+        stamped = self.stamp.format(version=version, major=major, minor=minor)
+        return f"-s -w {stamped}".strip()
+
+    def digest(self) -> str:
+        """Names the cache folder: the same digest means the same binaries."""
+        folder = tool_modules() / self.name
+        parts = [
+            (folder / "go.mod").read_bytes(),
+            (folder / "go.sum").read_bytes(),
+            self.linker_flags().encode(),
+            f"{platform.system()}/{platform.machine()}/{self.manifests}".encode(),
+        ]
+        return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:20]
+
+
+_STAMP = "k8s.io/component-base/version"
+_KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl", "kube-proxy")
+
+MODULES = (
+    Module(
+        "kubernetes",
+        "k8s.io/kubernetes",
+        {command: f"k8s.io/kubernetes/cmd/{command}" for command in _KUBERNETES},
+        # Without the stamp the server has no version and Helm's `.Capabilities.KubeVersion` breaks.
+        stamp=f"-X {_STAMP}.gitVersion={{version}} -X {_STAMP}.gitMajor={{major}} -X {_STAMP}.gitMinor={{minor}} "
+        f"-X {_STAMP}.gitTreeState=clean",
+    ),
+    Module("etcd", "go.etcd.io/etcd/server/v3", {"etcd": "go.etcd.io/etcd/server/v3"}),
+    Module(
+        "kserve",
+        "github.com/kserve/kserve",
+        {
+            "kserve-manager": "github.com/kserve/kserve/cmd/manager",
+            "kserve-router": "github.com/kserve/kserve/cmd/router",
+        },
+        manifests="config",
+    ),
+    Module(
+        "helm",
+        "helm.sh/helm/v4",
+        {"helm": "helm.sh/helm/v4/cmd/helm"},
+        stamp="-X helm.sh/helm/v4/internal/version.version={version}",
+    ),
+    Module("coredns", "github.com/coredns/coredns", {"coredns": "github.com/coredns/coredns"}),
+    Module(
+        "kubeconform", "github.com/yannh/kubeconform", {"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}
+    ),
+    Module(
+        "versitygw",
+        "github.com/versity/versitygw",
+        {"versitygw": "github.com/versity/versitygw/cmd/versitygw"},
+        stamp="-X main.Version={version}",
+    ),
+)
+
+# kubectl and helm belong to both: every test that talks to a control plane wants them.
+PROFILE_TOOLS = {
+    "control-plane": ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "helm"),
+    "node": tuple(command for module in MODULES for command in module.commands),
+}
+
+
+def module_of(tool: str) -> Module:
+    """The module that builds `tool`."""
+    for module in MODULES:
+        if tool in module.commands:
+            return module
+    known = ", ".join(sorted(command for module in MODULES for command in module.commands))
+    raise ClusterError(f"{tool}: no such tool; known: {known}")
+
+
+def find(tool: str) -> Path | None:
+    """The binary if it is there already; never builds."""
+    built = cached_path(tool)
+    if built.exists():
+        return built
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    if assets and tool in _ENVTEST and os.access(Path(assets) / tool, os.X_OK):
+        return Path(assets) / tool
+    return None
+
+
+def require(tool: str) -> Path:
+    """The binary, or an error that names the command which builds it."""
+    found = find(tool)
+    if found is None:
+        raise ClusterError(f"{tool} is not built yet; run: python -m hack.cluster build")
+    return found
+
+
+def ensure(tool: str) -> Path:
+    """The binary, built first if it is nowhere."""
+    found = find(tool)
+    if found is None:
+        build(module_of(tool), [tool])
+    return found or require(tool)
+
+
+def ensure_profile(profile: str) -> None:
+    """Build what the profile lacks, one module after the other."""
+    for module in MODULES:
+        missing = [tool for tool in PROFILE_TOOLS[profile] if tool in module.commands and find(tool) is None]
+        build(module, missing)
+
+
+def cached_path(tool: str) -> Path:
+    """Where the binary of this pin lies once built."""
+    return _folder(module_of(tool)) / tool
+
+
+def manifests(name: str) -> Path:
+    """The folder of manifests that the module ships, kept beside its binaries."""
+    module = next(module for module in MODULES if module.name == name)
+    kept = _folder(module) / module.manifests
+    if not kept.exists():
+        with _lock(_folder(module)):
+            if not kept.exists():
+                _copy_manifests(module, kept)
+    return kept
+
+
+def build(module: Module, commands: Iterable[str]) -> None:
+    """Build the commands into the cache; each appears there whole or not at all."""
+    folder = _folder(module)
+    with _lock(folder):
+        for command in commands:
+            if not (folder / command).exists():
+                _build_one(module, command, folder)
+
+
+def _build_one(module: Module, command: str, folder: Path) -> None:
+    print(f"building {command} {module.requirement()}", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as scratch:
+        output = Path(scratch) / command
+        _go(
+            module, "build", "-trimpath", "-ldflags", module.linker_flags(), "-o", str(output), module.commands[command]
+        )
+        output.rename(folder / command)
+
+
+def _copy_manifests(module: Module, target: Path) -> None:
+    _go(module, "mod", "download", module.path)
+    source = Path(_go(module, "list", "-m", "-f", "{{.Dir}}", module.path).strip()) / module.manifests
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".manifests-") as scratch:
+        # The module cache is read-only; copyfile leaves its modes behind.
+        copied = shutil.copytree(source, Path(scratch) / "copy", copy_function=shutil.copyfile)
+        for folder in (copied, *copied.rglob("*/")):
+            folder.chmod(0o755)
+        copied.rename(target)
+
+
+def _go(module: Module, *arguments: str) -> str:
+    go = shutil.which("go")
+    if go is None:
+        raise ClusterError(f"{module.name}: there is no `go` on PATH to build it with; install Go 1.26 or newer")
+    done = subprocess.run(
+        ["nice", "-n", "5", go, *arguments],
+        cwd=tool_modules() / module.name,
+        env={**os.environ, "CGO_ENABLED": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise ClusterError(f"hack/tools/{module.name}: go {' '.join(arguments)} failed:\n{done.stderr[-4000:]}")
+    return done.stdout
+
+
+def _folder(module: Module) -> Path:
+    return cache_root() / "bin" / f"{module.name}-{module.digest()}"
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Only one process builds into a folder; the lock dies with its holder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
