@@ -1,0 +1,265 @@
+"""The router's configuration: what the operator writes into the ConfigMap's key `router.json`, and nothing else.
+
+Its `content_digest()` is the configHash that the router acknowledges on `/state`: equal hash, everything named here is loaded
+and serves.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, model_validator
+
+from lore_core.artifacts.ref import ArtifactRef, Digest
+from lore_core.jobs.config import Decimal, LabelName, Name, WireModel
+
+CONFIG_KEY: Final = "router.json"
+FULL_WEIGHT: Final = 100
+
+Stratum = Literal["head", "torso", "tail"]
+STRATA: Final[tuple[Stratum, ...]] = ("head", "torso", "tail")
+PredictorStratum = Literal["torso", "tail"]
+Weight = Annotated[int, Field(ge=0, le=FULL_WEIGHT)]
+
+
+class PinnedRef(ArtifactRef):
+    """An artifact whose digest is known: the router serves nothing else."""
+
+    digest: Digest
+
+
+class Route(StrEnum):
+    """Which of the predictor's HTTP routes scores a pair."""
+
+    COMPLETIONS = "Completions"
+    CLASSIFY = "Classify"
+
+
+class TierPolicy(StrEnum):
+    """What an incomplete head answer does: `PerQuery` sends the whole query to `onMiss`, `PerItem` only the items missed."""
+
+    PER_QUERY = "PerQuery"
+    PER_ITEM = "PerItem"
+
+
+class CacheTier(WireModel):
+    """Answers from the composition's head generation; what it lacks goes to the tier `on_miss`."""
+
+    on_miss: PredictorStratum = "torso"
+
+
+class PredictorTier(WireModel):
+    """Answers from a vLLM server.
+
+    `url` is its base address, `model_name` the name it serves the model under. `kit` is the model artifact: the router takes
+    `lore-contract.json` and `tokenizer.json` from it, never the weights. `deadline_ms` bounds the whole tier, every
+    batch of one query included. `fallback` lists tiers of the same composition to try next, in order.
+    """
+
+    url: str = Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$", max_length=1024)
+    model_name: str = Field(min_length=1, max_length=256)
+    kit: PinnedRef
+    route: Route
+    deadline_ms: int = Field(ge=1, le=600_000)
+    fallback: tuple[PredictorStratum, ...] = ()
+    max_connections: int = Field(default=32, ge=1, le=4096)
+
+
+class Tier(WireModel):
+    """What answers one stratum: exactly one of a cache and a predictor."""
+
+    cache: CacheTier | None = None
+    predictor: PredictorTier | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Tier":
+        if (self.cache is None) == (self.predictor is None):
+            raise ValueError("give exactly one of cache, predictor")
+        return self
+
+
+class Tiers(WireModel):
+    """A tier per stratum. Only `tail` is required; a stratum without a tier is answered by the next one down."""
+
+    head: Tier | None = None
+    torso: Tier | None = None
+    tail: Tier
+
+    @model_validator(mode="after")
+    def _tiers_named_exist(self) -> "Tiers":
+        if (self.torso and self.torso.cache) or self.tail.cache:
+            raise ValueError("only head can be a cache")
+        for stratum, tier in self.present().items():
+            for other in _tiers_named(tier):
+                if getattr(self, other) is None or other == stratum:
+                    raise ValueError(f"{stratum}: cannot fall to {other}, which is {_why_not(other, stratum)}")
+        return self
+
+    def present(self) -> dict[Stratum, Tier]:
+        """The tiers that exist, in the order head, torso, tail."""
+        found: dict[Stratum, Tier | None] = {"head": self.head, "torso": self.torso, "tail": self.tail}
+        return {stratum: tier for stratum, tier in found.items() if tier is not None}
+
+
+def _tiers_named(tier: Tier) -> tuple[PredictorStratum, ...]:
+    if tier.cache is not None:
+        return (tier.cache.on_miss,)
+    return tier.predictor.fallback if tier.predictor is not None else ()
+
+
+def _why_not(other: str, stratum: str) -> str:
+    return "the same tier" if other == stratum else "not there"
+
+
+class Knot(WireModel):
+    """One point of the calibration line: an expected grade as computed, and the calibrated one."""
+
+    raw: Decimal
+    calibrated: Decimal
+
+
+class Calibration(WireModel):
+    """Maps a tier's four probabilities to a grade that is comparable between tiers.
+
+    The probabilities are raised to 1/`temperature` and renormalised; their expected grade (L1 = 1 … L4 = 4) goes through the
+    line that joins `knots` (ends extended flat). No knots: the expected grade itself.
+    """
+
+    temperature: Decimal = "1"
+    knots: tuple[Knot, ...] = ()
+
+    @model_validator(mode="after")
+    def _usable(self) -> "Calibration":
+        if float(self.temperature) <= 0:
+            raise ValueError("temperature must be above 0")
+        raw, calibrated = [float(k.raw) for k in self.knots], [float(k.calibrated) for k in self.knots]
+        if raw != sorted(set(raw)) or calibrated != sorted(calibrated):
+            raise ValueError("knots must rise in raw and must not fall in calibrated")
+        return self
+
+
+class StratumWeights(WireModel):
+    """The share, in percent, of each stratum's queries that a composition answers."""
+
+    head: Weight = 0
+    torso: Weight = 0
+    tail: Weight = 0
+
+    def of(self, stratum: Stratum) -> int:
+        """The weight of one stratum."""
+        return {"head": self.head, "torso": self.torso, "tail": self.tail}[stratum]
+
+
+class Composition(WireModel):
+    """Everything one answer is made from: strata snapshot, tiers, head generation, items, rules, calibration per tier."""
+
+    revision: Name
+    weights: StratumWeights
+    strata: PinnedRef
+    items: PinnedRef | None = None
+    head: PinnedRef | None = None
+    rule_set: PinnedRef | None = None
+    tiers: Tiers
+    calibration: dict[Stratum, Calibration] = {}
+
+    @model_validator(mode="after")
+    def _generation_with_cache(self) -> "Composition":
+        cached = self.tiers.head is not None and self.tiers.head.cache is not None
+        if cached != (self.head is not None):
+            raise ValueError(
+                f"composition {self.revision}: a head generation goes with tiers.head.cache, and the reverse"
+            )
+        return self
+
+    def artifacts(self) -> tuple[PinnedRef, ...]:
+        """Every artifact the composition needs, each once."""
+        kits = [tier.predictor.kit for tier in self.tiers.present().values() if tier.predictor]
+        named = [self.strata, self.items, self.head, self.rule_set, *kits]
+        return tuple({ref.digest: ref for ref in named if ref is not None}.values())
+
+
+class NeutralAnswer(WireModel):
+    """What an item gets when no tier answered in time; `probabilities` in the order L1 L2 L3 L4."""
+
+    label: LabelName = "L2"
+    probabilities: tuple[Decimal, Decimal, Decimal, Decimal] = ("0.25", "0.25", "0.25", "0.25")
+    grade: Decimal = "2.5"
+
+    @model_validator(mode="after")
+    def _is_a_distribution(self) -> "NeutralAnswer":
+        values = [float(p) for p in self.probabilities]
+        if min(values) < 0 or abs(sum(values) - 1.0) > 1e-6:
+            raise ValueError("neutral.probabilities must be at least 0 and sum to 1")
+        return self
+
+
+class Limits(WireModel):
+    """What a request may weigh; beyond it the answer is a 4xx that names the field. Lengths are in characters."""
+
+    max_body_bytes: int = Field(default=4 << 20, ge=1024, le=64 << 20)
+    max_items: int = Field(default=1000, ge=1, le=1000)
+    max_query_length: int = Field(default=1024, ge=1, le=16_384)
+    max_id_length: int = Field(default=256, ge=1, le=4096)
+    max_text_length: int = Field(default=16_384, ge=1, le=1 << 20)
+
+
+class RouterConfig(WireModel):
+    """The whole configuration. Weights of a stratum sum to 100; beside the stable composition at most one carries weight."""
+
+    format_version: Literal[1] = 1
+    deployment: Name
+    stable: Name
+    compositions: tuple[Composition, ...] = Field(min_length=1, max_length=8)
+    tier_policy: TierPolicy = TierPolicy.PER_QUERY
+    neutral: NeutralAnswer = NeutralAnswer()
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RouterConfig":
+        revisions = [composition.revision for composition in self.compositions]
+        if len(set(revisions)) != len(revisions):
+            raise ValueError("compositions: revisions must differ")
+        if self.stable not in revisions:
+            raise ValueError(f"stable: {self.stable} is not among the compositions {revisions}")
+        for stratum in STRATA:
+            total = sum(composition.weights.of(stratum) for composition in self.compositions)
+            if total != FULL_WEIGHT:
+                raise ValueError(f"weights of {stratum} sum to {total}, not to {FULL_WEIGHT}")
+        if len(self._weighted_candidates()) > 1:
+            raise ValueError("at most one composition beside the stable one may carry weight")
+        return self
+
+    def _weighted_candidates(self) -> list[Composition]:
+        return [c for c in self.compositions if c.revision != self.stable and any(map(c.weights.of, STRATA))]
+
+    def stable_composition(self) -> Composition:
+        """The composition whose snapshot gives the stratum that a weight applies to."""
+        return next(c for c in self.compositions if c.revision == self.stable)
+
+    def candidate(self) -> Composition | None:
+        """The one other composition that carries weight, if any."""
+        return next(iter(self._weighted_candidates()), None)
+
+    def artifacts(self) -> tuple[PinnedRef, ...]:
+        """Every artifact the config needs, each once."""
+        return tuple({ref.digest: ref for c in self.compositions for ref in c.artifacts()}.values())
+
+    def serving_part(self) -> "RouterConfig":
+        """The config without compositions that carry no weight and are not stable: what a cold start can serve first."""
+        kept = tuple(c for c in self.compositions if c.revision == self.stable or any(map(c.weights.of, STRATA)))
+        return self.model_copy(update={"compositions": kept})
+
+
+class PendingConfig(WireModel):
+    """A config that was read but does not serve yet, and why."""
+
+    config_hash: Digest | None = None
+    reason: str = ""
+
+
+class RouterState(WireModel):
+    """`/state`: what serves now. `config_hash` is null before the first config; `active` lists revisions with weight."""
+
+    config_hash: Digest | None = None
+    loaded: tuple[str, ...] = ()
+    active: tuple[str, ...] = ()
+    pending: PendingConfig | None = None
