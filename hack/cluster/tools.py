@@ -129,8 +129,17 @@ def require(tool: str) -> Path:
     """The binary, or an error that names the command which builds it."""
     found = find(tool)
     if found is None:
-        raise ClusterError(f"{tool} is not built yet; run: python -m hack.cluster build")
+        raise ClusterError(f"{tool} is not built yet; run: python -m hack.cluster bin {tool}")
     return found
+
+
+def require_profile(profile: str) -> None:
+    """All the profile's binaries, or one error that names what is missing and the command which builds it."""
+    missing = [tool for tool in PROFILE_TOOLS[profile] if find(tool) is None]
+    if missing:
+        raise ClusterError(
+            f"not built yet: {', '.join(missing)}; run: python -m hack.cluster build --profile {profile}"
+        )
 
 
 def ensure(tool: str) -> Path:
