@@ -1,0 +1,244 @@
+"""The API client: a dozen verbs over HTTP, typed errors, every call counted.
+
+Objects are plain dicts, as the API serves them. Writes carry the field manager `lore-operator`, so that
+`managedFields` tells which fields are ours (server-side apply, Kubernetes API concepts).
+"""
+
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from types import TracebackType
+from typing import Any, Final, NamedTuple
+
+import aiohttp
+import kopf
+
+from lore_operator.engine.errors import ApiError, Unauthorized, Unreachable, from_status
+from lore_operator.engine.resources import Resource
+
+FIELD_MANAGER: Final = "lore-operator"
+Manifest = dict[str, Any]
+CallObserver = Callable[[str, str, int, float], None]
+
+_PAGE: Final = 500
+_REQUEST_SECONDS: Final = 30.0
+_WATCH_SECONDS: Final = 280
+_SILENCE_SECONDS: Final = 90.0  # the apiserver sends a bookmark about once a minute
+_JSON: Final = "application/json"
+_MERGE: Final = "application/merge-patch+json"
+_JSON_PATCH: Final = "application/json-patch+json"
+_APPLY: Final = "application/apply-patch+yaml"
+
+
+class Listing(NamedTuple):
+    """All objects of a collection and the version to watch from."""
+
+    items: list[Manifest]
+    resource_version: str
+
+
+class WatchEvent(NamedTuple):
+    """ADDED, MODIFIED, DELETED or BOOKMARK, and the object."""
+
+    type: str
+    object: Manifest
+
+
+class KubeClient:
+    """One HTTP session to one apiserver; an async context manager.
+
+    Every method raises a subclass of `ApiError` where the answer is not the object asked for.
+    """
+
+    def __init__(self, connect: Callable[[], kopf.ConnectionInfo], observe: CallObserver | None = None) -> None:
+        self._connect = connect
+        self._observe: CallObserver = observe or (lambda verb, kind, code, seconds: None)
+        self._info: kopf.ConnectionInfo | None = None
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> "KubeClient":
+        await self._login()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._http is not None:
+            await self._http.close()
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Manifest:
+        """One object. NotFound where there is none."""
+        return await self._call("get", resource, "GET", resource.path(namespace, name))
+
+    async def list(
+        self, resource: Resource, namespace: str | None = None, labels: str = "", fields: str = ""
+    ) -> Listing:
+        """A whole collection, page by page, of one namespace or of all. Items get their kind and apiVersion back."""
+        query = {"limit": str(_PAGE), "labelSelector": labels, "fieldSelector": fields}
+        items: list[Manifest] = []
+        while True:
+            page = await self._call("list", resource, "GET", resource.path(namespace), query=query)
+            items += page.get("items") or ()
+            token = page["metadata"].get("continue")
+            if not token:
+                break
+            query["continue"] = token
+        for item in items:
+            item.setdefault("apiVersion", resource.api_version)
+            item.setdefault("kind", resource.kind)
+        return Listing(items, page["metadata"]["resourceVersion"])
+
+    async def create(self, manifest: Manifest, resource: Resource) -> Manifest:
+        """Create an object. AlreadyExists where the name is taken."""
+        path = resource.path(manifest["metadata"]["namespace"])
+        return await self._call("create", resource, "POST", path, {"fieldManager": FIELD_MANAGER}, manifest, _JSON)
+
+    async def apply(self, manifest: Manifest, resource: Resource) -> Manifest:
+        """Server-side apply of the fields in the manifest; ours win over another manager's."""
+        metadata = manifest["metadata"]
+        path = resource.path(metadata["namespace"], metadata["name"])
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return await self._call("apply", resource, "PATCH", path, query, manifest, _APPLY)
+
+    async def merge(
+        self, resource: Resource, namespace: str, name: str, patch: Manifest, subresource: str | None = None
+    ) -> Manifest:
+        """Merge-patch an object or its subresource. With `metadata.resourceVersion` in the patch: Conflict if it moved."""
+        path = resource.path(namespace, name, subresource)
+        verb = f"patch_{subresource}" if subresource else "patch"
+        return await self._call(verb, resource, "PATCH", path, {"fieldManager": FIELD_MANAGER}, patch, _MERGE)
+
+    async def json_patch(
+        self, resource: Resource, namespace: str, name: str, operations: list[Mapping[str, Any]]
+    ) -> Manifest:
+        """JSON-patch an object; Invalid where a `test` operation fails."""
+        path = resource.path(namespace, name)
+        return await self._call(
+            "patch", resource, "PATCH", path, {"fieldManager": FIELD_MANAGER}, operations, _JSON_PATCH
+        )
+
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, *, uid: str, resource_version: str | None = None
+    ) -> None:
+        """Delete exactly the object that was seen, its dependants in the background. Conflict where it is another."""
+        preconditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
+        options = {"propagationPolicy": "Background", "preconditions": preconditions}
+        await self._call("delete", resource, "DELETE", resource.path(namespace, name), {}, options, _JSON)
+
+    async def watch(
+        self, resource: Resource, resource_version: str, namespace: str | None = None, labels: str = ""
+    ) -> AsyncIterator[WatchEvent]:
+        """Events from a version on, until the server ends the stream. Gone where the version is too old."""
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(_WATCH_SECONDS),
+            "labelSelector": labels,
+        }
+        path, session = resource.path(namespace), await self._session()
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_REQUEST_SECONDS, sock_read=_SILENCE_SECONDS)
+        try:
+            async with session.get(self._url(path), params=_given(query), headers=self._headers(), timeout=timeout) as answer:
+                self._observe("watch", resource.kind, answer.status, 0.0)
+                if answer.status != 200:
+                    raise from_status("watch", path, answer.status, await _body(answer))
+                async for line in _lines(answer.content):
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        raise from_status("watch", path, int(event["object"].get("code") or 0), event["object"])
+                    yield WatchEvent(event["type"], event["object"])
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable("watch", path, 0, type(error).__name__, str(error)) from error
+
+    async def _call(
+        self,
+        verb: str,
+        resource: Resource,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str | None = None,
+    ) -> Manifest:
+        payload = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        try:
+            return await self._send(verb, resource, method, path, _given(query or {}), payload, content_type)
+        except Unauthorized:
+            await self._login()  # the token was replaced; ask once more with the new one
+            return await self._send(verb, resource, method, path, _given(query or {}), payload, content_type)
+
+    async def _send(
+        self,
+        verb: str,
+        resource: Resource,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        payload: bytes | None,
+        content_type: str | None,
+    ) -> Manifest:
+        session, started, code = await self._session(), time.monotonic(), 0
+        headers = self._headers() | ({"Content-Type": content_type} if content_type else {})
+        try:
+            async with session.request(
+                method, self._url(path), params=query, data=payload, headers=headers
+            ) as answer:
+                code = answer.status
+                content = await _body(answer)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(verb, path, 0, type(error).__name__, str(error)) from error
+        finally:
+            self._observe(verb, resource.kind, code, time.monotonic() - started)
+        if code >= 300:
+            raise from_status(verb, path, code, content)
+        return content
+
+    async def _login(self) -> None:
+        old, self._info = self._http, self._connect()
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._info.as_ssl_context(), limit=64),
+            timeout=aiohttp.ClientTimeout(total=_REQUEST_SECONDS),
+        )
+        if old is not None:
+            await old.close()
+
+    async def _session(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            await self._login()
+        assert self._http is not None
+        return self._http
+
+    def _url(self, path: str) -> str:
+        assert self._info is not None
+        return self._info.server.rstrip("/") + path
+
+    def _headers(self) -> dict[str, str]:
+        assert self._info is not None
+        return {"Accept": _JSON, "User-Agent": "lore-operator", **self._info.as_http_headers()}
+
+
+def _given(query: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in query.items() if value}
+
+
+async def _body(answer: aiohttp.ClientResponse) -> Manifest:
+    content = await answer.read()
+    try:
+        body = json.loads(content)
+    except ValueError:  # a proxy's page, or nothing
+        return {"message": content[:512].decode("utf-8", "replace")}
+    return body if isinstance(body, dict) else {"message": str(body)[:512]}
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length: one watch event may be larger than the reader's own limit."""
+    rest = b""
+    async for chunk in content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line:
+                yield line
+
+
+__all__ = ["FIELD_MANAGER", "ApiError", "KubeClient", "Listing", "Manifest", "WatchEvent"]

@@ -1,0 +1,86 @@
+"""The kinds of object that the operator reads and writes, and the verbs it needs on each: the source of its RBAC rules."""
+
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from lore_operator.engine.keys import Key
+
+GROUP: Final = "lore-platform.io"
+VERSION: Final = "v1alpha1"
+
+_READ: Final = ("get", "list", "watch")
+_OWN: Final = (*_READ, "create", "patch", "delete")
+
+
+class Resource(NamedTuple):
+    """One kind as the API serves it, and the verbs that the operator uses on it."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    verbs: tuple[str, ...] = ()
+
+    @property
+    def api_version(self) -> str:
+        """`apiVersion` of its objects."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """Path of the collection, or of one object, or of a subresource."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        parts = [root, *(("namespaces", namespace) if namespace else ()), self.plural, name, subresource]
+        return "/".join(part for part in parts if part)
+
+
+TRAIN_JOBS: Final = Resource(GROUP, VERSION, "relevancetrainjobs", "RelevanceTrainJob", _READ)
+MODELS: Final = Resource(GROUP, VERSION, "relevancemodels", "RelevanceModel", (*_READ, "create"))
+EVALS: Final = Resource(GROUP, VERSION, "relevanceevals", "RelevanceEval", _READ)
+DEPLOYMENTS: Final = Resource(GROUP, VERSION, "relevancedeployments", "RelevanceDeployment", _READ)
+KINDS: Final = {resource.kind: resource for resource in (TRAIN_JOBS, MODELS, EVALS, DEPLOYMENTS)}
+
+JOBS: Final = Resource("batch", "v1", "jobs", "Job", _OWN)
+CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap", _OWN)
+SERVICES: Final = Resource("", "v1", "services", "Service", _OWN)
+PODS: Final = Resource("", "v1", "pods", "Pod", _READ)
+SERVICE_ACCOUNTS: Final = Resource("", "v1", "serviceaccounts", "ServiceAccount", _OWN)
+ROLES: Final = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role", _OWN)
+ROLE_BINDINGS: Final = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", _OWN)
+WORKLOADS: Final = Resource("apps", "v1", "deployments", "Deployment", _OWN)
+REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "ControllerRevision", _OWN)
+ENDPOINT_SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", _READ)
+INFERENCE_SERVICES: Final = Resource("serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService", _OWN)
+EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event", ("create",))
+
+ALL: Final = (
+    *KINDS.values(),
+    JOBS,
+    CONFIG_MAPS,
+    SERVICES,
+    PODS,
+    SERVICE_ACCOUNTS,
+    ROLES,
+    ROLE_BINDINGS,
+    WORKLOADS,
+    REVISIONS,
+    ENDPOINT_SLICES,
+    INFERENCE_SERVICES,
+    EVENTS,
+)
+_BY_TYPE: Final = {(resource.api_version, resource.kind): resource for resource in ALL}
+
+
+def resource_of(manifest: dict[str, Any]) -> Resource:
+    """The resource of a manifest; ValueError for a kind that the operator does not handle."""
+    found = _BY_TYPE.get((manifest.get("apiVersion", ""), manifest.get("kind", "")))
+    if found is None:
+        raise ValueError(f"the operator writes no {manifest.get('kind')} of {manifest.get('apiVersion')}")
+    return found
+
+
+def owners(manifest: dict[str, Any]) -> Iterator[Key]:
+    """The custom resources that an object names as owners."""
+    metadata = manifest["metadata"]
+    for reference in metadata.get("ownerReferences") or ():
+        if reference["kind"] in KINDS and reference["apiVersion"].startswith(f"{GROUP}/"):
+            yield Key(reference["kind"], metadata["namespace"], reference["name"])

@@ -1,0 +1,126 @@
+"""What exists below our resources: a list and a watch per kind of child, kept as trimmed projections.
+
+A projection is for waking an owner and for cheap looks; whoever is about to destroy or create reads live. The list is
+repeated from time to time and after `410 Gone`, and what it no longer names is dropped: no ghost outlives a relist.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from lore_operator.engine.client import KubeClient, Manifest, WatchEvent
+from lore_operator.engine.errors import ApiError, Gone
+from lore_operator.engine.keys import Key
+from lore_operator.engine.resources import Resource
+
+_RELIST_SECONDS: Final = 600.0
+_LONGEST_PAUSE: Final = 30.0
+_log = logging.getLogger(__name__)
+
+Trim = Callable[[Manifest], Any]
+Owners = Callable[[Manifest], Iterable[Key]]
+
+
+class Watcher:
+    """One kind of child in one namespace or in all. `last_seen` moves with every event, bookmark and list."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        resource: Resource,
+        *,
+        labels: str,
+        trim: Trim,
+        owners: Owners,
+        wake: Callable[[Key], None],
+        namespace: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.resource, self.namespace = resource, namespace
+        self.synced = asyncio.Event()
+        self.last_seen = clock()
+        self._client, self._labels, self._trim = client, labels, trim
+        self._owners, self._wake, self._clock = owners, wake, clock
+        self._seen: dict[tuple[str, str], tuple[Any, tuple[Key, ...]]] = {}
+        self._owned: defaultdict[Key, set[tuple[str, str]]] = defaultdict(set)
+
+    def owned(self, owner: Key) -> Iterator[Any]:
+        """Projections of an owner's children, by name."""
+        return (self._seen[where][0] for where in sorted(self._owned.get(owner, ())))
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    async def run(self) -> None:
+        """List and watch until cancelled. An error is logged, paused for, and answered with a new list."""
+        pause = 0.0
+        while True:
+            try:
+                await self._follow()
+                pause = 0.0
+            except ApiError as error:
+                pause = min(_LONGEST_PAUSE, max(0.5, pause * 2))
+                level = logging.INFO if isinstance(error, Gone) else logging.WARNING
+                _log.log(level, "watch of %s: %s; listing again in %.1f s", self.resource.plural, error, pause)
+            await asyncio.sleep(pause * (1.0 + 0.25 * random.random()))
+
+    async def _follow(self) -> None:
+        listing = await self._client.list(self.resource, self.namespace, self._labels)
+        self._replace(listing.items)
+        self.synced.set()
+        version, relist_at = listing.resource_version, self._clock() + _RELIST_SECONDS * (1.0 + 0.2 * random.random())
+        while self._clock() < relist_at:
+            async for event in self._client.watch(self.resource, version, self.namespace, self._labels):
+                version = event.object["metadata"]["resourceVersion"]
+                self._take(event)
+
+    def _take(self, event: WatchEvent) -> None:
+        self.last_seen = self._clock()
+        if event.type == "DELETED":
+            self._drop(_where(event.object))
+        elif event.type != "BOOKMARK":
+            self._put(event.object)
+
+    def _replace(self, items: Iterable[Manifest]) -> None:
+        self.last_seen = self._clock()
+        gone = set(self._seen)
+        for item in items:
+            gone.discard(_where(item))
+            self._put(item)
+        for where in gone:
+            self._drop(where)
+
+    def _put(self, item: Manifest) -> None:
+        where, projection, owners = _where(item), self._trim(item), tuple(self._owners(item))
+        before = self._seen.get(where)
+        if before == (projection, owners):
+            return
+        self._unlink(where, before)
+        self._seen[where] = (projection, owners)
+        for owner in owners:
+            self._owned[owner].add(where)
+        self._notify({*owners, *(before[1] if before else ())})
+
+    def _drop(self, where: tuple[str, str]) -> None:
+        before = self._seen.pop(where, None)
+        self._unlink(where, before)
+        self._notify(before[1] if before else ())
+
+    def _unlink(self, where: tuple[str, str], before: tuple[Any, tuple[Key, ...]] | None) -> None:
+        for owner in before[1] if before else ():
+            self._owned[owner].discard(where)
+            if not self._owned[owner]:
+                del self._owned[owner]
+
+    def _notify(self, owners: Iterable[Key]) -> None:
+        for owner in owners:
+            self._wake(owner)
+
+
+def _where(item: Manifest) -> tuple[str, str]:
+    metadata = item["metadata"]
+    return metadata["namespace"], metadata["name"]
