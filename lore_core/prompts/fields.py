@@ -1,0 +1,64 @@
+"""What a record and the rules found for it say, as the text of each prompt field."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from lore_core.prompts.contract import PromptField
+from lore_core.records.pair import TraceStep
+
+
+class PromptRecord(Protocol):
+    """The parts of a record that a prompt can show; `records.Pair` has them, and so has a query with an item's features."""
+
+    @property
+    def query(self) -> str: ...  # noqa: D102
+    @property
+    def title(self) -> str: ...  # noqa: D102
+    @property
+    def shop_name(self) -> str: ...  # noqa: D102
+    @property
+    def cpv_sku(self) -> dict[str, str]: ...  # noqa: D102
+    @property
+    def vqa_result(self) -> str: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRules:
+    """Rule texts to show: those found by query and market come before the query, those the item triggers after it."""
+
+    query: tuple[str, ...] = ()
+    item: tuple[str, ...] = ()
+
+
+NO_RULES = PromptRules()
+
+
+def record_fields(record: PromptRecord, rules: PromptRules = NO_RULES) -> dict[PromptField, str]:
+    """Text of every prompt field; a field without content is the empty string."""
+    return {
+        PromptField.QUERY: record.query,
+        PromptField.TITLE: record.title,
+        PromptField.SHOP: record.shop_name,
+        PromptField.ATTRIBUTES: attributes_text(record.cpv_sku),
+        PromptField.PICTURE: record.vqa_result,
+        PromptField.QUERY_RULES: _lines(rules.query),
+        PromptField.ITEM_RULES: _lines(rules.item),
+    }
+
+
+def attributes_text(attributes: Mapping[str, str]) -> str:
+    """`name value ; name value`, in the record's order, so that cutting from the end drops whole facts first."""
+    return " ; ".join(f"{name} {value}".strip() for name, value in attributes.items())
+
+
+def trace_text(steps: Sequence[TraceStep]) -> str:
+    """The short structured trace of think-first training: `dimension demand evidence [rule] verdict` a step."""
+    return " ; ".join(
+        " ".join(part for part in (step.dimension, step.demand, step.evidence, step.rule, step.verdict) if part)
+        for step in steps
+    )
+
+
+def _lines(texts: Iterable[str]) -> str:
+    return " ; ".join(text.strip() for text in texts if text.strip())

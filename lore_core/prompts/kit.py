@@ -1,0 +1,65 @@
+"""The one renderer of the platform: training, evaluation, the head job and the router all call `ModelKit.render`."""
+
+from functools import cached_property
+from pathlib import Path
+
+from lore_core.prompts.contract import (
+    CONTRACT_NAME,
+    ContractError,
+    ControlSegment,
+    PromptLayout,
+    ServingContract,
+)
+from lore_core.prompts.encoder import TextEncoder
+from lore_core.prompts.fields import NO_RULES, PromptRecord, PromptRules, record_fields
+from lore_core.prompts.render import Piece, RenderedPrompt, fit, pieces
+
+
+class ModelKit:
+    """What is needed to talk to one model: its serving contract and its tokenizer. Loads no weights."""
+
+    def __init__(self, contract: ServingContract, encoder: TextEncoder) -> None:
+        """Raises ContractError where the tokenizer is not the one the contract was made for."""
+        self.contract, self.encoder = contract, encoder
+        if contract.tokenizer != encoder.digest:
+            raise ContractError(
+                f"tokenizer: digest is {encoder.digest}, the contract is bound to {contract.tokenizer}; "
+                "publish model and tokenizer together"
+            )
+        missing = [
+            s.token for s in contract.template if isinstance(s, ControlSegment) and not encoder.has_control(s.token)
+        ]
+        if missing:
+            raise ContractError(f"template: the tokenizer has no control tokens {missing}; use another template")
+
+    @classmethod
+    def load(cls, folder: Path) -> "ModelKit":
+        """From a model artifact's folder; needs the `tokenizers` library alone. Raises ContractError."""
+        return cls(ServingContract.read(folder / CONTRACT_NAME), TextEncoder.load(folder))
+
+    def render(self, record: PromptRecord, rules: PromptRules = NO_RULES) -> RenderedPrompt:
+        """The prompt of one record, at most `truncation.maxPromptTokens` ids. Raises PromptTooLong for an endless query.
+
+        Label-first prompts end with the forced label prefix, so the next token is the label's; think-first ones end where
+        the trace begins.
+        """
+        contract = self.contract
+        found = pieces(contract.template, record_fields(record, rules), self.encoder.encode, self.encoder.control)
+        if contract.layout is PromptLayout.LABEL_FIRST and contract.verbaliser.prefix_ids:
+            found.append(Piece(None, list(contract.verbaliser.prefix_ids)))
+        return fit(found, contract.truncation)
+
+    def label_position(self, prompt: RenderedPrompt, trace: tuple[int, ...]) -> tuple[int, ...]:
+        """The ids up to the label of a think-first answer: prompt, trace, the trace's stop, the forced label prefix."""
+        if self.contract.trace is None:
+            raise ContractError(f"trace: layout {self.contract.layout} has none")
+        stop = self.contract.trace.stop_token_id
+        body = trace[: trace.index(stop)] if stop in trace else trace
+        return (*prompt.token_ids, *body, stop, *self.contract.verbaliser.prefix_ids)
+
+    @cached_property
+    def max_sequence(self) -> int:
+        """Longest sequence a server sees for this model, in tokens: prompt, trace with its stop, label."""
+        contract = self.contract
+        trace = contract.trace.max_tokens + 1 if contract.trace else 0
+        return contract.truncation.max_prompt_tokens + trace + len(contract.verbaliser.prefix_ids) + 1

@@ -1,0 +1,147 @@
+"""Building a contract for a base model: which template its tokenizer can carry, and how the labels are spelled in it."""
+
+from typing import Final
+
+from lore_core.jobs.config import RuleMode
+from lore_core.prompts.contract import (
+    ContractError,
+    ControlSegment,
+    FieldSegment,
+    LabelIds,
+    PromptField,
+    PromptLayout,
+    Segment,
+    ServingContract,
+    TextSegment,
+    Trace,
+    Truncation,
+    Verbaliser,
+)
+from lore_core.prompts.encoder import TextEncoder
+from lore_core.records.label import label_schema_digest
+
+BEGIN: Final = "<bos>"
+QUERY: Final = "<query>"
+ITEM: Final = "<item>"
+RULES: Final = "<rules>"
+ANSWER: Final = "<answer>"
+THINK: Final = "<think>"
+THINK_STOP: Final = "</think>"
+LABEL_TOKENS: Final = ("<L1>", "<L2>", "<L3>", "<L4>")
+CONTROL_TOKENS: Final = (BEGIN, RULES, QUERY, ITEM, ANSWER, THINK, THINK_STOP, *LABEL_TOKENS)
+
+MAX_TRACE_TOKENS: Final = 48
+_INSTRUCTIONS: Final = (
+    "Judge how well the item fits the query. L4: every demand is met. L3: a demand is met only nearly. "
+    "L2: a demand conflicts. L1: another category."
+)
+
+# Instructions, rules found by query and market, query, item, rules the item triggers: pairs of one query share the prefix.
+_ITEM: Final[tuple[Segment, ...]] = (
+    FieldSegment(field=PromptField.TITLE),
+    FieldSegment(field=PromptField.SHOP),
+    FieldSegment(field=PromptField.ATTRIBUTES),
+    FieldSegment(field=PromptField.PICTURE),
+)
+
+
+def _control_template(begin: str) -> tuple[Segment, ...]:
+    return (
+        ControlSegment(token=begin),
+        ControlSegment(token=RULES),
+        FieldSegment(field=PromptField.QUERY_RULES),
+        ControlSegment(token=QUERY),
+        FieldSegment(field=PromptField.QUERY),
+        ControlSegment(token=ITEM),
+        *_ITEM,
+        FieldSegment(field=PromptField.ITEM_RULES),
+    )
+
+
+_WORDED: Final[tuple[Segment, ...]] = (
+    TextSegment(text=_INSTRUCTIONS),
+    FieldSegment(field=PromptField.QUERY_RULES, before="\nRules: "),
+    FieldSegment(field=PromptField.QUERY, before="\nQuery: "),
+    FieldSegment(field=PromptField.TITLE, before="\nTitle: "),
+    FieldSegment(field=PromptField.SHOP, before="\nShop: "),
+    FieldSegment(field=PromptField.ATTRIBUTES, before="\nAttributes: "),
+    FieldSegment(field=PromptField.PICTURE, before="\nPicture: "),
+    FieldSegment(field=PromptField.ITEM_RULES, before="\nItem rules: "),
+    TextSegment(text="\nAnswer:"),
+)
+
+_CROSS_ENCODER: Final[tuple[Segment, ...]] = (
+    ControlSegment(token="[CLS]"),
+    FieldSegment(field=PromptField.QUERY_RULES),
+    ControlSegment(token="[SEP]"),
+    FieldSegment(field=PromptField.QUERY),
+    ControlSegment(token="[SEP]"),
+    *_ITEM,
+    FieldSegment(field=PromptField.ITEM_RULES),
+    ControlSegment(token="[SEP]"),
+)
+
+
+def build_contract(
+    encoder: TextEncoder, layout: PromptLayout, rule_mode: RuleMode, max_prompt_tokens: int
+) -> ServingContract:
+    """The contract of a model trained from this tokenizer. Raises ContractError where the layout cannot be carried."""
+    template = _template(encoder, layout)
+    _require(encoder, template, layout)
+    return ServingContract(
+        layout=layout,
+        template=template,
+        verbaliser=_verbaliser(encoder, layout),
+        label_schema=label_schema_digest(),
+        rule_mode=rule_mode,
+        truncation=Truncation(max_prompt_tokens=max_prompt_tokens),
+        trace=_trace(encoder) if layout is PromptLayout.THINK_FIRST else None,
+        tokenizer=encoder.digest,
+    )
+
+
+def _template(encoder: TextEncoder, layout: PromptLayout) -> tuple[Segment, ...]:
+    if layout is PromptLayout.CLASSIFIER:
+        return _CROSS_ENCODER
+    start = ControlSegment(token=THINK if layout is PromptLayout.THINK_FIRST else ANSWER)
+    if encoder.has_control(QUERY):
+        return (*_control_template(BEGIN), start)
+    return (*_WORDED, start) if layout is PromptLayout.THINK_FIRST else _WORDED
+
+
+def _require(encoder: TextEncoder, template: tuple[Segment, ...], layout: PromptLayout) -> None:
+    needed = [segment.token for segment in template if isinstance(segment, ControlSegment)]
+    missing = [token for token in needed if not encoder.has_control(token)]
+    if missing:
+        raise ContractError(
+            f"layout {layout}: the base model's tokenizer has no control tokens {missing}; use another base"
+        )
+
+
+def _trace(encoder: TextEncoder) -> Trace:
+    return Trace(stop_token=THINK_STOP, stop_token_id=encoder.control(THINK_STOP), max_tokens=MAX_TRACE_TOKENS)
+
+
+def _verbaliser(encoder: TextEncoder, layout: PromptLayout) -> Verbaliser:
+    if layout is PromptLayout.CLASSIFIER:
+        return Verbaliser(token_ids=(0, 1, 2, 3))
+    if all(encoder.has_control(token) for token in LABEL_TOKENS):
+        first, second, third, fourth = (encoder.control(token) for token in LABEL_TOKENS)
+        return Verbaliser(token_ids=(first, second, third, fourth))
+    return spelled_verbaliser([encoder.encode(text) for text in (" L1", " L2", " L3", " L4")])
+
+
+def spelled_verbaliser(spellings: list[list[int]]) -> Verbaliser:
+    """From four spellings in ids: a common forced prefix, then one token that differs.
+
+    Raises ContractError where they differ at more than one token, since then no single position holds the label.
+    """
+    lengths = {len(ids) for ids in spellings}
+    differing = [place for place, ids in enumerate(zip(*spellings, strict=False)) if len(set(ids)) > 1]
+    if len(lengths) != 1 or differing != [max(lengths) - 1]:
+        raise ContractError(
+            f"verbaliser: the four labels must differ at exactly one token, the last; they are {spellings}; "
+            "add label tokens to the tokenizer"
+        )
+    ids: LabelIds = (spellings[0][-1], spellings[1][-1], spellings[2][-1], spellings[3][-1])
+    return Verbaliser(prefix_ids=tuple(spellings[0][:-1]), token_ids=ids)
