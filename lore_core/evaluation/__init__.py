@@ -1,0 +1,1 @@
+"""Evaluation: metrics, intervals, gates, evidence and the runner behind `lore evaluate`."""
