@@ -57,6 +57,12 @@ class ModelKit:
         body = trace[: trace.index(stop)] if stop in trace else trace
         return (*prompt.token_ids, *body, stop, *self.contract.verbaliser.prefix_ids)
 
+    def trace_text(self, trace: tuple[int, ...]) -> str:
+        """The words of a generated trace, its stop left out."""
+        bounds = self.contract.trace
+        words = [id_ for id_ in trace if bounds is None or id_ != bounds.stop_token_id]
+        return self.encoder.decode(words)
+
     @cached_property
     def max_sequence(self) -> int:
         """Longest sequence a server sees for this model, in tokens: prompt, trace with its stop, label."""

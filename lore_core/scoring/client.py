@@ -1,0 +1,129 @@
+"""Label scores from a running vLLM server, by token ids only."""
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+
+from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt
+from lore_core.scoring.scores import LabelScore, LabelScores, label_softmax
+
+_CONCURRENCY: Final = 32
+_CONNECT_RETRIES: Final = 2
+
+
+class ScoringError(Exception):
+    """The server gave no usable score; the message has the status and what it said."""
+
+    reason = "ScoringFailed"
+
+
+class VllmClient:
+    """Scores rendered prompts with one served model. Use as an async context manager.
+
+    Label-first: the four label log-probabilities at the first token. Think-first: generate up to the label's position, then
+    score it as a second request whose prefix is still cached. Classifier: the class head's probabilities.
+    """
+
+    def __init__(
+        self, kit: ModelKit, base_url: str, model: str, *, timeout: float = 60.0, concurrency: int = _CONCURRENCY
+    ) -> None:
+        """`base_url` without path, e.g. http://127.0.0.1:8000; `timeout` in seconds a request."""
+        self._kit, self._model = kit, model
+        self._slots = asyncio.Semaphore(concurrency)
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            timeout=timeout,
+            trust_env=False,
+            transport=httpx.AsyncHTTPTransport(retries=_CONNECT_RETRIES, limits=_limits(concurrency)),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def score(self, prompts: Sequence[RenderedPrompt]) -> LabelScores:
+        """Scores of n prompts, in their order. Raises ScoringError at the first prompt that has none."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._bounded(prompt)) for prompt in prompts]
+        return LabelScores.of([task.result() for task in tasks])
+
+    async def _bounded(self, prompt: RenderedPrompt) -> LabelScore:
+        async with self._slots:
+            return await self.score_one(prompt)
+
+    async def score_one(self, prompt: RenderedPrompt) -> LabelScore:
+        """Score of one prompt. Raises ScoringError."""
+        match self._kit.contract.layout:
+            case PromptLayout.CLASSIFIER:
+                return await self._classify(prompt.token_ids)
+            case PromptLayout.LABEL_FIRST:
+                return await self._label(prompt.token_ids, "")
+            case PromptLayout.THINK_FIRST:
+                trace = await self._trace(prompt.token_ids)
+                return await self._label(self._kit.label_position(prompt, trace), self._kit.trace_text(trace))
+
+    async def _trace(self, token_ids: Sequence[int]) -> tuple[int, ...]:
+        bounds = self._kit.contract.trace
+        assert bounds is not None  # the contract holds: layout ThinkFirst has one
+        request = {
+            "prompt": list(token_ids),
+            "max_tokens": bounds.max_tokens,
+            "temperature": 0,
+            "stop_token_ids": [bounds.stop_token_id],
+            "return_token_ids": True,
+            "skip_special_tokens": False,
+        }
+        return tuple(int(id_) for id_ in (await self._completion(request))["token_ids"])
+
+    async def _label(self, token_ids: Sequence[int], trace: str) -> LabelScore:
+        labels = self._kit.contract.verbaliser.token_ids
+        request = {
+            "prompt": list(token_ids),
+            "max_tokens": 1,
+            "temperature": 0,
+            "logprobs": 0,
+            "logprob_token_ids": list(labels),
+            "return_tokens_as_token_ids": True,
+        }
+        found = (await self._completion(request))["logprobs"]["top_logprobs"][0]
+        try:
+            probabilities, outside = label_softmax([found[f"token_id:{label}"] for label in labels])
+        except KeyError as error:
+            raise ScoringError(f"the server returned no log-probability for label token {error}") from error
+        return LabelScore(probabilities, outside, trace)
+
+    async def _completion(self, request: dict[str, Any]) -> dict[str, Any]:
+        choice: dict[str, Any] = (await self._post("/v1/completions", request))["choices"][0]
+        return choice
+
+    async def _classify(self, token_ids: Sequence[int]) -> LabelScore:
+        found = (await self._post("/classify", {"input": list(token_ids)}))["data"][0]["probs"]
+        if len(found) != len(self._kit.contract.verbaliser.token_ids):
+            raise ScoringError(f"the server returned {len(found)} class probabilities, four are needed")
+        first, second, third, fourth = (float(found[index]) for index in self._kit.contract.verbaliser.token_ids)
+        return LabelScore((first, second, third, fourth))
+
+    async def _post(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            response = await self._http.post(path, json={"model": self._model, **request})
+        except httpx.HTTPError as error:
+            raise ScoringError(f"{path}: {type(error).__name__}: {error}") from error
+        if response.status_code != httpx.codes.OK:
+            raise ScoringError(f"{path}: status {response.status_code}: {response.text[:300]}")
+        body: dict[str, Any] = response.json()
+        return body
+
+
+def _limits(concurrency: int) -> httpx.Limits:
+    return httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)

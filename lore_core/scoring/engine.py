@@ -1,0 +1,46 @@
+"""The vLLM engine's arguments and environment, in one place.
+
+Evaluation, the head job and the served predictor must score with equal flags, or a verdict would not hold for what is served.
+Light: the operator imports this module.
+"""
+
+from pathlib import Path
+
+from lore_core.jobs.config import ServingProfile
+from lore_core.prompts.contract import PromptLayout
+
+_GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+
+
+def gpu_present() -> bool:
+    """Whether this machine shows a GPU device file; asks no library, so nothing heavy is imported."""
+    return any(Path(device).exists() for device in _GPU_DEVICES)
+
+
+def engine_args(profile: ServingProfile, layout: PromptLayout, *, cpu: bool = False) -> list[str]:
+    """Arguments of the vLLM server for a profile: without model path, name, host and port, which cannot change a score.
+
+    `cpu` is for servers without a GPU: vLLM's compiled mode gains nothing there and stalls the first requests.
+    """
+    args = [
+        *("--dtype", profile.dtype),
+        *("--max-model-len", str(profile.max_model_len)),
+        *("--kv-cache-dtype", profile.kv_cache_dtype),
+        # Sampling defaults that a model folder may carry must not reach the scores.
+        *("--generation-config", "vllm"),
+    ]
+    if profile.quantization != "none":
+        args += ["--quantization", profile.quantization]
+    if layout is PromptLayout.CLASSIFIER:
+        args += ["--runner", "pooling", "--convert", "classify"]
+    else:
+        args += ["--enable-prefix-caching"]
+    return [*args, "--enforce-eager"] if cpu else args
+
+
+def engine_environment(*, cpu: bool = False) -> dict[str, str]:
+    """Environment of the vLLM server: no usage statistics, no model hub; on CPU a bounded KV space and no compiler."""
+    environment = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
+    if cpu:
+        environment |= {"VLLM_CPU_KVCACHE_SPACE": "1", "TORCH_COMPILE_DISABLE": "1"}
+    return environment

@@ -1,0 +1,101 @@
+"""Label scores from transformers in this process: for tests, for tuning, and for a teacher inside a training stage."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt
+from lore_core.scoring.scores import LabelScore, LabelScores, label_softmax
+
+_BATCH: Final = 64
+
+
+class TransformersScorer:
+    """Scores rendered prompts with a model artifact's weights in float32; the same route as `VllmClient`, step by step."""
+
+    def __init__(self, folder: Path, *, batch: int = _BATCH) -> None:
+        """`folder` is a verified model artifact; `batch` is prompts a forward pass."""
+        from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+        kit = ModelKit.load(folder)
+        classify = kit.contract.layout is PromptLayout.CLASSIFIER
+        loader = AutoModelForSequenceClassification if classify else AutoModelForCausalLM
+        self._kit, self._batch = kit, batch
+        self._model = loader.from_pretrained(str(folder), dtype="float32").eval()
+
+    @classmethod
+    def of(cls, kit: ModelKit, model: Any, *, batch: int = _BATCH) -> "TransformersScorer":
+        """Around a model that is already in memory, e.g. the one being trained."""
+        scorer = cls.__new__(cls)
+        scorer._kit, scorer._model, scorer._batch = kit, model, batch
+        return scorer
+
+    def score(self, prompts: Sequence[RenderedPrompt]) -> LabelScores:
+        """Scores of n prompts, in their order."""
+        import torch
+
+        # Batches of similar length waste little on padding; the order is restored at the end.
+        order = sorted(range(len(prompts)), key=lambda index: len(prompts[index].token_ids))
+        found: dict[int, LabelScore] = {}
+        with torch.inference_mode():
+            for chunk in _chunks(order, self._batch):
+                found.update(zip(chunk, self._score_batch([prompts[index] for index in chunk]), strict=True))
+        return LabelScores.of([found[index] for index in range(len(prompts))])
+
+    def _score_batch(self, prompts: list[RenderedPrompt]) -> list[LabelScore]:
+        ids = [list(prompt.token_ids) for prompt in prompts]
+        if self._kit.contract.layout is PromptLayout.CLASSIFIER:
+            return self._classes(ids)
+        if self._kit.contract.layout is PromptLayout.LABEL_FIRST:
+            return self._labels(ids, [""] * len(ids))
+        traces = self._traces(ids)
+        positions = [
+            list(self._kit.label_position(prompt, trace)) for prompt, trace in zip(prompts, traces, strict=True)
+        ]
+        return self._labels(positions, [self._kit.trace_text(trace) for trace in traces])
+
+    def _classes(self, ids: list[list[int]]) -> list[LabelScore]:
+        logits = self._model(**_padded(ids, left=False)).logits.double()
+        columns = list(self._kit.contract.verbaliser.token_ids)
+        scores = logits.log_softmax(-1)[:, columns].tolist()
+        return [LabelScore(label_softmax(row)[0]) for row in scores]
+
+    def _labels(self, ids: list[list[int]], traces: list[str]) -> list[LabelScore]:
+        import torch
+
+        inputs = _padded(ids, left=False)
+        last = inputs["attention_mask"].sum(-1) - 1
+        logits = self._model(**inputs).logits[torch.arange(len(ids)), last].double()
+        rows = logits.log_softmax(-1)[:, list(self._kit.contract.verbaliser.token_ids)].tolist()
+        return [LabelScore(*label_softmax(row), trace) for row, trace in zip(rows, traces, strict=True)]
+
+    def _traces(self, ids: list[list[int]]) -> list[tuple[int, ...]]:
+        bounds = self._kit.contract.trace
+        assert bounds is not None  # the contract holds: layout ThinkFirst has one
+        inputs = _padded(ids, left=True)
+        generated = self._model.generate(
+            **inputs,
+            max_new_tokens=bounds.max_tokens,
+            do_sample=False,
+            eos_token_id=bounds.stop_token_id,
+            pad_token_id=0,
+        )
+        return [tuple(row) for row in generated[:, inputs["input_ids"].shape[1] :].tolist()]
+
+
+def _chunks(order: list[int], size: int) -> Iterator[list[int]]:
+    return (order[start : start + size] for start in range(0, len(order), size))
+
+
+def _padded(ids: list[list[int]], *, left: bool) -> dict[str, Any]:
+    """`input_ids` and `attention_mask`, both n×longest, padded with id 0 on one side."""
+    import torch
+
+    longest = max(map(len, ids))
+    rows = torch.zeros(len(ids), longest, dtype=torch.long)
+    mask = torch.zeros_like(rows)
+    for index, row in enumerate(ids):
+        place = slice(longest - len(row), longest) if left else slice(0, len(row))
+        rows[index, place] = torch.tensor(row)
+        mask[index, place] = 1
+    return {"input_ids": rows, "attention_mask": mask}
