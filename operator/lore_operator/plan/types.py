@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from lore_core.router.config import RouterState
+
 Object: TypeAlias = dict[str, Any]
 
 
@@ -39,6 +41,14 @@ class ObjectKey(NamedTuple):
 
 
 @dataclass(frozen=True)
+class RouterEndpoint:
+    """One Ready endpoint of a deployment's router; `state` is None where `/state` gave no answer in time."""
+
+    name: str
+    state: RouterState | None
+
+
+@dataclass(frozen=True)
 class Observed:
     """What exists now, as far as the resource can be concerned.
 
@@ -46,12 +56,14 @@ class Observed:
     found under a name this resource wanted to create: ownership is decided here, by the controller's uid, not by the
     engine. So after a create that the API server answers with AlreadyExists the engine reads the object live, adds it and
     plans again. `pods` are the pods of the children, found by the same labels. `references` answers `references()`; an
-    object that does not exist is absent.
+    object that does not exist is absent. A RelevanceDeployment's children also hold the InferenceServices that name it among
+    their owners, with the Deployment and the pods that KServe made for them; `routers` are its router's Ready endpoints.
     """
 
     children: Mapping[ObjectKey, Object] = field(default_factory=dict)
     pods: tuple[Object, ...] = ()
     references: Mapping[ObjectKey, Object] = field(default_factory=dict)
+    routers: tuple[RouterEndpoint, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,11 +83,26 @@ class Apply:
 
 
 @dataclass(frozen=True)
+class Patch:
+    """Merge-patch an object that several resources share, or the metadata of one that is otherwise immutable.
+
+    `body` carries `metadata.resourceVersion` as it was observed: where the object moved since, nothing is written.
+    """
+
+    key: ObjectKey
+    body: Object
+
+
+@dataclass(frozen=True)
 class Delete:
-    """Delete one object, with the uid as precondition: a successor of the same name is never hit."""
+    """Delete one object, with the uid as precondition: a successor of the same name is never hit.
+
+    With `resource_version` the object must also be unchanged: nobody else has begun to use it.
+    """
 
     key: ObjectKey
     uid: str
+    resource_version: str | None = None
     propagation: Literal["Background", "Foreground"] = "Foreground"
 
 
@@ -90,7 +117,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do now, in this order: `apply` one by one, then `delete`, then `status`, then `events`.
+    """What to do now, in this order: `apply` one by one, then `patch`, `delete`, then `status`, then `events`.
 
     `status` is the whole status; the engine writes it only where it differs from what is stored. An error of any write
     ends the pass, and the next pass starts from what then exists. `wake_at` is when time alone can change the decision.
@@ -98,6 +125,7 @@ class Plan:
 
     status: Object
     apply: tuple[Apply, ...] = ()
+    patch: tuple[Patch, ...] = ()
     delete: tuple[Delete, ...] = ()
     events: tuple[Event, ...] = ()
     wake_at: datetime | None = None
@@ -105,4 +133,4 @@ class Plan:
     @property
     def writes(self) -> bool:
         """Whether anything but status would be written."""
-        return bool(self.apply or self.delete)
+        return bool(self.apply or self.patch or self.delete)
