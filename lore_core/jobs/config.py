@@ -52,14 +52,19 @@ class Optimizer(WireModel):
     checkpoint_every: int = Field(default=100, ge=1)
 
 
-class SftStage(WireModel):
-    """Supervised fine-tuning of the generative model on label pairs and, think-first, on their reasoning traces."""
+class SftSettings(WireModel):
+    """Knobs of supervised fine-tuning, as a spec gives them."""
 
-    kind: Literal["sft"] = "sft"
     layout: Layout = Layout.THINK_FIRST
     rule_mode: RuleMode = RuleMode.RETRIEVED
     optimizer: Optimizer = Optimizer()
     max_prompt_tokens: int = Field(default=96, ge=16, le=131_072)
+
+
+class SftStage(SftSettings):
+    """Supervised fine-tuning of the generative model on label pairs and, think-first, on their reasoning traces."""
+
+    kind: Literal["sft"] = "sft"
 
 
 class DistillStage(WireModel):

@@ -1,0 +1,376 @@
+"""RelevanceDeployment: serves queries by frequency; head from precomputed scores, torso from a student, tail from the LLM."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from lore_core.router.config import PredictorStratum, Stratum, TierPolicy
+from lore_operator.api.v1alpha1.common import (
+    ApiModel,
+    ArtifactRef,
+    CommonStatus,
+    Count,
+    Digest,
+    Duration,
+    Failure,
+    Image,
+    Name,
+    PinnedRef,
+    PodSettings,
+    Progress,
+    Resource,
+    ResultRef,
+    Runner,
+    ServingProfile,
+    Token,
+    Unchecked,
+)
+from lore_operator.api.v1alpha1.evaluation import ModelReference
+from lore_operator.api.v1alpha1.schema_hints import Rule, atomic, cel, exactly_one, list_map, list_set
+
+MAX_NAME = 40
+"""`NAME-router` and its pods, and `NAME-head-XXXXXXXX-aNNN`, must fit 63 characters."""
+
+
+class Candidates(PinnedRef):
+    """Query and item ids that a head generation scores."""
+
+
+class Cache(ApiModel):
+    """The head tier. A generation is given, or built from candidates with the model of another tier."""
+
+    model_config = ConfigDict(json_schema_extra=cel(exactly_one("generation", "candidates")))
+
+    generation: PinnedRef | None = None
+    """A head generation, as it is."""
+    candidates: Candidates | None = None
+    """What to score; the operator builds a generation for each change of candidates, items or model."""
+    from_tier: PredictorStratum = "tail"
+    """Tier whose model scores the candidates."""
+    min_coverage: str = Field(default="0.99", pattern=r"^(0(\.[0-9]+)?|1(\.0+)?)$", max_length=24)
+    """Least share of the candidates that a generation must cover."""
+    on_miss: PredictorStratum = "torso"
+    """Tier that answers what the generation lacks."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Cache":
+        if (self.generation is None) == (self.candidates is None):
+            raise ValueError("cache: give exactly one of generation, candidates")
+        return self
+
+
+class Replicas(ApiModel):
+    """How many pods serve a tier."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(Rule("!has(self.max) || self.max >= self.min", "max must be at least min"))
+    )
+
+    min: int = Field(default=1, ge=1, le=1000)
+    """Least number."""
+    max: int | None = Field(default=None, ge=1, le=1000)
+    """Most; without one the number is fixed."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Replicas":
+        if self.max is not None and self.max < self.min:
+            raise ValueError("replicas: max must be at least min")
+        return self
+
+
+class Predictor(ApiModel):
+    """A model behind vLLM. Equal model, profile and engine arguments share one backend; the rest may differ freely."""
+
+    model_ref: ModelReference
+    """Model to serve."""
+    serving_profile: ServingProfile = ServingProfile()
+    """How it is served; it needs a verdict for exactly this."""
+    tensor_parallel: int = Field(default=1, ge=1, le=64)
+    """GPUs of one replica that share the model."""
+    replicas: Replicas = Replicas()
+    """How many pods."""
+    runner: PodSettings = PodSettings()
+    """How pods are run."""
+
+
+class Tier(ApiModel):
+    """What answers one stratum: exactly one of cache and predictor; only head can be a cache."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            exactly_one("cache", "predictor"),
+            Rule("!has(self.cache) || self.stratum == 'head'", "only head can be a cache"),
+            Rule("!has(self.fallback) || has(self.predictor)", "fallback goes with predictor; a cache has onMiss"),
+            Rule(
+                "!has(self.fallback) || self.fallback.all(f, f != self.stratum)", "a tier cannot fall back to itself"
+            ),
+        )
+    )
+
+    stratum: Stratum
+    """Which queries."""
+    cache: Cache | None = None
+    """Precomputed scores."""
+    predictor: Predictor | None = None
+    """A model."""
+    budget: Duration = "300ms"
+    """Time after which the next tier is asked."""
+    fallback: Annotated[tuple[PredictorStratum, ...], *list_set(2)] | None = None
+    """Tiers to ask when this one is late or down, in order."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Tier":
+        if (self.cache is None) == (self.predictor is None):
+            raise ValueError(f"tier {self.stratum}: give exactly one of cache, predictor")
+        if self.cache is not None and self.stratum != "head":
+            raise ValueError(f"tier {self.stratum}: only head can be a cache")
+        if self.fallback is not None and (self.predictor is None or self.stratum in self.fallback):
+            raise ValueError(f"tier {self.stratum}: fallback goes with predictor and names other tiers")
+        return self
+
+
+class Selector(ApiModel):
+    """Labels of RelevanceEvals."""
+
+    match_labels: dict[str, str] = Field(default={}, max_length=16)
+    """All of them must match."""
+
+
+class Requirement(ApiModel):
+    """A verdict that each model must have for its digest and serving profile before it may serve."""
+
+    name: Name
+    """Name of the requirement, for messages."""
+    strata: Annotated[tuple[Stratum, ...], *list_set(3)] = ()
+    """Tiers it holds for; all with a model when empty. A head that is built needs it for the model that scores."""
+    eval_selector: Selector = Selector()
+    """Which evaluations count; all of the namespace when empty."""
+    benchmark_digest: Digest | None = None
+    """Benchmark they must have used."""
+    gate_set_digest: Digest | None = None
+    """Gates they must have applied."""
+
+
+class ServingGate(ApiModel):
+    """What must be proven before a composition may serve."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            Rule(
+                "self.mode == 'Disabled' || (has(self.requirements) && self.requirements.size() > 0)",
+                "requirements must not be empty; set mode: Disabled to serve unproven models",
+            )
+        )
+    )
+
+    mode: Literal["Enforced", "Disabled"] = "Enforced"
+    """Disabled serves unproven models and is shown in a column."""
+    requirements: Annotated[tuple[Requirement, ...], *list_map("name", 16)] = ()
+    """All must hold."""
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> "ServingGate":
+        if self.mode == "Enforced" and not self.requirements:
+            raise ValueError("gate.requirements must not be empty; set mode: Disabled to serve unproven models")
+        return self
+
+
+class Step(ApiModel):
+    """One step of a rollout."""
+
+    weight: int = Field(ge=1, le=100)
+    """Percent of queries for the new composition."""
+    for_: Duration = Field(default="0s", alias="for")
+    """How long at least before the next step."""
+
+
+class Rollout(ApiModel):
+    """How a new composition takes over."""
+
+    steps: Annotated[tuple[Step, ...], atomic(16)] = ()
+    """Weights on the way to 100; none: at once when prepared."""
+    surge: Literal["All", "PerTier", "None"] = "All"
+    """How many backends may exist twice while a composition is prepared."""
+    prepare_deadline: Duration = "2h"
+    """Longest time for building, fetching and warming."""
+    on_failure: Literal["Rollback", "Pause"] = "Rollback"
+    """What to do when the new composition fails on the way."""
+    pin_revision: Name | None = None
+    """Serve this revision of the history, whatever the spec says."""
+
+
+class Router(ApiModel):
+    """The pods that answer requests."""
+
+    replicas: int = Field(default=1, ge=1, le=1000)
+    """How many."""
+    image: Image | None = None
+    """Image; the installation's default without one."""
+    tier_policy: TierPolicy = TierPolicy.PER_QUERY
+    """PerQuery: one tier an answer. PerItem: only the items that the head lacks go on."""
+    runner: PodSettings = PodSettings()
+    """How pods are run."""
+    cache_size: str = Field(default="2Gi", pattern=r"^[0-9]+(Mi|Gi|Ti)$", max_length=32)
+    """Volume for generations and snapshots; it must hold two of each."""
+
+
+_TAIL_THERE = Rule("self.tiers.exists(t, t.stratum == 'tail')", "tiers must have one with stratum tail")
+_TIERS_NAMED = Rule(
+    "self.tiers.all(t, (!has(t.cache) || self.tiers.exists(o, o.stratum == t.cache.onMiss))"
+    " && (!has(t.fallback) || t.fallback.all(f, self.tiers.exists(o, o.stratum == f))))",
+    "cache.onMiss and fallback must name tiers that exist",
+)
+_BUILDER_THERE = Rule(
+    "self.tiers.all(t, !has(t.cache) || !has(t.cache.candidates)"
+    " || (has(self.workspace) && has(self.items) && self.tiers.exists(o, o.stratum == t.cache.fromTier)))",
+    "a head that is built from candidates needs workspace, items and the tier fromTier",
+)
+
+
+class DeploymentSpec(ApiModel):
+    """What is served, from what, and how changes take over."""
+
+    model_config = ConfigDict(json_schema_extra=cel(_TAIL_THERE, _TIERS_NAMED, _BUILDER_THERE))
+
+    strata: PinnedRef
+    """Frequency snapshot that tells head, torso and tail."""
+    items: PinnedRef | None = None
+    """Item features by id."""
+    rule_set: PinnedRef | None = None
+    """Rules shown in the prompt."""
+    workspace: ArtifactRef | None = Field(
+        default=None,
+        json_schema_extra=cel(Rule("!has(self.digest)", "workspace is a place, not an artifact: it has no digest")),
+    )
+    """Where head generations are written."""
+    tiers: Annotated[tuple[Tier, ...], *list_map("stratum", 3), Field(min_length=1)]
+    """One per stratum."""
+    gate: ServingGate
+    """What must be proven first."""
+    rollout: Rollout = Rollout()
+    """How changes take over."""
+    router: Router = Router()
+    """The pods that answer requests."""
+    runner: Runner = Runner()
+    """How head builds are run."""
+    revision_history_limit: int = Field(default=10, ge=1, le=50)
+    """Compositions that are remembered."""
+    run_token: Token | None = None
+    """Any new string tries a failed composition again."""
+    suspend: bool = False
+    """Change nothing; what serves goes on."""
+
+    @model_validator(mode="after")
+    def _tiers_fit_together(self) -> "DeploymentSpec":
+        strata: set[str] = {tier.stratum for tier in self.tiers}
+        if self.workspace is not None and self.workspace.digest is not None:
+            raise ValueError("workspace is a place, not an artifact: it has no digest")
+        if "tail" not in strata:
+            raise ValueError("tiers must have one with stratum tail")
+        for tier in self.tiers:
+            named = {tier.cache.on_miss} if tier.cache else set(tier.fallback or ())
+            if tier.cache and tier.cache.candidates:
+                named |= {tier.cache.from_tier}
+                if self.workspace is None or self.items is None:
+                    raise ValueError("a head that is built from candidates needs workspace and items")
+            if missing := named - strata:
+                raise ValueError(f"tier {tier.stratum} names {', '.join(sorted(missing))}, which is not there")
+        return self
+
+    def tier(self, stratum: str) -> Tier | None:
+        """The tier of a stratum."""
+        return next((tier for tier in self.tiers if tier.stratum == stratum), None)
+
+
+class TierStatus(ApiModel):
+    """One tier of the composition that serves or is prepared."""
+
+    stratum: Stratum
+    """Which queries."""
+    phase: str = Field(max_length=32)
+    """Pending, Preparing, Ready or Failed."""
+    backend: str | None = Field(default=None, max_length=63)
+    """InferenceService."""
+    model: str | None = Field(default=None, max_length=63)
+    """RelevanceModel."""
+    digest: Digest | None = None
+    """Digest of the model or generation."""
+    ready_replicas: Count | None = None
+    """Pods that serve."""
+    message: str | None = Field(default=None, max_length=2048)
+    """What it waits for."""
+
+
+class HeadStatus(ApiModel):
+    """The head generation that was built."""
+
+    result: ResultRef | None = None
+    """The generation."""
+    progress: Progress | None = None
+    """Progress of the build."""
+    coverage: str | None = Field(default=None, max_length=24)
+    """Share of the candidates it covers."""
+    job_name: str | None = Field(default=None, max_length=63)
+    """Job that builds it."""
+    failure: Failure | None = None
+    """Why it failed."""
+
+
+class RevisionStatus(ApiModel):
+    """One composition of the history."""
+
+    revision: Name
+    """Name, as answers carry it in x-lore-revision."""
+    outcome: str = Field(max_length=32)
+    """Stable, Candidate, Superseded or Failed."""
+    message: str | None = Field(default=None, max_length=2048)
+    """Why it failed."""
+
+
+class DeploymentStatus(CommonStatus):
+    """What serves and what is on its way."""
+
+    url: str | None = Field(default=None, max_length=1024)
+    """Address inside the cluster."""
+    stable: str | None = Field(default=None, max_length=63)
+    """Revision that serves."""
+    candidate: str | None = Field(default=None, max_length=63)
+    """Revision on its way."""
+    weight: Count | None = None
+    """Percent of queries that the candidate answers."""
+    step: Count | None = None
+    """Step of the rollout."""
+    gate: str | None = Field(default=None, max_length=64)
+    """Passed, Blocked, Waiting or Disabled, for the column."""
+    tiers: Annotated[tuple[TierStatus, ...], *list_map("stratum", 3)] = ()
+    """Every tier."""
+    head: HeadStatus | None = None
+    """Head generation being built or serving."""
+    revisions: Annotated[tuple[RevisionStatus, ...], *list_map("revision", 50)] = ()
+    """History, newest first."""
+    router: Unchecked | None = None
+    """Config hash, acknowledgements and ready pods."""
+    failure: Failure | None = None
+    """Latest failure."""
+
+
+class RelevanceDeployment(Resource):
+    """Serves relevance by query frequency: head from precomputed scores, torso from a student, tail from the LLM."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            Rule(
+                f"size(self.metadata.name) <= {MAX_NAME}",
+                f"metadata.name may have {MAX_NAME} characters, so that the names of its children fit 63",
+            )
+        )
+    )
+
+    spec: DeploymentSpec
+    status: DeploymentStatus = DeploymentStatus()
+
+    @model_validator(mode="after")
+    def _name_fits(self) -> "RelevanceDeployment":
+        if len(self.metadata.name) > MAX_NAME:
+            raise ValueError(f"metadata.name may have {MAX_NAME} characters")
+        return self

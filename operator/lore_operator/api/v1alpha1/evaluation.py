@@ -1,0 +1,234 @@
+"""RelevanceEval: one model on one benchmark under a set of gates; its verdict is evidence bound to digests."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from lore_core import jobs
+from lore_core.jobs.config import RuleMode
+from lore_operator.api.v1alpha1.common import (
+    ApiModel,
+    ArtifactRef,
+    CommonStatus,
+    Count,
+    Digest,
+    Failure,
+    Name,
+    Progress,
+    Resource,
+    ResultRef,
+    Runner,
+    RunPolicy,
+    ServingProfile,
+    Token,
+)
+from lore_operator.api.v1alpha1.schema_hints import Rule, Unchecked, atomic, cel, exactly_one, list_map, list_set
+
+MAX_NAME = 52
+"""`NAME-eval-aNNN` must fit the 63 characters of a label value."""
+
+
+class Gate(jobs.Gate):
+    """One condition on one metric over one slice; exactly one of min, max and maxRegression."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            exactly_one("min", "max", "maxRegression"),
+            Rule("has(self.label) == (self.metric == 'F1')", "label goes with metric F1 and with no other"),
+        )
+    )
+
+
+class ModelReference(ApiModel):
+    """A RelevanceModel of the same namespace."""
+
+    name: Name
+    """Its name. Without a digest the one found first is recorded and kept."""
+    digest: Digest | None = None
+    """Digest that the model must have."""
+
+
+class Benchmark(ArtifactRef):
+    """A benchmark, which of its subsets, and how rules are shown."""
+
+    subsets: Annotated[tuple[Name, ...], *list_set(32), Field(min_length=1)] = ("general",)
+    """Subsets to score."""
+    rule_mode: RuleMode = RuleMode.RETRIEVED
+    """None, Retrieved, or Oracle: the record's own rules, which may contain gold."""
+
+
+class EvalReference(ApiModel):
+    """A RelevanceEval of the same namespace."""
+
+    name: Name
+    """Its name."""
+
+
+class Champion(ApiModel):
+    """What the candidate is compared with, pair by pair; exactly one of evalRef and evidence."""
+
+    model_config = ConfigDict(json_schema_extra=cel(exactly_one("evalRef", "evidence")))
+
+    eval_ref: EvalReference | None = None
+    """Another evaluation on the same benchmark."""
+    evidence: ArtifactRef | None = None
+    """Evidence artifact of an earlier evaluation."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Champion":
+        if (self.eval_ref is None) == (self.evidence is None):
+            raise ValueError("champion: give exactly one of evalRef, evidence")
+        return self
+
+
+class EvalRunPolicy(RunPolicy):
+    """Attempts, time limits and what is kept afterwards."""
+
+    max_restarts: int = Field(default=1, ge=0, le=100)
+    """Further attempts after the first one failed. A verdict is never tried again."""
+
+
+_CHAMPION_THERE = Rule(
+    "has(self.champion) || self.gates.all(g, !has(g.maxRegression))", "a gate with maxRegression needs a champion"
+)
+_SUBSETS_SCORED = Rule(
+    "self.gates.all(g, !has(g.subset) || g.subset in self.benchmark.subsets)",
+    "a gate's subset must be one of benchmark.subsets",
+)
+_NO_ORACLE = Rule(
+    "self.benchmark.ruleMode != 'Oracle' || self.gates.all(g, g.severity == 'Advisory')",
+    "ruleMode Oracle may show gold labels: it cannot satisfy a Required gate",
+)
+
+
+class EvalSpec(ApiModel):
+    """What is judged, on what, and when it passes."""
+
+    model_config = ConfigDict(json_schema_extra=cel(_CHAMPION_THERE, _SUBSETS_SCORED, _NO_ORACLE))
+
+    model_ref: ModelReference
+    """Model to judge."""
+    serving_profile: ServingProfile = ServingProfile()
+    """How it is served; the verdict holds for this profile only."""
+    benchmark: Benchmark
+    """What it is judged on."""
+    rule_set: ArtifactRef | None = None
+    """Rules shown in the prompt."""
+    gates: Annotated[tuple[Gate, ...], *list_map("name", 64), Field(min_length=1)]
+    """Conditions; all Required ones must hold."""
+    champion: Champion | None = None
+    """What regressions are measured against."""
+    workspace: ArtifactRef = Field(
+        json_schema_extra=cel(Rule("!has(self.digest)", "workspace is a place, not an artifact: it has no digest"))
+    )
+    """Where the evidence is written."""
+    runner: Runner = Runner()
+    """How pods are run. Without an image the serving profile's image runs, as it will serve."""
+    run_policy: EvalRunPolicy = EvalRunPolicy()
+    """Attempts, time limits and what is kept."""
+    run_token: Token | None = None
+    """Any new string starts a new run with the spec as it is then."""
+    suspend: bool = False
+    """Stop the pods and start nothing."""
+
+    @model_validator(mode="after")
+    def _gates_can_be_judged(self) -> "EvalSpec":
+        if self.workspace.digest is not None:
+            raise ValueError("workspace is a place, not an artifact: it has no digest")
+        for gate in self.gates:
+            if gate.max_regression is not None and self.champion is None:
+                raise ValueError(f"gate {gate.name}: maxRegression needs a champion")
+            if gate.subset is not None and gate.subset not in self.benchmark.subsets:
+                raise ValueError(f"gate {gate.name}: subset {gate.subset} is not one of benchmark.subsets")
+            if self.benchmark.rule_mode == RuleMode.ORACLE and gate.severity == "Required":
+                raise ValueError(f"gate {gate.name}: ruleMode Oracle cannot satisfy a Required gate")
+        return self
+
+
+class JudgedModel(ApiModel):
+    """The model as it was resolved."""
+
+    name: Name
+    """RelevanceModel."""
+    uri: str = Field(max_length=1024)
+    """Where it is."""
+    digest: Digest
+    """What it is."""
+
+
+class GateOutcome(ApiModel):
+    """What a gate found; further numbers are stored as the report gives them."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: Name
+    """Name of the gate."""
+    outcome: str = Field(max_length=32)
+    """Passed, Failed or Inconclusive."""
+    severity: str = Field(default="Required", max_length=32)
+    """Required or Advisory."""
+    message: str = Field(default="", max_length=2048)
+    """Slice, value, interval, champion."""
+
+
+class EvalStatus(CommonStatus):
+    """The verdict and what it is bound to."""
+
+    verdict: Literal["Passed", "Failed", "Inconclusive"] | None = None
+    """The verdict."""
+    model: JudgedModel | None = None
+    """Model it is about."""
+    primary: Unchecked | None = None
+    """The metric for the column: name, value, interval."""
+    gates: Annotated[tuple[GateOutcome, ...], *list_map("name", 64)] = ()
+    """Every gate."""
+    gates_passed: str | None = Field(default=None, max_length=16)
+    """Passed of all, for the column."""
+    scores: Annotated[tuple[Unchecked, ...], atomic(128)] = ()
+    """Metrics with intervals; the evidence has all."""
+    evidence: ResultRef | None = None
+    """Report and per-pair scores."""
+    benchmark_digest: Digest | None = None
+    """Benchmark that was used."""
+    gate_set_digest: Digest | None = None
+    """Gates that were applied."""
+    profile_digest: Digest | None = None
+    """Serving profile the verdict holds for."""
+    champion: ResultRef | None = None
+    """Evidence it was compared with."""
+    custom_runner: bool | None = None
+    """Whether an image other than the profile's computed it."""
+    attempt: Count | None = None
+    """Latest attempt."""
+    job_name: str | None = Field(default=None, max_length=63)
+    """Its Job."""
+    progress: Progress | None = None
+    """Latest progress."""
+    start_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
+    """When the run's first attempt was created."""
+    completion_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
+    """When the run ended."""
+    failure: Failure | None = None
+    """Latest failure."""
+
+
+class RelevanceEval(Resource):
+    """Judges a model: scores with intervals on a benchmark, gates, and a verdict that is bound to digests."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            Rule(
+                f"size(self.metadata.name) <= {MAX_NAME}",
+                f"metadata.name may have {MAX_NAME} characters, so that the names of its Jobs fit 63",
+            )
+        )
+    )
+
+    spec: EvalSpec
+    status: EvalStatus = EvalStatus()
+
+    @model_validator(mode="after")
+    def _name_fits(self) -> "RelevanceEval":
+        if len(self.metadata.name) > MAX_NAME:
+            raise ValueError(f"metadata.name may have {MAX_NAME} characters")
+        return self

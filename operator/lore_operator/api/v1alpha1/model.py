@@ -1,0 +1,115 @@
+"""RelevanceModel: an immutable, digest-bound model. Train jobs publish it; an imported model is written by hand."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from lore_core.jobs.config import Layout
+from lore_operator.api.v1alpha1.common import (
+    URI_RULE,
+    ApiModel,
+    CommonStatus,
+    Digest,
+    Name,
+    PinnedRef,
+    Resource,
+    ResultRef,
+)
+from lore_operator.api.v1alpha1.schema_hints import Rule, cel, immutable, list_map
+
+_EVIDENCE_GROWS = Rule(
+    "!has(oldSelf.evidence) || (has(self.evidence)"
+    " && oldSelf.evidence.all(old, self.evidence.exists(new, new.digest == old.digest)))",
+    "evidence may grow, never shrink",
+)
+_FROZEN = ("uri", "digest", "secretRef", "role", "contract", "lineage")
+
+
+class Contract(ApiModel):
+    """What a server of the model must know; the whole of it is `lore-contract.json` inside the artifact."""
+
+    layout: Layout | None = None
+    """Where the label stands in a generated answer."""
+    digest: Digest | None = None
+    """Digest of the contract file."""
+
+
+class LineageInput(ApiModel):
+    """One artifact that the model was made from."""
+
+    name: str = Field(min_length=1, max_length=64)
+    """Role of the input: base, data, rules, teacher."""
+    uri: str = Field(max_length=1024)
+    """Where it was."""
+    digest: Digest | None = None
+    """What it was, where known."""
+
+
+class Lineage(ApiModel):
+    """What made the model."""
+
+    train_job: Name | None = None
+    """RelevanceTrainJob."""
+    stage: Name | None = None
+    """Its stage."""
+    input_key: Digest | None = None
+    """Digest of everything that went in."""
+    inputs: Annotated[tuple[LineageInput, ...], *list_map("name", 16)] = ()
+    """Artifacts that went in."""
+
+
+class Evidence(ApiModel):
+    """A verdict's evidence artifact, for a model that was judged elsewhere."""
+
+    uri: str = Field(max_length=1024)
+    """Where it is."""
+    digest: Digest
+    """Digest of its manifest."""
+
+
+class ModelSpec(PinnedRef):
+    """The model's bytes, what they are and where they come from."""
+
+    model_config = ConfigDict(json_schema_extra=cel(URI_RULE, *map(immutable, _FROZEN), _EVIDENCE_GROWS))
+
+    role: Literal["Generative", "Classifier"]
+    """Generative: a language model that writes the label. Classifier: a four-class student."""
+    contract: Contract | None = None
+    """Serving contract, in short."""
+    lineage: Lineage | None = None
+    """Where it comes from."""
+    evidence: Annotated[tuple[Evidence, ...], *list_map("digest", 64)] = ()
+    """Verdicts reached elsewhere."""
+
+
+class Verdict(ApiModel):
+    """An evaluation that passed for this digest."""
+
+    eval: Name
+    """RelevanceEval."""
+    benchmark_digest: Digest | None = None
+    """Benchmark it was judged on."""
+    gate_set_digest: Digest | None = None
+    """Gates that held."""
+    profile_digest: Digest | None = None
+    """Serving profile it holds for."""
+    evidence: ResultRef | None = None
+    """Evidence artifact."""
+
+
+class ModelStatus(CommonStatus):
+    """The verdicts that hold for this digest."""
+
+    verdicts: Annotated[tuple[Verdict, ...], *list_map("eval", 256)] = ()
+    """Cache of the evaluations that passed."""
+
+
+class RelevanceModel(Resource):
+    """An immutable relevance model: uri, digest, serving contract, lineage."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(Rule("size(self.metadata.name) <= 63", "metadata.name may have 63 characters"))
+    )
+
+    spec: ModelSpec
+    status: ModelStatus = ModelStatus()

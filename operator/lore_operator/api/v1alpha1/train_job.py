@@ -1,0 +1,219 @@
+"""RelevanceTrainJob: ordered training stages on one data set; each published stage becomes a RelevanceModel."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, model_validator
+
+from lore_core.jobs.config import DeepSpeedConfig, Optimizer, SftSettings
+from lore_operator.api.v1alpha1.common import (
+    ApiModel,
+    ArtifactRef,
+    CommonStatus,
+    Count,
+    Failure,
+    Name,
+    Progress,
+    Resource,
+    ResultRef,
+    Runner,
+    RunPolicy,
+    Token,
+)
+from lore_operator.api.v1alpha1.schema_hints import Rule, cel, exactly_one, list_map
+
+MAX_NAMES = 52
+"""Job name and stage name together: `JOB-STAGE-aNNN` and the pod's `-INDEX` must fit the 63 characters of a host name."""
+
+_ORDER = "self.map(x, x.name).indexOf"
+_TEACHER_FIRST = Rule(
+    f"self.all(s, !has(s.distill) || !has(s.distill.from) || ({_ORDER}(s.distill.from) >= 0"
+    f" && {_ORDER}(s.distill.from) < {_ORDER}(s.name)))",
+    "distill.from must name an earlier stage",
+)
+_DISTINCT_MODELS = Rule(
+    "self.all(s, !has(s.publish) || self.filter(t, has(t.publish) && t.publish.__as__ == s.publish.__as__).size() == 1)",
+    "two stages publish under the same name",
+)
+
+
+class DistillOptimizer(Optimizer):
+    """Knobs of a distillation stage."""
+
+    learning_rate: str = Field(default="0.0001", pattern=r"^-?[0-9]+(\.[0-9]+)?$", max_length=24)
+    max_steps: int = Field(default=200, ge=1, le=10_000_000)
+
+
+class Sft(SftSettings):
+    """Supervised fine-tuning of the generative model. It starts from the last sft stage before it, or from the base model."""
+
+
+class Distill(ApiModel):
+    """A four-class cross-encoder student, trained on gold labels and, with a teacher, on its scores."""
+
+    base: ArtifactRef
+    """Model that the student starts from."""
+    from_: Name | None = Field(default=None, alias="from")
+    """Earlier stage whose model is the teacher."""
+    optimizer: DistillOptimizer = DistillOptimizer()
+    """Learning rate, steps, batch."""
+    max_prompt_tokens: int = Field(default=128, ge=16, le=8192)
+    """Longest input in tokens."""
+
+
+class Publish(ApiModel):
+    """What becomes of a stage's model."""
+
+    as_: Name = Field(alias="as")
+    """Exact name of the RelevanceModel that is created once."""
+
+
+class Stage(ApiModel):
+    """One step of training; exactly one of sft and distill."""
+
+    model_config = ConfigDict(json_schema_extra=cel(exactly_one("sft", "distill")))
+
+    name: Name
+    """Name of the stage, part of its children's names."""
+    sft: Sft | None = None
+    """Supervised fine-tuning."""
+    distill: Distill | None = None
+    """Distillation into a student."""
+    publish: Publish | None = None
+    """Publish the stage's model."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Stage":
+        if (self.sft is None) == (self.distill is None):
+            raise ValueError(f"stage {self.name}: give exactly one of sft, distill")
+        return self
+
+
+class Nodes(ApiModel):
+    """Pods of a stage. Every pod runs one process per GPU, or one where it has none."""
+
+    count: int = Field(default=1, ge=1, le=512)
+    """Number of pods."""
+    gpus_per_node: int = Field(default=0, ge=0, le=16)
+    """GPUs of each pod."""
+
+
+class TrainJobSpec(ApiModel):
+    """What to train. Edits after the start change nothing until `runToken` changes."""
+
+    base_model: ArtifactRef
+    """Model that the first stage starts from."""
+    data: ArtifactRef
+    """Annotated pairs."""
+    rule_set: ArtifactRef | None = None
+    """Rules shown in the prompt."""
+    workspace: ArtifactRef = Field(
+        json_schema_extra=cel(Rule("!has(self.digest)", "workspace is a place, not an artifact: it has no digest"))
+    )
+    """Where checkpoints and models are written. Several nodes need one that all of them can write (RWX or an object store)."""
+    nodes: Nodes = Nodes()
+    """Size of the gang."""
+    runner: Runner = Runner()
+    """How pods are run."""
+    deepspeed: DeepSpeedConfig = DeepSpeedConfig()
+    """Sharding and precision."""
+    stages: Annotated[
+        tuple[Stage, ...],
+        *list_map("name", 16),
+        Field(min_length=1, json_schema_extra=cel(_TEACHER_FIRST, _DISTINCT_MODELS)),
+    ]
+    """Stages in their order."""
+    run_policy: RunPolicy = RunPolicy()
+    """Attempts, time limits and what is kept."""
+    run_token: Token | None = None
+    """Any new string starts a new run, with the spec as it is then; finished stages with equal inputs are reused."""
+    suspend: bool = False
+    """Stop the pods and start nothing. Work goes on from the last checkpoint afterwards."""
+
+    @model_validator(mode="after")
+    def _stages_fit_together(self) -> "TrainJobSpec":
+        if self.workspace.digest is not None:
+            raise ValueError("workspace is a place, not an artifact: it has no digest")
+        names = [stage.name for stage in self.stages]
+        for index, stage in enumerate(self.stages):
+            teacher = stage.distill.from_ if stage.distill else None
+            if teacher is not None and teacher not in names[:index]:
+                raise ValueError(f"stage {stage.name}: distill.from must name an earlier stage, {teacher} is none")
+        published = [stage.publish.as_ for stage in self.stages if stage.publish]
+        if len(set(published)) != len(published):
+            raise ValueError("two stages publish under the same name")
+        return self
+
+
+class StageMetric(ApiModel):
+    """One number of a stage's report."""
+
+    name: str = Field(max_length=64)
+    """Name in the report's summary."""
+    value: str = Field(max_length=32)
+    """Value, as a string."""
+
+
+class StageStatus(ApiModel):
+    """How far one stage is."""
+
+    name: Name
+    """Name of the stage."""
+    phase: str = Field(max_length=32)
+    """Pending, Running, Succeeded or Failed."""
+    attempt: Count | None = None
+    """Latest attempt."""
+    job_name: str | None = Field(default=None, max_length=63)
+    """Its Job."""
+    progress: Progress | None = None
+    """Latest progress."""
+    metrics: Annotated[tuple[StageMetric, ...], *list_map("name", 16)] = ()
+    """Numbers of the finished stage."""
+    result: ResultRef | None = None
+    """The stage's model."""
+    reused: bool | None = None
+    """Whether an equal model was found and nothing was computed."""
+    published: str | None = Field(default=None, max_length=253)
+    """RelevanceModel that was created from it."""
+
+
+class TrainJobStatus(CommonStatus):
+    """What became of it."""
+
+    stage: str | None = Field(default=None, max_length=63)
+    """Stage that runs now or failed."""
+    stages: Annotated[tuple[StageStatus, ...], *list_map("name", 16)] = ()
+    """Every stage."""
+    restarts: Count | None = None
+    """Attempts of this run beyond the first of each stage."""
+    start_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
+    """When the run's first attempt was created."""
+    completion_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
+    """When the run ended."""
+    failure: Failure | None = None
+    """Latest failure."""
+
+
+class RelevanceTrainJob(Resource):
+    """Trains relevance models: ordered stages on annotated pairs, each published stage becoming a RelevanceModel."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            Rule(
+                f"self.spec.stages.all(s, size(self.metadata.name) + size(s.name) <= {MAX_NAMES})",
+                f"metadata.name and the name of each stage may have {MAX_NAMES} characters together,"
+                " so that the names of Jobs and pods fit 63",
+            )
+        )
+    )
+
+    spec: TrainJobSpec
+    status: TrainJobStatus = TrainJobStatus()
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> "RelevanceTrainJob":
+        for stage in self.spec.stages:
+            if len(self.metadata.name) + len(stage.name) > MAX_NAMES:
+                raise ValueError(f"metadata.name and stage {stage.name} may have {MAX_NAMES} characters together")
+        return self
+
+
