@@ -1,0 +1,133 @@
+"""A versioned set of annotation rules, laid out as RAIR's rule files are, with machine-readable conditions beside the text."""
+
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lore_core.artifacts.manifest import canonical_json, sha256_digest
+from lore_core.jobs.reporter import JobError
+
+RULES_NAME = "rules.json"
+MAX_RULE_BYTES = 16 << 20
+
+Word = Annotated[str, Field(min_length=1, max_length=128)]
+Text = Annotated[str, Field(max_length=16_384)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NearEffect(StrEnum):
+    """What a near value amounts to where a rule applies."""
+
+    NEAR = "near"
+    CONFLICT = "conflict"
+
+
+class Condition(_Model):
+    """When a rule applies and what it says, for programs.
+
+    `categories` empty means every category. `near` is the effect of a near value; `tolerance_steps` is how many ladder
+    steps still count as near on a dimension whose values are ordered, None where the dimension has no order.
+    """
+
+    categories: tuple[Word, ...] = ()
+    near: NearEffect
+    tolerance_steps: int | None = Field(default=None, ge=0, le=100)
+
+    def covers(self, category: str) -> bool:
+        """Whether the rule applies to a category."""
+        return not self.categories or category in self.categories
+
+
+class Rule(_Model):
+    """One rule. `market` empty means every market; a rule without a condition is text for people and models only."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    dimension: Word
+    summary: Annotated[str, Field(min_length=1, max_length=1_024)]
+    principle: Text = ""
+    details: tuple[Text, ...] = ()
+    market: str = Field(default="", max_length=128)
+    condition: Condition | None = None
+
+    @property
+    def line(self) -> str:
+        """The rule as a prompt shows it: id, then summary."""
+        return f"{self.id} {self.summary}"
+
+
+class RuleSetError(JobError):
+    """A rule file that cannot be used; names file, field and remedy."""
+
+    def __init__(self, file: Path | str, field: str | None, problem: str, remedy: str) -> None:
+        place = f"{file}" + (f": {field}" if field else "")
+        super().__init__("BadRuleSet", f"{place}: {problem}; {remedy}", file=str(file), field=field)
+
+
+class RuleSet(_Model):
+    """Rules and the lexicon that retrieval reads queries with: `lexicon[dimension]` are the words that speak of it.
+
+    The lexicon's entry `kind` maps categories the same way; a word is listed under its category.
+    """
+
+    rules: tuple[Rule, ...] = Field(max_length=10_000)
+    kinds: dict[Word, tuple[Word, ...]] = {}
+    lexicon: dict[Word, tuple[Word, ...]] = {}
+
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> Self:
+        seen: set[str] = set()
+        for rule in self.rules:
+            if rule.id in seen:
+                raise ValueError(f"the rule id {rule.id!r} occurs twice")
+            seen.add(rule.id)
+        return self
+
+    @property
+    def digest(self) -> str:
+        """Digest of the canonical form: any change of a rule or of the lexicon changes it."""
+        return sha256_digest(self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """The canonical bytes of `rules.json`."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    @property
+    def by_id(self) -> Mapping[str, Rule]:
+        """Rules by id."""
+        return {rule.id: rule for rule in self.rules}
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read `rules.json` (or a folder that has it). Raises RuleSetError with file and field."""
+        file = path / RULES_NAME if path.is_dir() else path
+        return cls.parse(_read(file), file)
+
+    @classmethod
+    def parse(cls, data: bytes, file: Path | str = RULES_NAME) -> Self:
+        """A rule set from bytes. Raises RuleSetError with file and field."""
+        try:
+            values: Any = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise RuleSetError(file, None, f"not valid JSON ({error})", "write one JSON object") from error
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            detail = error.errors(include_url=False, include_context=False)[0]
+            field = ".".join(str(part) for part in detail["loc"])[:128] or "rules"
+            raise RuleSetError(file, field, detail["msg"], "correct the field") from error
+
+
+def _read(file: Path) -> bytes:
+    try:
+        if file.stat().st_size > MAX_RULE_BYTES:
+            raise RuleSetError(file, None, f"larger than {MAX_RULE_BYTES} bytes", "split the rule set")
+        return file.read_bytes()
+    except OSError as error:
+        raise RuleSetError(file, None, f"cannot be read ({error.strerror})", "check the path") from error
