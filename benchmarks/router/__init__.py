@@ -1,0 +1,1 @@
+"""Benchmarks of the router's data path: `python -m benchmarks.router`."""
