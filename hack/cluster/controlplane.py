@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from hack.cluster import ports, tools
+from hack.cluster import files, ports, tools
 from hack.cluster.kubectl import Kubectl
 from hack.cluster.paths import cache_root
 from hack.cluster.plane import Plane, Ports
@@ -43,10 +43,7 @@ class ControlPlane:
         folder = cache_root() / "temporary"
         _sweep(folder)
         directory = folder / f"{os.getpid()}-{secrets.token_hex(4)}"
-        directory.mkdir(parents=True)
-        pending = directory / "owner.tmp"
-        pending.write_text(json.dumps(asdict(_own_identity())))
-        pending.rename(directory / "owner.json")
+        files.write(directory / "owner.json", json.dumps(asdict(_own_identity())))
         return cls(directory, definitions)
 
     def __enter__(self) -> Self:
@@ -74,14 +71,13 @@ class ControlPlane:
 
     def start(self) -> None:
         """Start what does not run; returns when the API serves and namespaces have their ServiceAccount."""
-        self.directory.mkdir(parents=True, exist_ok=True)
         record = self.directory / "ports.json"
         if record.exists():
             self._plane(Ports(**json.loads(record.read_text()))).start(self._definitions)
             return
         with ports.claim(5) as free:
             chosen = Ports(*free)
-            record.write_text(json.dumps(asdict(chosen)))
+            files.write(record, json.dumps(asdict(chosen)))
             self._plane(chosen).start(self._definitions)
 
     def delete(self) -> None:

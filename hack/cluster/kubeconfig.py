@@ -2,9 +2,9 @@
 
 import base64
 import json
-import os
 from pathlib import Path
 
+from hack.cluster import files
 from hack.cluster.pki import Pair
 
 
@@ -28,11 +28,7 @@ def write(path: Path, server: str, authority: Path, user: Pair) -> Path:
         "contexts": [{"name": "lore", "context": {"cluster": "lore", "user": "lore"}}],
         "current-context": "lore",
     }
-    pending = path.with_suffix(".tmp")
-    with os.fdopen(os.open(pending, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
-        json.dump(document, handle, indent=1)
-    pending.rename(path)
-    return path
+    return files.write(path, json.dumps(document, indent=1), 0o600)
 
 
 def _encoded(path: Path) -> str:

@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# Where programs are looked for: Debian keeps some out of the PATH of some accounts.
+SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+
 
 def cache_root() -> Path:
     """The folder of everything that may be kept between runs (`LORE_CACHE`)."""

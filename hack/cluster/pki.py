@@ -2,7 +2,6 @@
 
 import datetime
 import ipaddress
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from hack.cluster import files
 
 _LIFETIME = datetime.timedelta(days=365)
 # Clocks of a machine that has just been resumed may jump back.
@@ -77,8 +78,8 @@ class Authority:
             public = key.public_key().public_bytes(
                 serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
             )
-            _write_secret(pair.key, _key_bytes(key))
-            _write_whole(pair.certificate, public)
+            files.write(pair.key, _key_bytes(key), 0o600)
+            files.write(pair.certificate, public)
         return pair
 
     def _pair(self, name: str) -> Pair:
@@ -152,16 +153,5 @@ def _key_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 def _write_pair(pair: Pair, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
     """The certificate last: it is what says that the pair is whole."""
-    _write_secret(pair.key, _key_bytes(key))
-    _write_whole(pair.certificate, certificate.public_bytes(serialization.Encoding.PEM))
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    pending = path.with_suffix(path.suffix + ".tmp")
-    pending.write_bytes(content)
-    pending.rename(path)
-
-
-def _write_secret(path: Path, content: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as handle:
-        handle.write(content)
+    files.write(pair.key, _key_bytes(key), 0o600)
+    files.write(pair.certificate, certificate.public_bytes(serialization.Encoding.PEM))

@@ -5,11 +5,13 @@ import json
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from hack.cluster import files
 from hack.cluster.errors import ClusterError
+from hack.cluster.paths import SEARCH
 
 _STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.05
@@ -22,6 +24,16 @@ class Identity:
     pid: int
     started: int
     boot: str
+
+
+@dataclass(frozen=True)
+class Running:
+    """A process of this machine as /proc shows it."""
+
+    pid: int
+    parent: int
+    name: str
+    arguments: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -53,14 +65,11 @@ class Daemon:
         if self.pid() is not None:
             return
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self._record.parent.mkdir(parents=True, exist_ok=True)
-        pid = _spawn([str(part) for part in command], {**os.environ, **(environment or {})}, self.log)
+        pid = _spawn([str(part) for part in command], {**os.environ, "PATH": SEARCH, **(environment or {})}, self.log)
         started = identity(pid)
         if started is None:
             raise self.failure("ended at once")
-        pending = self._record.with_suffix(".tmp")
-        pending.write_text(json.dumps(asdict(started)))
-        pending.rename(self._record)
+        files.write(self._record, json.dumps(asdict(started)))
 
     def stop(self) -> None:
         """Ask the program to end, kill it after ten seconds, forget it."""
@@ -90,6 +99,16 @@ def identity(pid: int) -> Identity | None:
     state, started = fields[0], int(fields[19])
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return None if state == "Z" else Identity(pid, started, boot)
+
+
+def running() -> Iterator[Running]:
+    """All processes there are; one that ends meanwhile may be missing."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                yield Running(int(folder.name), parent, (folder / "comm").read_text().strip(), tuple(arguments))
 
 
 def _spawn(command: list[str], environment: dict[str, str], log: Path) -> int:

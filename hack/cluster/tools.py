@@ -155,6 +155,8 @@ def ensure_profile(profile: str) -> None:
     for module in MODULES:
         missing = [tool for tool in PROFILE_TOOLS[profile] if tool in module.commands and find(tool) is None]
         build(module, missing)
+        if module.manifests and profile == "node":
+            manifests(module.name)
 
 
 def cached_path(tool: str) -> Path:

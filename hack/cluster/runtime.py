@@ -1,0 +1,164 @@
+"""containerd: its configuration, its images, and leaving nothing of it behind."""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hack.cluster import files, images, probe
+from hack.cluster.command import run
+from hack.cluster.errors import ClusterError
+from hack.cluster.host import CNI_PLUGINS
+from hack.cluster.network import BRIDGE, FIRST_POD, POD_RANGE
+from hack.cluster.process import Daemon, running
+
+_READY_SECONDS = 60.0
+# The name of the CNI network; CNI keeps files under it outside the cluster's folder.
+_CNI_NETWORK = "lore-node"
+
+
+@dataclass(frozen=True)
+class Containerd:
+    """containerd with images that outlive the cluster (`images/`) and all else inside the cluster's run folder.
+
+    Attributes:
+        directory: the cluster's folder.
+        enter: the command that enters the node's network namespace.
+    """
+
+    directory: Path
+    enter: tuple[str, ...]
+
+    @property
+    def daemon(self) -> Daemon:
+        """The process."""
+        return Daemon("containerd", self.directory / "run")
+
+    @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        return self.directory / "run" / "containerd.sock"
+
+    @property
+    def _state(self) -> Path:
+        return self.directory / "run" / "containerd"
+
+    def start(self) -> None:
+        """Start it, with the pause image loaded."""
+        if self.daemon.pid() is None:
+            self._clear_dead()
+            self.daemon.start([*self.enter, "containerd", "--config", self._configure()])
+            probe.wait([self.daemon], self._answers, _READY_SECONDS)
+        self.import_image(images.busybox_archive())
+
+    def import_image(self, archive: Path) -> list[str]:
+        """Load an OCI archive's images unless the very same are there; returns their names."""
+        wanted = images.archive_content(archive)
+        if not wanted:
+            raise ClusterError(f"{archive}: no image in it")
+        present = self._images()
+        if any(present.get(name) != digest for name, digest in wanted.items()):
+            self._ctr("images", "import", str(archive))
+        return sorted(wanted)
+
+    def stop(self) -> None:
+        """Kill all containers, stop, unmount what they left. The images stay."""
+        if self.daemon.pid() is not None:
+            self._remove_containers()
+        self.daemon.stop()
+        self._clear_dead()
+        for record in Path("/var/lib/cni/results").glob(f"{_CNI_NETWORK}-*"):
+            record.unlink(missing_ok=True)
+
+    def _remove_containers(self) -> None:
+        for task in self._ctr("tasks", "list", "--quiet").split():
+            self._ctr("tasks", "delete", "--force", task)
+        for container in self._ctr("containers", "list", "--quiet").split():
+            self._ctr("containers", "delete", container)
+
+    def _clear_dead(self) -> None:
+        """What a killed containerd, or a reboot, left: shims with their containers, mounts, leases of addresses."""
+        for pid in _family(self._shims()):
+            os.kill(pid, signal.SIGKILL)
+        unmount_below(self.directory)
+        for folder in (self._state, self.directory / "run" / "addresses"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _shims(self) -> Iterator[int]:
+        for process in running():
+            if process.arguments[0].endswith("containerd-shim-runc-v2") and str(self.socket) in process.arguments:
+                yield process.pid
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self._ctr("version"))
+        except ClusterError:
+            return False
+
+    def _images(self) -> dict[str, str]:
+        rows = [line.split() for line in self._ctr("images", "list").splitlines()[1:]]
+        return {row[0]: row[2] for row in rows}
+
+    def _ctr(self, *arguments: str) -> str:
+        return run("ctr", f"--address={self.socket}", "--namespace=k8s.io", *arguments)
+
+    def _configure(self) -> Path:
+        networks = self.directory / "run" / "cni"
+        files.write(networks / "10-lore.conflist", json.dumps(self._cni()))
+        return files.write(self.directory / "run" / "containerd.toml", self._toml(networks))
+
+    def _toml(self, networks: Path) -> str:
+        # A JSON string is a TOML string.
+        root, state, socket, plugins, configured = (
+            json.dumps(str(path))
+            for path in (self.directory / "images", self._state, self.socket, CNI_PLUGINS, networks)
+        )
+        return f"""\
+version = 2
+root = {root}
+state = {state}
+[grpc]
+  address = {socket}
+[plugins."io.containerd.grpc.v1.cri"]
+  # Where the score of containerd itself may not be lowered, runc dies without this.
+  restrict_oom_score_adj = true
+  # Namespaces of pods where only this cluster's are.
+  netns_mounts_under_state_dir = true
+  sandbox_image = {json.dumps(images.BUSYBOX)}
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "overlayfs"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = {plugins}
+    conf_dir = {configured}
+"""
+
+    def _cni(self) -> dict[str, object]:
+        addresses = {
+            "type": "host-local",
+            "dataDir": str(self.directory / "run" / "addresses"),
+            "ranges": [[{"subnet": POD_RANGE, "rangeStart": FIRST_POD}]],
+            "routes": [{"dst": "0.0.0.0/0"}],
+        }
+        bridge = {"type": "bridge", "bridge": BRIDGE, "isGateway": True, "hairpinMode": True, "ipam": addresses}
+        return {"cniVersion": "0.4.0", "name": _CNI_NETWORK, "plugins": [bridge]}
+
+
+def unmount_below(directory: Path) -> None:
+    """Unmount everything mounted inside the folder, the deepest first."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    # mountinfo writes a space as \\040.
+    points = [line.split()[4].replace("\\040", " ") for line in lines]
+    for point in sorted((point for point in points if Path(point).is_relative_to(directory)), reverse=True):
+        run("umount", "--lazy", point)
+
+
+def _family(pids: Iterable[int]) -> list[int]:
+    """The processes and all their descendants, ancestors first."""
+    parents = {process.pid: process.parent for process in running()}
+    family = list(pids)
+    for pid in family:
+        family.extend(child for child, parent in parents.items() if parent == pid)
+    return family
