@@ -4,22 +4,24 @@ import re
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from lore_core import artifacts, jobs
 from lore_core.jobs.config import Decimal, Name
-from lore_operator.api.v1alpha1.schema_hints import Rule, Unchecked, atomic, cel, list_map, list_set
+from lore_operator.api.v1alpha1.schema_hints import Unchecked, list_map
 
 SECRET_ROOT: Final = "/mnt/lore/secrets"
 
 _QUANTITY: Final = r"^[0-9]+(\.[0-9]+)?([eE][0-9]+|m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
-_URI: Final = r"^(pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[^\s?#]*)?|(s3|gs|abfs)://[^\s?#]+)$"
+_SEGMENT: Final = r"([^\s?#/.][^\s?#/]*|\.[^\s?#/.][^\s?#/]*|\.\.[^\s?#/]+|\.)?"  # anything but ".."
+_URI: Final = rf"^(pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?|(s3|gs|abfs)://[^\s?#/]+)(/{_SEGMENT})*$"
 _DURATION_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
+
 def _quantity(value: int | str) -> int | str:
-    if isinstance(value, int) and value < 0 or isinstance(value, str) and not re.fullmatch(_QUANTITY, value):
+    if not re.fullmatch(_QUANTITY, str(value)):
         raise ValueError(f"{value!r} is not a quantity such as 2, 500m or 4Gi")
     return value
 
@@ -29,8 +31,6 @@ Quantity = Annotated[
     AfterValidator(_quantity),
     WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": _QUANTITY, "minimum": 0, "maxLength": 32}),
 ]
-URI_RULE: Final = Rule(r"!self.uri.matches('/\\.\\.(/|$)')", "uri must not contain a '..' segment")
-
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
 Duration = Annotated[str, Field(pattern=r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$", max_length=32)]
 Image = Annotated[str, Field(min_length=1, max_length=512)]
@@ -80,20 +80,12 @@ class LocalReference(ApiModel):
 class ArtifactRef(ApiModel):
     """Bytes by uri and digest, and the Secret with the credentials of their store."""
 
-    model_config = ConfigDict(json_schema_extra=cel(URI_RULE))
-
     uri: str = Field(pattern=_URI, max_length=1024)
-    """pvc://CLAIM/PATH, s3://BUCKET/PATH, gs://… or abfs://…"""
+    """pvc://CLAIM/PATH, s3://BUCKET/PATH, gs://… or abfs://…; no segment of the path may be `..`."""
     digest: Digest | None = None
     """Digest of the artifact's manifest. Without one the digest found is recorded, and nothing is reused by another run."""
     secret_ref: LocalReference | None = None
     """Secret with the store's keys: endpoint, region, ca.crt, accessKeyId, secretAccessKey, token. All are optional."""
-
-    @model_validator(mode="after")
-    def _stays_below(self) -> "ArtifactRef":
-        if ".." in self.uri.split("/"):
-            raise ValueError("uri must not contain a '..' segment")
-        return self
 
     @property
     def claim(self) -> str | None:
@@ -269,10 +261,3 @@ class Resource(ApiModel):
     api_version: str
     kind: str
     metadata: ObjectMeta
-
-
-__all__ = [
-    "ApiModel", "ArtifactRef", "CommonStatus", "Condition", "Count", "Decimal", "Digest", "Duration", "EnvVar", "Failure", "Image",
-    "LocalReference", "Name", "ObjectMeta", "ObjectName", "PinnedRef", "PodSettings", "Progress", "Quantity", "Reason", "Resource", "Resources",
-    "ResultRef", "RunPolicy", "Runner", "ServingProfile", "Token", "URI_RULE", "Unchecked", "atomic", "list_map", "list_set", "seconds",
-]  # fmt: skip

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from lore_core.jobs.config import Name
 from lore_core.router.config import PredictorStratum, Stratum, TierPolicy
 from lore_operator.api.v1alpha1.common import (
     ApiModel,
@@ -14,7 +15,6 @@ from lore_operator.api.v1alpha1.common import (
     Duration,
     Failure,
     Image,
-    Name,
     PinnedRef,
     PodSettings,
     Progress,
@@ -23,10 +23,9 @@ from lore_operator.api.v1alpha1.common import (
     Runner,
     ServingProfile,
     Token,
-    Unchecked,
 )
 from lore_operator.api.v1alpha1.evaluation import ModelReference
-from lore_operator.api.v1alpha1.schema_hints import Rule, atomic, cel, exactly_one, list_map, list_set
+from lore_operator.api.v1alpha1.schema_hints import Rule, Unchecked, atomic, cel, exactly_one, list_map, list_set
 
 MAX_NAME = 40
 """`NAME-router` and its pods, and `NAME-head-XXXXXXXX-aNNN`, must fit 63 characters."""
@@ -101,9 +100,7 @@ class Tier(ApiModel):
             exactly_one("cache", "predictor"),
             Rule("!has(self.cache) || self.stratum == 'head'", "only head can be a cache"),
             Rule("!has(self.fallback) || has(self.predictor)", "fallback goes with predictor; a cache has onMiss"),
-            Rule(
-                "!has(self.fallback) || self.fallback.all(f, f != self.stratum)", "a tier cannot fall back to itself"
-            ),
+            Rule("!has(self.fallback) || self.fallback.all(f, f != self.stratum)", "a tier cannot fall back to itself"),
         )
     )
 
@@ -243,7 +240,7 @@ class DeploymentSpec(ApiModel):
         json_schema_extra=cel(Rule("!has(self.digest)", "workspace is a place, not an artifact: it has no digest")),
     )
     """Where head generations are written."""
-    tiers: Annotated[tuple[Tier, ...], *list_map("stratum", 3), Field(min_length=1)]
+    tiers: Annotated[tuple[Tier, ...], *list_map("stratum", 3, min_items=1)]
     """One per stratum."""
     gate: ServingGate
     """What must be proven first."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from lore_core import jobs
-from lore_core.jobs.config import RuleMode
+from lore_core.jobs.config import Name, RuleMode
 from lore_operator.api.v1alpha1.common import (
     ApiModel,
     ArtifactRef,
@@ -13,7 +13,6 @@ from lore_operator.api.v1alpha1.common import (
     Count,
     Digest,
     Failure,
-    Name,
     Progress,
     Resource,
     ResultRef,
@@ -51,7 +50,7 @@ class ModelReference(ApiModel):
 class Benchmark(ArtifactRef):
     """A benchmark, which of its subsets, and how rules are shown."""
 
-    subsets: Annotated[tuple[Name, ...], *list_set(32), Field(min_length=1)] = ("general",)
+    subsets: Annotated[tuple[Name, ...], *list_set(32, min_items=1)] = ("general",)
     """Subsets to score."""
     rule_mode: RuleMode = RuleMode.RETRIEVED
     """None, Retrieved, or Oracle: the record's own rules, which may contain gold."""
@@ -114,7 +113,7 @@ class EvalSpec(ApiModel):
     """What it is judged on."""
     rule_set: ArtifactRef | None = None
     """Rules shown in the prompt."""
-    gates: Annotated[tuple[Gate, ...], *list_map("name", 64), Field(min_length=1)]
+    gates: Annotated[tuple[Gate, ...], *list_map("name", 64, min_items=1)]
     """Conditions; all Required ones must hold."""
     champion: Champion | None = None
     """What regressions are measured against."""

@@ -4,13 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from lore_core.jobs.config import Layout
+from lore_core.jobs.config import Layout, Name
 from lore_operator.api.v1alpha1.common import (
-    URI_RULE,
     ApiModel,
     CommonStatus,
     Digest,
-    Name,
     PinnedRef,
     Resource,
     ResultRef,
@@ -70,7 +68,7 @@ class Evidence(ApiModel):
 class ModelSpec(PinnedRef):
     """The model's bytes, what they are and where they come from."""
 
-    model_config = ConfigDict(json_schema_extra=cel(URI_RULE, *map(immutable, _FROZEN), _EVIDENCE_GROWS))
+    model_config = ConfigDict(json_schema_extra=cel(*map(immutable, _FROZEN), _EVIDENCE_GROWS))
 
     role: Literal["Generative", "Classifier"]
     """Generative: a language model that writes the label. Classifier: a four-class student."""

@@ -44,7 +44,7 @@ def immutable(field: str) -> Rule:
     )
 
 
-def list_map(key: str, max_items: int) -> tuple[Any, ...]:
+def list_map(key: str, max_items: int, *rules: Rule, min_items: int = 0) -> tuple[Any, ...]:
     """Metadata of a list of objects that is a map by `key`: server-side apply merges items, duplicates are refused."""
 
     def unique(items: Iterable[Any]) -> Any:
@@ -53,11 +53,11 @@ def list_map(key: str, max_items: int) -> tuple[Any, ...]:
             raise ValueError(f"duplicate {key}: {', '.join(sorted(map(str, duplicates)))}")
         return items
 
-    marks = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
-    return (AfterValidator(unique), Field(max_length=max_items, json_schema_extra=marks))
+    marks = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]} | (cel(*rules) if rules else {})
+    return (_items(min_items, max_items, marks), AfterValidator(unique))
 
 
-def list_set(max_items: int) -> tuple[Any, ...]:
+def list_set(max_items: int, *, min_items: int = 0) -> tuple[Any, ...]:
     """Metadata of a list of scalars in which none repeats."""
 
     def unique(items: Iterable[Any]) -> Any:
@@ -66,12 +66,16 @@ def list_set(max_items: int) -> tuple[Any, ...]:
             raise ValueError("an item repeats")
         return items
 
-    return (AfterValidator(unique), Field(max_length=max_items, json_schema_extra={"x-kubernetes-list-type": "set"}))
+    return (_items(min_items, max_items, {"x-kubernetes-list-type": "set"}), AfterValidator(unique))
 
 
 def atomic(max_items: int) -> Any:
     """Metadata of a list that is replaced as a whole."""
-    return Field(max_length=max_items, json_schema_extra={"x-kubernetes-list-type": "atomic"})
+    return _items(0, max_items, {"x-kubernetes-list-type": "atomic"})
+
+
+def _items(least: int, most: int, marks: dict[str, Any]) -> Any:
+    return Field(min_length=least or None, max_length=most, json_schema_extra=marks)
 
 
 Unchecked = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]

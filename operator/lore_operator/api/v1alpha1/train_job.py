@@ -4,14 +4,13 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, model_validator
 
-from lore_core.jobs.config import DeepSpeedConfig, Optimizer, SftSettings
+from lore_core.jobs.config import DeepSpeedConfig, Name, Optimizer, SftSettings
 from lore_operator.api.v1alpha1.common import (
     ApiModel,
     ArtifactRef,
     CommonStatus,
     Count,
     Failure,
-    Name,
     Progress,
     Resource,
     ResultRef,
@@ -24,10 +23,13 @@ from lore_operator.api.v1alpha1.schema_hints import Rule, cel, exactly_one, list
 MAX_NAMES = 52
 """Job name and stage name together: `JOB-STAGE-aNNN` and the pod's `-INDEX` must fit the 63 characters of a host name."""
 
-_ORDER = "self.map(x, x.name).indexOf"
+MAX_STAGES = 16
+
+_INDEX = str(list(range(MAX_STAGES)))
+"""Written out: comprehensions with an index need Kubernetes 1.33."""
 _TEACHER_FIRST = Rule(
-    f"self.all(s, !has(s.distill) || !has(s.distill.from) || ({_ORDER}(s.distill.from) >= 0"
-    f" && {_ORDER}(s.distill.from) < {_ORDER}(s.name)))",
+    f"{_INDEX}.all(i, i >= self.size() || !has(self[i].distill) || !has(self[i].distill.from)"
+    f" || {_INDEX}.exists(j, j < i && self[j].name == self[i].distill.from))",
     "distill.from must name an earlier stage",
 )
 _DISTINCT_MODELS = Rule(
@@ -118,8 +120,7 @@ class TrainJobSpec(ApiModel):
     """Sharding and precision."""
     stages: Annotated[
         tuple[Stage, ...],
-        *list_map("name", 16),
-        Field(min_length=1, json_schema_extra=cel(_TEACHER_FIRST, _DISTINCT_MODELS)),
+        *list_map("name", MAX_STAGES, _TEACHER_FIRST, _DISTINCT_MODELS, min_items=1),
     ]
     """Stages in their order."""
     run_policy: RunPolicy = RunPolicy()
@@ -181,7 +182,7 @@ class TrainJobStatus(CommonStatus):
 
     stage: str | None = Field(default=None, max_length=63)
     """Stage that runs now or failed."""
-    stages: Annotated[tuple[StageStatus, ...], *list_map("name", 16)] = ()
+    stages: Annotated[tuple[StageStatus, ...], *list_map("name", MAX_STAGES)] = ()
     """Every stage."""
     restarts: Count | None = None
     """Attempts of this run beyond the first of each stage."""
@@ -215,5 +216,3 @@ class RelevanceTrainJob(Resource):
             if len(self.metadata.name) + len(stage.name) > MAX_NAMES:
                 raise ValueError(f"metadata.name and stage {stage.name} may have {MAX_NAMES} characters together")
         return self
-
-
