@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal, cast, get_args
+from dataclasses import dataclass
+from typing import Final
 
-PullPolicy = Literal["Always", "IfNotPresent", "Never"]
+import lore_core
+from lore_operator.children.settings import Images
+from lore_operator.children.settings import Settings as ChildSettings
 
 _IMAGES: Final = ("LORE_TRAINER_IMAGE", "LORE_SERVER_IMAGE", "LORE_ROUTER_IMAGE")
+_PASSED_ON: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
 class SettingsError(Exception):
@@ -15,44 +18,46 @@ class SettingsError(Exception):
 
 
 @dataclass(frozen=True)
-class Images:
-    """Images of the pods that the operator creates, where a resource's `runner` names none."""
-
-    trainer: str
-    server: str
-    router: str
-    pull_policy: PullPolicy = "IfNotPresent"
-
-
-@dataclass(frozen=True)
 class Settings:
-    """The operator's settings. Plans and builders see all of it and use `images`.
+    """The operator's settings; `children` is the part that plans and builders see.
 
-    `namespaces` empty means all of them. Ports are 0 where the endpoint is not wanted.
+    `namespaces` empty means all of them. `http_port` serves `/metrics`, `/healthz` and `/readyz`; 0 takes a free port.
     """
 
-    images: Images
-    namespaces: tuple[str, ...] = field(default=())
+    children: ChildSettings
+    namespaces: tuple[str, ...] = ()
     workers: int = 8
-    health_port: int = 8081
-    metrics_port: int = 8080
+    http_port: int = 8080
     log_level: str = "INFO"
 
     @staticmethod
     def from_environment(environ: Mapping[str, str] = os.environ) -> "Settings":
         """Settings from `LORE_*` variables; SettingsError names the first that is missing or wrong."""
         trainer, server, router = (_required(environ, name) for name in _IMAGES)
-        policy = environ.get("LORE_IMAGE_PULL_POLICY", "IfNotPresent")
-        if policy not in get_args(PullPolicy):
-            raise SettingsError(f"LORE_IMAGE_PULL_POLICY is {policy!r}; give one of {', '.join(get_args(PullPolicy))}")
         return Settings(
-            images=Images(trainer, server, router, cast(PullPolicy, policy)),
-            namespaces=tuple(filter(None, (part.strip() for part in environ.get("LORE_NAMESPACES", "").split(",")))),
+            children=ChildSettings(
+                images=Images(trainer, server, router),
+                version=lore_core.__version__,
+                environment={name: environ[name] for name in _PASSED_ON if environ.get(name)},
+                image_pull_secrets=_list(environ, "LORE_IMAGE_PULL_SECRETS"),
+                image_pull_policy=_one_of(environ, "LORE_IMAGE_PULL_POLICY", ("IfNotPresent", "Always", "Never")),
+            ),
+            namespaces=_list(environ, "LORE_NAMESPACES"),
             workers=_number(environ, "LORE_WORKERS", 8, least=1),
-            health_port=_number(environ, "LORE_HEALTH_PORT", 8081),
-            metrics_port=_number(environ, "LORE_METRICS_PORT", 8080),
-            log_level=environ.get("LORE_LOG_LEVEL", "INFO").upper(),
+            http_port=_number(environ, "LORE_HTTP_PORT", 8080),
+            log_level=_one_of(environ, "LORE_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
         )
+
+
+def _list(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(filter(None, (part.strip() for part in environ.get(name, "").split(","))))
+
+
+def _one_of(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    value = environ.get(name) or choices[0]
+    if value not in choices:
+        raise SettingsError(f"{name} is {value!r}; give one of {', '.join(choices)}")
+    return value
 
 
 def _required(environ: Mapping[str, str], name: str) -> str:

@@ -6,17 +6,17 @@ Objects are plain dicts, as the API serves them. Writes carry the field manager 
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, NamedTuple
 
 import aiohttp
 import kopf
 
-from lore_operator.engine.errors import ApiError, Unauthorized, Unreachable, from_status
+from lore_operator.children.labels import FIELD_MANAGER
+from lore_operator.engine.errors import Unauthorized, Unreachable, from_status
 from lore_operator.engine.resources import Resource
 
-FIELD_MANAGER: Final = "lore-operator"
 Manifest = dict[str, Any]
 CallObserver = Callable[[str, str, int, float], None]
 
@@ -28,6 +28,7 @@ _JSON: Final = "application/json"
 _MERGE: Final = "application/merge-patch+json"
 _JSON_PATCH: Final = "application/json-patch+json"
 _APPLY: Final = "application/apply-patch+yaml"
+_METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 class Listing(NamedTuple):
@@ -42,6 +43,16 @@ class WatchEvent(NamedTuple):
 
     type: str
     object: Manifest
+
+
+class _Request(NamedTuple):
+    verb: str
+    kind: str
+    method: str
+    path: str
+    query: Mapping[str, str]
+    payload: bytes | None
+    headers: dict[str, str]
 
 
 class KubeClient:
@@ -70,23 +81,34 @@ class KubeClient:
         """One object. NotFound where there is none."""
         return await self._call("get", resource, "GET", resource.path(namespace, name))
 
-    async def list(
+    async def list_all(
         self, resource: Resource, namespace: str | None = None, labels: str = "", fields: str = ""
     ) -> Listing:
         """A whole collection, page by page, of one namespace or of all. Items get their kind and apiVersion back."""
-        query = {"limit": str(_PAGE), "labelSelector": labels, "fieldSelector": fields}
-        items: list[Manifest] = []
-        while True:
-            page = await self._call("list", resource, "GET", resource.path(namespace), query=query)
-            items += page.get("items") or ()
-            token = page["metadata"].get("continue")
-            if not token:
-                break
-            query["continue"] = token
+        query = {"labelSelector": labels, "fieldSelector": fields}
+        items, version = await self._pages(resource, namespace, query, _JSON)
         for item in items:
             item.setdefault("apiVersion", resource.api_version)
             item.setdefault("kind", resource.kind)
-        return Listing(items, page["metadata"]["resourceVersion"])
+        return Listing(items, version)
+
+    async def list_metadata(self, resource: Resource, namespace: str | None = None) -> list[Manifest]:
+        """The metadata of a whole collection: a small answer even where specs are large."""
+        items, _ = await self._pages(resource, namespace, {}, _METADATA_LIST)
+        return [item["metadata"] for item in items]
+
+    async def _pages(
+        self, resource: Resource, namespace: str | None, query: dict[str, str], accept: str
+    ) -> tuple[list[Manifest], str]:
+        items: list[Manifest] = []
+        query = {**query, "limit": str(_PAGE)}
+        while True:
+            page = await self._call("list", resource, "GET", resource.path(namespace), query=query, accept=accept)
+            items += page.get("items") or ()
+            token = page["metadata"].get("continue")
+            if not token:
+                return items, page["metadata"]["resourceVersion"]
+            query["continue"] = token
 
     async def create(self, manifest: Manifest, resource: Resource) -> Manifest:
         """Create an object. AlreadyExists where the name is taken."""
@@ -109,7 +131,7 @@ class KubeClient:
         return await self._call(verb, resource, "PATCH", path, {"fieldManager": FIELD_MANAGER}, patch, _MERGE)
 
     async def json_patch(
-        self, resource: Resource, namespace: str, name: str, operations: list[Mapping[str, Any]]
+        self, resource: Resource, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]
     ) -> Manifest:
         """JSON-patch an object; Invalid where a `test` operation fails."""
         path = resource.path(namespace, name)
@@ -118,11 +140,18 @@ class KubeClient:
         )
 
     async def delete(
-        self, resource: Resource, namespace: str, name: str, *, uid: str, resource_version: str | None = None
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        *,
+        uid: str,
+        resource_version: str | None = None,
+        propagation: str = "Background",
     ) -> None:
-        """Delete exactly the object that was seen, its dependants in the background. Conflict where it is another."""
+        """Delete exactly the object that was seen. Conflict where it is another, or has moved since."""
         preconditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
-        options = {"propagationPolicy": "Background", "preconditions": preconditions}
+        options = {"propagationPolicy": propagation, "preconditions": preconditions}
         await self._call("delete", resource, "DELETE", resource.path(namespace, name), {}, options, _JSON)
 
     async def watch(
@@ -139,7 +168,9 @@ class KubeClient:
         path, session = resource.path(namespace), await self._session()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_REQUEST_SECONDS, sock_read=_SILENCE_SECONDS)
         try:
-            async with session.get(self._url(path), params=_given(query), headers=self._headers(), timeout=timeout) as answer:
+            async with session.get(
+                self._url(path), params=_given(query), headers=self._headers(), timeout=timeout
+            ) as answer:
                 self._observe("watch", resource.kind, answer.status, 0.0)
                 if answer.status != 200:
                     raise from_status("watch", path, answer.status, await _body(answer))
@@ -160,36 +191,30 @@ class KubeClient:
         query: Mapping[str, str] | None = None,
         body: Any = None,
         content_type: str | None = None,
+        accept: str = _JSON,
     ) -> Manifest:
         payload = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        headers = {"Accept": accept} | ({"Content-Type": content_type} if content_type else {})
+        request = _Request(verb, resource.kind, method, path, _given(query or {}), payload, headers)
         try:
-            return await self._send(verb, resource, method, path, _given(query or {}), payload, content_type)
+            return await self._send(request)
         except Unauthorized:
             await self._login()  # the token was replaced; ask once more with the new one
-            return await self._send(verb, resource, method, path, _given(query or {}), payload, content_type)
+            return await self._send(request)
 
-    async def _send(
-        self,
-        verb: str,
-        resource: Resource,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        payload: bytes | None,
-        content_type: str | None,
-    ) -> Manifest:
+    async def _send(self, request: "_Request") -> Manifest:
         session, started, code = await self._session(), time.monotonic(), 0
-        headers = self._headers() | ({"Content-Type": content_type} if content_type else {})
+        verb, kind, method, path, query, payload, headers = request
         try:
             async with session.request(
-                method, self._url(path), params=query, data=payload, headers=headers
+                method, self._url(path), params=query, data=payload, headers=self._headers() | headers
             ) as answer:
                 code = answer.status
                 content = await _body(answer)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(verb, path, 0, type(error).__name__, str(error)) from error
         finally:
-            self._observe(verb, resource.kind, code, time.monotonic() - started)
+            self._observe(verb, kind, code, time.monotonic() - started)
         if code >= 300:
             raise from_status(verb, path, code, content)
         return content
@@ -211,11 +236,11 @@ class KubeClient:
 
     def _url(self, path: str) -> str:
         assert self._info is not None
-        return self._info.server.rstrip("/") + path
+        return str(self._info.server).rstrip("/") + path
 
     def _headers(self) -> dict[str, str]:
         assert self._info is not None
-        return {"Accept": _JSON, "User-Agent": "lore-operator", **self._info.as_http_headers()}
+        return {"User-Agent": "lore-operator", **self._info.as_http_headers()}
 
 
 def _given(query: Mapping[str, str]) -> dict[str, str]:
@@ -239,6 +264,3 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         for line in lines:
             if line:
                 yield line
-
-
-__all__ = ["FIELD_MANAGER", "ApiError", "KubeClient", "Listing", "Manifest", "WatchEvent"]

@@ -62,7 +62,5 @@ class WorkQueue:
             self._changed.clear()
             wake = self.schedule.next_wake()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(
-                    self._changed.wait(), None if wake is None else max(0.0, wake - self._clock())
-                )
+                await asyncio.wait_for(self._changed.wait(), None if wake is None else max(0.0, wake - self._clock()))
         return None

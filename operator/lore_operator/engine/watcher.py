@@ -10,10 +10,10 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
-from lore_operator.engine.client import KubeClient, Manifest, WatchEvent
-from lore_operator.engine.errors import ApiError, Gone
+from lore_operator.engine.client import KubeClient, Listing, Manifest, WatchEvent
+from lore_operator.engine.errors import ApiError, Gone, NotFound
 from lore_operator.engine.keys import Key
 from lore_operator.engine.resources import Resource
 
@@ -21,7 +21,7 @@ _RELIST_SECONDS: Final = 600.0
 _LONGEST_PAUSE: Final = 30.0
 _log = logging.getLogger(__name__)
 
-Trim = Callable[[Manifest], Any]
+Trim = Callable[[Manifest], Manifest]
 Owners = Callable[[Manifest], Iterable[Key]]
 
 
@@ -45,12 +45,22 @@ class Watcher:
         self.last_seen = clock()
         self._client, self._labels, self._trim = client, labels, trim
         self._owners, self._wake, self._clock = owners, wake, clock
-        self._seen: dict[tuple[str, str], tuple[Any, tuple[Key, ...]]] = {}
+        self._seen: dict[tuple[str, str], tuple[Manifest, tuple[Key, ...]]] = {}
         self._owned: defaultdict[Key, set[tuple[str, str]]] = defaultdict(set)
 
-    def owned(self, owner: Key) -> Iterator[Any]:
+    def owned(self, owner: Key) -> Iterator[Manifest]:
         """Projections of an owner's children, by name."""
         return (self._seen[where][0] for where in sorted(self._owned.get(owner, ())))
+
+    def owners_at(self, namespace: str, name: str) -> tuple[Key, ...]:
+        """The owners of one object; none where it is not known."""
+        found = self._seen.get((namespace, name))
+        return found[1] if found else ()
+
+    def assume(self, item: Manifest) -> None:
+        """Take an object that we wrote ourselves as seen, if it is one of those watched here."""
+        if self.namespace in (None, item["metadata"]["namespace"]) and any(self._owners(item)):
+            self._put(item)
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -62,6 +72,11 @@ class Watcher:
             try:
                 await self._follow()
                 pause = 0.0
+            except NotFound:
+                # The kind is not installed (KServe, where only training is wanted): nothing of it exists.
+                self._replace(Listing([], "0"))
+                self.synced.set()
+                pause = _LONGEST_PAUSE
             except ApiError as error:
                 pause = min(_LONGEST_PAUSE, max(0.5, pause * 2))
                 level = logging.INFO if isinstance(error, Gone) else logging.WARNING
@@ -69,8 +84,8 @@ class Watcher:
             await asyncio.sleep(pause * (1.0 + 0.25 * random.random()))
 
     async def _follow(self) -> None:
-        listing = await self._client.list(self.resource, self.namespace, self._labels)
-        self._replace(listing.items)
+        listing = await self._client.list_all(self.resource, self.namespace, self._labels)
+        self._replace(listing)
         self.synced.set()
         version, relist_at = listing.resource_version, self._clock() + _RELIST_SECONDS * (1.0 + 0.2 * random.random())
         while self._clock() < relist_at:
@@ -81,36 +96,39 @@ class Watcher:
     def _take(self, event: WatchEvent) -> None:
         self.last_seen = self._clock()
         if event.type == "DELETED":
-            self._drop(_where(event.object))
+            self._drop(_where(event.object), _version(event.object))
         elif event.type != "BOOKMARK":
             self._put(event.object)
 
-    def _replace(self, items: Iterable[Manifest]) -> None:
+    def _replace(self, listing: Listing) -> None:
         self.last_seen = self._clock()
         gone = set(self._seen)
-        for item in items:
+        for item in listing.items:
             gone.discard(_where(item))
             self._put(item)
         for where in gone:
-            self._drop(where)
+            self._drop(where, int(listing.resource_version))
 
     def _put(self, item: Manifest) -> None:
         where, projection, owners = _where(item), self._trim(item), tuple(self._owners(item))
         before = self._seen.get(where)
-        if before == (projection, owners):
-            return
+        if before is not None and _version(before[0]) >= _version(item):
+            return  # our own write was seen first, or nothing changed since the last list
         self._unlink(where, before)
         self._seen[where] = (projection, owners)
         for owner in owners:
             self._owned[owner].add(where)
         self._notify({*owners, *(before[1] if before else ())})
 
-    def _drop(self, where: tuple[str, str]) -> None:
-        before = self._seen.pop(where, None)
+    def _drop(self, where: tuple[str, str], version: int) -> None:
+        before = self._seen.get(where)
+        if before is None or _version(before[0]) > version:
+            return  # a successor of the same name is there already
+        del self._seen[where]
         self._unlink(where, before)
-        self._notify(before[1] if before else ())
+        self._notify(before[1])
 
-    def _unlink(self, where: tuple[str, str], before: tuple[Any, tuple[Key, ...]] | None) -> None:
+    def _unlink(self, where: tuple[str, str], before: tuple[Manifest, tuple[Key, ...]] | None) -> None:
         for owner in before[1] if before else ():
             self._owned[owner].discard(where)
             if not self._owned[owner]:
@@ -119,6 +137,10 @@ class Watcher:
     def _notify(self, owners: Iterable[Key]) -> None:
         for owner in owners:
             self._wake(owner)
+
+
+def _version(item: Manifest) -> int:
+    return int(item["metadata"]["resourceVersion"])
 
 
 def _where(item: Manifest) -> tuple[str, str]:

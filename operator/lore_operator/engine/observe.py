@@ -1,0 +1,135 @@
+"""Fills a decision's view of the world: from the watch caches, or live where something is about to be overwritten or deleted."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+from lore_operator.children.labels import WATCH_SELECTOR, owner_labels, owner_of
+from lore_operator.engine import resources
+from lore_operator.engine.client import KubeClient, Manifest
+from lore_operator.engine.errors import NotFound
+from lore_operator.engine.keys import Key
+from lore_operator.engine.projection import trim
+from lore_operator.engine.resources import Resource
+from lore_operator.engine.router_state import router_endpoints
+from lore_operator.engine.watcher import Watcher
+from lore_operator.plan.types import ObjectKey, Observed, Reference
+
+KSERVE_NAME: Final = "serving.kserve.io/inferenceservice"
+_CHILDREN: Final = (
+    resources.JOBS,
+    resources.CONFIG_MAPS,
+    resources.SERVICES,
+    resources.SERVICE_ACCOUNTS,
+    resources.ROLES,
+    resources.ROLE_BINDINGS,
+    resources.WORKLOADS,
+    resources.REVISIONS,
+)
+WATCHED: Final = (*_CHILDREN, resources.PODS, resources.ENDPOINT_SLICES, resources.INFERENCE_SERVICES)
+_RESOURCES: Final = {resource.kind: resource for resource in resources.ALL}
+_SERVED: Final = "InferenceService"
+
+
+def owners(manifest: Manifest) -> Iterator[Key]:
+    """Whom an object wakes: its owner by label, our resources among its ownerReferences, the InferenceService it serves."""
+    namespace, labels = manifest["metadata"]["namespace"], manifest["metadata"].get("labels") or {}
+    named = owner_of(manifest)
+    found = {Key(named[0], namespace, named[1])} if named else set()
+    found |= set(resources.owners(manifest))
+    if manifest["kind"] in ("Pod", "Deployment") and KSERVE_NAME in labels:
+        found.add(Key(_SERVED, namespace, labels[KSERVE_NAME]))
+    yield from sorted(found)
+
+
+class Observer:
+    """Sees what belongs to a resource. One set of watchers for each namespace, or one for all namespaces."""
+
+    def __init__(self, client: KubeClient, watchers: Mapping[str, tuple[Watcher, ...]]) -> None:
+        self._client, self._watchers = client, watchers
+
+    async def cached(self, key: Key, references: frozenset[Reference]) -> Observed:
+        """The world as the watches last told it; references and routers are read live."""
+        children = {_key(child): child for kind in _kinds(key) for child in self._owned(kind, key)}
+        for name in [key.name for key in children if key.kind == _SERVED]:
+            for child in self._owned("Deployment", Key(_SERVED, key.namespace, name)):
+                children[_key(child)] = child
+        return await self._complete(key, references, children, self._pods(key, children))
+
+    async def live(self, key: Key, references: frozenset[Reference]) -> Observed:
+        """The world as the API server tells it now."""
+        selector = ",".join(f"{name}={value}" for name, value in owner_labels(key.kind, key.name).items())
+        listings = await asyncio.gather(
+            *(self._list(resource, key.namespace, selector) for resource in (*_CHILDREN, resources.PODS))
+        )
+        children = {_key(item): item for listing in listings[:-1] for item in listing}
+        pods = listings[-1]
+        if key.kind == "RelevanceDeployment":
+            served = await self._list(resources.INFERENCE_SERVICES, key.namespace, WATCH_SELECTOR)
+            mine = [item for item in served if key in set(resources.owners(item))]
+            children |= {_key(item): item for item in mine}
+            for item in mine:
+                selector = f"{KSERVE_NAME}={item['metadata']['name']}"
+                children |= {
+                    _key(made): made for made in await self._list(resources.WORKLOADS, key.namespace, selector)
+                }
+                pods += await self._list(resources.PODS, key.namespace, selector)
+        return await self._complete(key, references, children, tuple(pods))
+
+    async def with_child(self, observed: Observed, key: Key, child: ObjectKey) -> Observed:
+        """The same view with one more object, read live: what stands under a name that a create found taken."""
+        found = await self._client.get(_RESOURCES[child.kind], key.namespace, child.name)
+        return replace(observed, children={**observed.children, child: trim(found)})
+
+    def assume(self, written: Manifest) -> None:
+        """Our own write, before the watch reports it."""
+        for watcher in self._watchers.get(written["kind"], ()):
+            watcher.assume(written)
+
+    def owners_of_served(self, key: Key) -> tuple[Key, ...]:
+        """The resources that share an InferenceService."""
+        found = (watcher.owners_at(key.namespace, key.name) for watcher in self._watchers.get(_SERVED, ()))
+        return tuple(owner for owners in found for owner in owners)
+
+    async def _complete(
+        self, key: Key, references: frozenset[Reference], children: dict[ObjectKey, Manifest], pods: Iterable[Manifest]
+    ) -> Observed:
+        slices = self._owned("EndpointSlice", key) if key.kind == "RelevanceDeployment" else ()
+        found, routers = await asyncio.gather(self._look(key.namespace, references), router_endpoints(slices))
+        return Observed(children=children, pods=tuple(pods), references=found, routers=routers)
+
+    async def _look(self, namespace: str, references: frozenset[Reference]) -> dict[ObjectKey, Manifest]:
+        found = await asyncio.gather(
+            *(self._referenced(namespace, reference) for reference in sorted(references, key=str))
+        )
+        return {_key(item): item for items in found for item in items}
+
+    async def _referenced(self, namespace: str, reference: Reference) -> list[Manifest]:
+        resource = _RESOURCES[reference.kind]
+        if reference.name is None:
+            return (await self._client.list_all(resource, namespace)).items
+        try:
+            return [await self._client.get(resource, namespace, reference.name)]
+        except NotFound:
+            return []
+
+    async def _list(self, resource: Resource, namespace: str, selector: str) -> list[Manifest]:
+        return [trim(item) for item in (await self._client.list_all(resource, namespace, selector)).items]
+
+    def _owned(self, kind: str, key: Key) -> Iterator[Manifest]:
+        for watcher in self._watchers.get(kind, ()):
+            yield from watcher.owned(key)
+
+    def _pods(self, key: Key, children: Mapping[ObjectKey, Manifest]) -> tuple[Manifest, ...]:
+        served = [Key(_SERVED, key.namespace, child.name) for child in children if child.kind == _SERVED]
+        return tuple(pod for owner in (key, *served) for pod in self._owned("Pod", owner))
+
+
+def _kinds(key: Key) -> tuple[str, ...]:
+    kinds = tuple(resource.kind for resource in _CHILDREN)
+    return (*kinds, _SERVED) if key.kind == "RelevanceDeployment" else kinds
+
+
+def _key(item: Manifest) -> ObjectKey:
+    return ObjectKey(item["kind"], item["metadata"]["name"])

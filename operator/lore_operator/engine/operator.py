@@ -1,0 +1,137 @@
+"""The engine put together: one client, the watchers, the workers, the resync and the small HTTP server."""
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+
+import kopf
+
+from lore_operator.children.labels import WATCH_SELECTOR
+from lore_operator.engine.client import KubeClient
+from lore_operator.engine.errors import ApiError
+from lore_operator.engine.health import Health, serve
+from lore_operator.engine.keys import Key
+from lore_operator.engine.metrics import Metrics
+from lore_operator.engine.observe import WATCHED, Observer, owners
+from lore_operator.engine.parents import RESYNC_SECONDS, Parents
+from lore_operator.engine.projection import trim
+from lore_operator.engine.queue import WorkQueue
+from lore_operator.engine.reconcile import Planner, Reconciler, work
+from lore_operator.engine.resources import INFERENCE_SERVICES, KINDS, Resource
+from lore_operator.engine.watcher import Watcher
+from lore_operator.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Everything that runs in the engine's event loop. `ready` is set once all caches are filled."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        planners: Mapping[str, Planner],
+        connect: Callable[[], kopf.ConnectionInfo],
+        instance: str,
+    ) -> None:
+        self._settings, self._connect = settings, connect
+        self.queue = WorkQueue()
+        self.metrics = Metrics(self.queue.schedule)
+        self.client = KubeClient(connect, self.metrics.called)
+        self.parents = Parents(self.queue.add)
+        self._scopes: tuple[str | None, ...] = settings.namespaces or (None,)
+        self._watchers = tuple(self._watcher(resource, namespace) for resource in WATCHED for namespace in self._scopes)
+        by_kind: defaultdict[str, tuple[Watcher, ...]] = defaultdict(tuple)
+        for watcher in self._watchers:
+            by_kind[watcher.resource.kind] += (watcher,)
+        self._observer = Observer(self.client, by_kind)
+        self._reconciler = Reconciler(self.client, self._observer, self.parents, planners, settings.children, instance)
+        self.ready = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Take no more work; `run` returns when the passes in flight are done."""
+        self._stopping.set()
+        self.queue.close()
+
+    async def run(self) -> None:
+        """Run until `stop`. Raises what a task of the engine died of: the process should end and be started again."""
+        async with self.client:
+            await self._wait_for_api()
+            health = Health(self._watchers, self.parents, self.queue.schedule)
+            http = await serve(health, self.metrics, self._watchers, self._settings.http_port)
+            background = [asyncio.create_task(watcher.run()) for watcher in self._watchers]
+            background.append(asyncio.create_task(self._resync()))
+            try:
+                await self._work(background)
+            finally:
+                for task in background:
+                    task.cancel()
+                await asyncio.gather(*background, return_exceptions=True)
+                await http.cleanup()
+
+    async def _work(self, background: list[asyncio.Task[None]]) -> None:
+        synced = asyncio.gather(*(watcher.synced.wait() for watcher in self._watchers))
+        if not await self._unless_stopped(synced, background):
+            return
+        self.ready.set()
+        _log.info("watching; %d objects in the caches", sum(map(len, self._watchers)))
+        workers = [
+            asyncio.create_task(work(self.queue, self._reconciler, self.metrics)) for _ in range(self._settings.workers)
+        ]
+        await self._unless_stopped(asyncio.gather(*workers), background)
+        self.queue.close()
+        await asyncio.gather(*workers)
+
+    async def _unless_stopped(self, wanted: "asyncio.Future[Any]", background: list[asyncio.Task[None]]) -> bool:
+        """Wait for something; False where the engine is stopped before. Raises what a background task died of."""
+        stopping = asyncio.create_task(self._stopping.wait())
+        waiting: set[asyncio.Future[Any]] = {wanted, stopping, *background}
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        for future in done - {stopping}:
+            future.result()
+        return wanted in done
+
+    async def _wait_for_api(self) -> None:
+        pause = 0.5
+        while not self._stopping.is_set():
+            try:
+                await asyncio.gather(*(self._probe(resource) for resource in KINDS.values()))
+                return
+            except ApiError as error:
+                _log.warning("waiting for the API server and our kinds: %s", error)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), pause)
+                pause = min(10.0, pause * 2)
+
+    async def _probe(self, resource: Resource) -> None:
+        await self.client.list_metadata(resource, self._scopes[0])
+
+    async def _resync(self) -> None:
+        while True:
+            await asyncio.sleep(RESYNC_SECONDS)
+            try:
+                await self.parents.resync(self.client, self._scopes)
+            except ApiError as error:
+                _log.warning("resync: %s", error)
+
+    def _watcher(self, resource: Resource, namespace: str | None) -> Watcher:
+        return Watcher(
+            self.client,
+            resource,
+            labels=WATCH_SELECTOR,
+            trim=trim,
+            owners=owners,
+            wake=self._wake,
+            namespace=namespace,
+        )
+
+    def _wake(self, key: Key) -> None:
+        if key.kind == INFERENCE_SERVICES.kind:
+            for owner in self._observer.owners_of_served(key):
+                self.queue.add(owner)
+        elif key.kind in KINDS:
+            self.queue.add(key)

@@ -1,0 +1,86 @@
+"""Which of our own resources exist, which of them look at which others, and whether kopf's watch still tells the truth.
+
+kopf reports changes; this keeps the keys. From time to time all keys are listed: what kopf missed is reconciled anyway,
+and a change that kopf still has not reported one check later means that its watch is dead (kopf hides bookmarks, so
+silence alone says nothing).
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from lore_operator.engine.client import KubeClient
+from lore_operator.engine.keys import Key
+from lore_operator.engine.resources import KINDS
+from lore_operator.plan.types import Reference
+
+_log = logging.getLogger(__name__)
+
+RESYNC_SECONDS: Final = 300.0
+
+
+class Parents:
+    """Keys of the four kinds, with the newest version seen of each, and the references between them."""
+
+    def __init__(self, wake: Callable[[Key], None]) -> None:
+        self._wake = wake
+        self._seen: dict[Key, int] = {}
+        self._looks_at: dict[Key, frozenset[tuple[str, Reference]]] = {}
+        self._looked_at_by: defaultdict[tuple[str, Reference], set[Key]] = defaultdict(set)
+        self._unreported: dict[Key, int] = {}
+        self.watch_is_silent = False
+
+    def changed(self, key: Key, version: str, *, deleted: bool = False) -> None:
+        """A resource was listed, added, changed or deleted: it and whoever looks at it is due."""
+        if deleted:
+            self._seen.pop(key, None)
+        else:
+            self._seen[key] = max(int(version), self._seen.get(key, 0))
+        self._wake(key)
+        self.referenced_changed(key.namespace, key.kind, key.name)
+
+    def referenced_changed(self, namespace: str, kind: str, name: str) -> None:
+        """An object that others may look at changed."""
+        for reference in (Reference(kind, name), Reference(kind, None)):
+            for key in self._looked_at_by.get((namespace, reference), ()):
+                self._wake(key)
+
+    def looks_at(self, key: Key, references: Iterable[Reference]) -> None:
+        """Remember what a resource's decision looks at."""
+        new = frozenset((key.namespace, reference) for reference in references)
+        for gone in self._looks_at.get(key, frozenset()) - new:
+            self._looked_at_by[gone].discard(key)
+            if not self._looked_at_by[gone]:
+                del self._looked_at_by[gone]
+        for reference in new:
+            self._looked_at_by[reference].add(key)
+        if new:
+            self._looks_at[key] = new
+        else:
+            self._looks_at.pop(key, None)
+
+    def gone(self, key: Key) -> None:
+        """The resource does not exist any more."""
+        self._seen.pop(key, None)
+        self.looks_at(key, ())
+
+    async def resync(self, client: KubeClient, namespaces: Iterable[str | None]) -> None:
+        """List all keys; wake what differs from what was reported, and judge the watch."""
+        listed: dict[Key, int] = {}
+        for namespace in namespaces:
+            for resource in KINDS.values():
+                for metadata in await client.list_metadata(resource, namespace):
+                    key = Key(resource.kind, metadata["namespace"], metadata["name"])
+                    listed[key] = int(metadata["resourceVersion"])
+        self._judge(listed)
+        for key in listed.keys() | self._seen.keys():
+            self._wake(key)
+
+    def _judge(self, listed: dict[Key, int]) -> None:
+        behind = {key: version for key, version in listed.items() if version > self._seen.get(key, 0)}
+        still = [key for key, version in self._unreported.items() if self._seen.get(key, 0) < version and key in listed]
+        self.watch_is_silent = bool(still)
+        if still:
+            _log.error("kopf's watch has not reported %d changes, %s among them", len(still), still[0])
+        self._unreported = behind

@@ -1,0 +1,164 @@
+"""One pass over one resource: read, decide, write. Level-triggered: a pass depends on what exists, never on what happened."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from lore_operator.children.settings import Settings
+from lore_operator.engine import writes
+from lore_operator.engine.client import KubeClient, Manifest
+from lore_operator.engine.errors import AlreadyExists, ApiError, Conflict, NotFound
+from lore_operator.engine.failure import with_failure
+from lore_operator.engine.keys import Key
+from lore_operator.engine.metrics import Metrics
+from lore_operator.engine.observe import Observer
+from lore_operator.engine.parents import Parents
+from lore_operator.engine.queue import WorkQueue
+from lore_operator.engine.resources import KINDS
+from lore_operator.engine.status import write_event, write_status
+from lore_operator.plan.types import Apply, Object, Observed, Plan, Reference
+
+_log = logging.getLogger(__name__)
+_NAMES_TAKEN: Final = 8
+
+
+class Planner(Protocol):
+    """The decision module of one kind."""
+
+    @staticmethod
+    def references(resource: Object) -> frozenset[Reference]:
+        """Other objects that the decision looks at."""
+
+    @staticmethod
+    def plan(resource: Object, observed: Observed, now: datetime, settings: Settings) -> Plan:
+        """What should be written now."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a pass ended: how long until time alone may change the decision, and the reason of a failure."""
+
+    wake_after: float | None = None
+    failure: str | None = None
+
+
+class Reconciler:
+    """Carries decisions out. Stateless but for its collaborators."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        observer: Observer,
+        parents: Parents,
+        planners: Mapping[str, Planner],
+        settings: Settings,
+        instance: str,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._client, self._observer, self._parents = client, observer, parents
+        self._planners, self._settings, self._instance, self._now = planners, settings, instance, now
+
+    async def reconcile(self, key: Key) -> Outcome:
+        """One pass. A failed API call ends in the resource's condition and in the outcome; nothing is raised for it."""
+        try:
+            resource = await self._client.get(KINDS[key.kind], key.namespace, key.name)
+        except NotFound:
+            self._parents.gone(key)
+            return Outcome()
+        except ApiError as error:
+            _log.warning("%s: %s", key, error, extra={"object": str(key)})
+            return Outcome(failure=error.condition_reason)
+        if resource["metadata"].get("deletionTimestamp"):
+            return Outcome()  # the garbage collector takes the children
+        return await self._guarded(key, resource)
+
+    async def _guarded(self, key: Key, resource: Manifest) -> Outcome:
+        try:
+            return await self._pass(key, resource)
+        except Conflict as error:
+            _log.info("%s: seen too late: %s", key, error, extra={"object": str(key)})
+            return Outcome(failure="Conflict")
+        except ApiError as error:
+            _log.warning("%s: %s", key, error, extra={"object": str(key)})
+            return await self._failed(resource, error.condition_reason, str(error))
+        except Exception as error:
+            _log.exception("%s: the decision failed", key, extra={"object": str(key)})
+            return await self._failed(resource, "InternalError", f"{type(error).__name__}: {error}")
+
+    async def _pass(self, key: Key, resource: Manifest) -> Outcome:
+        references = self._planners[key.kind].references(resource)
+        self._parents.looks_at(key, references)
+        observed = await self._observer.cached(key, references)
+        plan = self._decide(key, resource, observed)
+        if _overwrites(plan, observed):
+            observed = await self._observer.live(key, references)
+            plan = self._decide(key, resource, observed)
+        plan = await self._write(key, resource, observed, plan)
+        if await write_status(self._client, resource, plan.status):
+            _log.info("%s: status written", key, extra={"object": str(key)})
+        for event in plan.events:
+            await write_event(self._client, resource, event, self._instance)
+        if plan.wake_at is None:
+            return Outcome()
+        return Outcome(wake_after=max(0.0, (plan.wake_at - self._now()).total_seconds()))
+
+    def _decide(self, key: Key, resource: Manifest, observed: Observed) -> Plan:
+        return self._planners[key.kind].plan(resource, observed, self._now(), self._settings)
+
+    async def _write(self, key: Key, resource: Manifest, observed: Observed, plan: Plan) -> Plan:
+        """Carry out a plan's writes; where a name turns out to be taken, look and decide again."""
+        for _ in range(_NAMES_TAKEN):
+            taken = await self._apply(key, observed, plan)
+            if taken is None:
+                break
+            observed = await self._observer.with_child(observed, key, taken.key)
+            plan = self._decide(key, resource, observed)
+        for patch in plan.patch:
+            self._observer.assume(await writes.patch(self._client, key, patch))
+        for deletion in plan.delete:
+            await writes.delete(self._client, key, deletion)
+            _log.info("%s: deleted %s %s", key, *deletion.key, extra={"object": str(key)})
+        return plan
+
+    async def _apply(self, key: Key, observed: Observed, plan: Plan) -> Apply | None:
+        for wanted in plan.apply:
+            if wanted.key in observed.children:
+                if not wanted.create_only:
+                    self._observer.assume(await writes.update(self._client, wanted))
+                    _log.info("%s: applied %s %s", key, *wanted.key, extra={"object": str(key)})
+                continue
+            try:
+                self._observer.assume(await writes.create(self._client, wanted))
+                _log.info("%s: created %s %s", key, *wanted.key, extra={"object": str(key)})
+            except AlreadyExists:
+                return wanted
+        return None
+
+    async def _failed(self, resource: Manifest, reason: str, message: str) -> Outcome:
+        try:
+            await write_status(self._client, resource, with_failure(resource, reason, message, self._now()))
+        except ApiError as error:
+            _log.warning("the failure could not be written either: %s", error)
+        return Outcome(failure=reason)
+
+
+def _overwrites(plan: Plan, observed: Observed) -> bool:
+    """Whether a stale view could do harm: a create cannot (the name is taken), everything else can."""
+    return bool(plan.delete or plan.patch or any(wanted.key in observed.children for wanted in plan.apply))
+
+
+async def work(queue: WorkQueue, reconciler: Reconciler, metrics: Metrics) -> None:
+    """One worker: takes keys until the queue is closed."""
+    while (key := await queue.get()) is not None:
+        started = time.monotonic()
+        outcome = await reconciler.reconcile(key)
+        metrics.reconciled(key.kind, time.monotonic() - started, outcome.failure)
+        if outcome.failure:
+            queue.failed(key)
+            continue
+        queue.done(key)
+        if outcome.wake_after is not None:
+            queue.add_after(key, outcome.wake_after)

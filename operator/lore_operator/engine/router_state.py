@@ -1,0 +1,47 @@
+"""Asks every Ready router endpoint what it serves. Short time-outs: an endpoint that does not answer has not acknowledged."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import aiohttp
+from pydantic import ValidationError
+
+from lore_core.router.config import RouterState
+from lore_operator.engine.client import Manifest
+from lore_operator.plan.types import RouterEndpoint
+
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=2.0, sock_connect=1.0)
+_LARGEST_ANSWER: Final = 1 << 16
+
+
+async def router_endpoints(slices: Iterable[Manifest]) -> tuple[RouterEndpoint, ...]:
+    """The state of every Ready endpoint in the EndpointSlices of one router Service, by name."""
+    targets = sorted(dict.fromkeys(_ready(slices)))
+    if not targets:
+        return ()
+    async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
+        states = await asyncio.gather(*(_state(session, url) for _, url in targets))
+    return tuple(RouterEndpoint(name, state) for (name, _), state in zip(targets, states, strict=True))
+
+
+def _ready(slices: Iterable[Manifest]) -> Iterator[tuple[str, str]]:
+    for piece in slices:
+        port = next((port["port"] for port in piece.get("ports") or () if port.get("port")), None)
+        for endpoint in piece.get("endpoints") or ():
+            if port is None or not endpoint.get("conditions", {}).get("ready", True):
+                continue
+            address = endpoint["addresses"][0]
+            name = (endpoint.get("targetRef") or {}).get("name", address)
+            yield name, f"http://{f'[{address}]' if ':' in address else address}:{port}/state"
+
+
+async def _state(session: aiohttp.ClientSession, url: str) -> RouterState | None:
+    try:
+        async with session.get(url, allow_redirects=False) as answer:
+            if answer.status != 200:
+                return None
+            body: Any = await answer.content.read(_LARGEST_ANSWER)
+            return RouterState.model_validate_json(body)
+    except (aiohttp.ClientError, TimeoutError, OSError, ValidationError):
+        return None
