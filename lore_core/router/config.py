@@ -111,26 +111,22 @@ def _why_not(other: str, stratum: str) -> str:
 
 
 class Knot(WireModel):
-    """One point of the calibration line: an expected grade as computed, and the calibrated one."""
+    """One point of a calibration line: an expected grade as the model's contract gives it, and the comparable one."""
 
     raw: Decimal
     calibrated: Decimal
 
 
 class Calibration(WireModel):
-    """Maps a tier's four probabilities to a grade that is comparable between tiers.
+    """Makes the grades of different tiers comparable: the line that joins `knots`, its ends extended flat.
 
-    The probabilities are raised to 1/`temperature` and renormalised; their expected grade (L1 = 1 … L4 = 4) goes through the
-    line that joins `knots` (ends extended flat). No knots: the expected grade itself.
+    What goes in is the expected grade under the serving contract of the model that scored. No knots: it comes out unchanged.
     """
 
-    temperature: Decimal = "1"
     knots: tuple[Knot, ...] = ()
 
     @model_validator(mode="after")
-    def _usable(self) -> "Calibration":
-        if float(self.temperature) <= 0:
-            raise ValueError("temperature must be above 0")
+    def _rises(self) -> "Calibration":
         raw, calibrated = [float(k.raw) for k in self.knots], [float(k.calibrated) for k in self.knots]
         if raw != sorted(set(raw)) or calibrated != sorted(calibrated):
             raise ValueError("knots must rise in raw and must not fall in calibrated")
