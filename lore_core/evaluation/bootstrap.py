@@ -10,7 +10,6 @@ stay below 2^53, so the result is bit for bit the same whatever the order of sum
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final
@@ -69,20 +68,6 @@ def deviation(values: Floats) -> float | None:
     """Standard error: the spread of the resampled values; None where they are undefined."""
     defined = values[~np.isnan(values)]
     return float(defined.std(ddof=1)) if defined.size >= 2 else None
-
-
-def paired_values(
-    candidate: Floats, champion: Floats, statistic: Callable[[Floats], Floats], resamples: int, seed: int
-) -> Floats:
-    """Champion minus candidate in each resample, shape (resamples,).
-
-    Both are counts by query, shape (queries, columns), of the same queries in the same order.
-    """
-    if candidate.shape != champion.shape:
-        raise ValueError(f"counts of {candidate.shape[0]} and {champion.shape[0]} queries cannot be paired")
-    sums = resample_sums(np.hstack([candidate, champion]), resamples, seed)
-    columns = candidate.shape[1]
-    return np.subtract(statistic(sums[:, columns:]), statistic(sums[:, :columns]))
 
 
 def _expanded_tail(queries: int, confidence: float) -> float:

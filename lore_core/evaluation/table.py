@@ -89,8 +89,12 @@ class PairTable:
         return chosen
 
     def select(self, where: Mapping[str, str]) -> "PairTable":
-        """The slice of pairs with these field values, its queries numbered anew."""
-        rows = np.flatnonzero(self.mask(where))
+        """The slice of pairs with these field values."""
+        return self.rows(self.mask(where))
+
+    def rows(self, chosen: NDArray[np.bool_]) -> "PairTable":
+        """The chosen pairs, their queries numbered anew."""
+        rows = np.flatnonzero(chosen)
         kept, codes = np.unique(self.query[rows], return_inverse=True)
         return PairTable(
             pair_ids=tuple(self.pair_ids[row] for row in rows),
