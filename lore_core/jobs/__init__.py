@@ -17,6 +17,7 @@ from lore_core.jobs.config import (
     ServingProfile,
     SftStage,
     TrainConfig,
+    gate_set_digest,
 )
 from lore_core.jobs.report import Failure, Phase, Progress, Report, Result
 
@@ -41,4 +42,5 @@ __all__ = [
     "ServingProfile",
     "SftStage",
     "TrainConfig",
+    "gate_set_digest",
 ]

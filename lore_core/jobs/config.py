@@ -1,5 +1,6 @@
 """Configs of the workload pods, one model per verb. camelCase on the wire, like the resources they come from."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -11,6 +12,8 @@ from lore_core.artifacts.ref import ArtifactRef, Digest
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Decimal = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", max_length=24)]
+Confidence = Annotated[str, Field(pattern=r"^0\.[5-9][0-9]{0,5}$")]
+"""Confidence of a one-sided bound, from 0.5 up to below 1."""
 LabelName = Literal["L1", "L2", "L3", "L4"]
 
 
@@ -150,7 +153,7 @@ class Gate(WireModel):
     min: Decimal | None = None
     max: Decimal | None = None
     max_regression: Decimal | None = None
-    confidence: Decimal = "0.95"
+    confidence: Confidence = "0.95"
     min_queries: int = Field(default=50, ge=1)
     min_samples: int = Field(default=0, ge=0)
     severity: Literal["Required", "Advisory"] = "Required"
@@ -164,6 +167,14 @@ class Gate(WireModel):
         if (self.label is None) == (self.metric == "F1"):
             raise ValueError(f"gate {self.name}: label goes with metric F1 and with no other")
         return self
+
+
+def gate_set_digest(gates: Iterable[Gate]) -> str:
+    """Digest of a set of gates, whatever their order; a verdict is bound to it."""
+    ordered = sorted(gates, key=lambda gate: gate.name)
+    return sha256_digest(
+        canonical_json([gate.model_dump(mode="json", by_alias=True, exclude_none=True) for gate in ordered])
+    )
 
 
 class Champion(WireModel):
