@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import kopf
 
