@@ -1,0 +1,101 @@
+"""Item features by id, and the hashes that bind a score to them."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, Strict, StringConstraints
+
+from lore_core.records.jsonl import read_records
+from lore_core.records.pair import MAX_TITLE, Attributes, Identifier, Text
+
+ITEMS_NAME: Final = "items.jsonl"
+
+
+class _Line(BaseModel):
+    """One line of `items.jsonl`; the names are those of a pair record."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    item_id: Identifier
+    title: Annotated[str, Strict(), StringConstraints(max_length=MAX_TITLE)]
+    shop_name: Annotated[str, Strict(), StringConstraints(max_length=MAX_TITLE)] = ""
+    cpv_sku: Attributes = {}
+    vqa_result: Text = ""
+    version: str = Field(default="", max_length=128)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What a prompt can show of an item."""
+
+    title: str
+    shop_name: str = ""
+    cpv_sku: dict[str, str] = field(default_factory=dict)
+    vqa_result: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryItem:
+    """A query with one item, in the shape that prompts and rules read; it has no rule text of its own, hence no gold."""
+
+    query: str
+    market: str
+    item: Item
+    rule_list: str = ""
+
+    @property
+    def title(self) -> str:
+        """Title of the item."""
+        return self.item.title
+
+    @property
+    def shop_name(self) -> str:
+        """Shop of the item."""
+        return self.item.shop_name
+
+    @property
+    def cpv_sku(self) -> dict[str, str]:
+        """Attributes of the item."""
+        return self.item.cpv_sku
+
+    @property
+    def vqa_result(self) -> str:
+        """Picture of the item, as words."""
+        return self.item.vqa_result
+
+
+def read_items(folder: Path) -> Iterator[tuple[str, Item]]:
+    """Id and features of every line of an items artifact. Raises RecordError naming file, line and field."""
+    for _, line in read_records(folder / ITEMS_NAME, _Line):
+        yield line.item_id, Item(line.title, line.shop_name, dict(line.cpv_sku), line.vqa_result)
+
+
+def item_hash(item_id: str) -> int:
+    """BLAKE2b-64 of an item id, little-endian."""
+    return int.from_bytes(hashlib.blake2b(item_id.encode(), digest_size=8).digest(), "little")
+
+
+def content_hash(item: Item) -> int:
+    """BLAKE2b-64 of all that a prompt can show of an item, little-endian; attribute order counts, since prompts keep it.
+
+    Hashed are the lengths of all parts, then the parts, so that no text can imitate another division into parts.
+    """
+    if not (item.cpv_sku or item.shop_name or item.vqa_result):
+        return text_hash(item.title)
+    parts = [item.title, item.shop_name, item.vqa_result]
+    for name, value in item.cpv_sku.items():
+        parts += (name, value)
+    lengths = ",".join(str(len(part)) for part in parts)
+    return _hash(f"{lengths};{''.join(parts)}")
+
+
+def text_hash(title: str) -> int:
+    """The content hash of an item that is nothing but a text."""
+    return _hash(f"{len(title)},0,0;{title}")
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

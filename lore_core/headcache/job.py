@@ -1,0 +1,166 @@
+"""`lore head build`: score the candidates with a served model and publish one complete generation, or nothing."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lore_core.artifacts.manifest import Manifest, canonical_json
+from lore_core.artifacts.ref import ArtifactRef
+from lore_core.artifacts.store import open_store, publish, verify
+from lore_core.headcache.candidates import Wanted, WantedPair, read_candidates, wanted_pairs
+from lore_core.headcache.generation import BIN_NAME, FORMAT_VERSION, JSON_NAME, HeadEntry, generation_bytes
+from lore_core.headcache.items import read_items
+from lore_core.jobs.config import HeadBuildConfig
+from lore_core.jobs.report import Progress, Result
+from lore_core.jobs.reporter import JobError, Reporter
+from lore_core.prompts import ModelKit, PromptTooLong, RenderedPrompt, RuleSource
+from lore_core.scoring import LabelScores, LocalServer, ServedModel, VllmClient
+from lore_core.strata.normaliser import NORMALISER_VERSION
+
+BATCH: Final = 256
+
+Score = Callable[[Sequence[RenderedPrompt]], LabelScores]
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Candidate pairs wanted and scored; the share decides whether the generation is published."""
+
+    wanted: int
+    scored: int
+    unknown_items: int
+
+    @property
+    def share(self) -> float:
+        """Scored share; a generation without candidates covers nothing."""
+        return self.scored / self.wanted if self.wanted else 0.0
+
+    def summary(self) -> dict[str, Any]:
+        """As it stands in `head.json` and in the report."""
+        return {
+            "wanted": self.wanted,
+            "scored": self.scored,
+            "unknownItems": self.unknown_items,
+            "share": f"{self.share:.6f}",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """Fetched, verified inputs: folders, and the digests that were found."""
+
+    model: Path
+    candidates: Path
+    items: Path
+    rules: Path | None
+    digests: dict[str, str]
+
+
+def run_head_build(config: HeadBuildConfig, reporter: Reporter) -> Result:
+    """The whole job. Raises JobError, ArtifactError, RecordError, ServerError; each has a documented `reason`."""
+    if (found := _already_there(config)) is not None:
+        return _report(reporter, config.output, found, reused=True)
+    with tempfile.TemporaryDirectory(prefix="lore-head-") as work:
+        inputs = _fetch(config, Path(work))
+        kit = ModelKit.load(inputs.model)
+        wanted = wanted_pairs(read_candidates(inputs.candidates), dict(read_items(inputs.items)))
+        rules = RuleSource.load(kit.contract.rule_mode, inputs.rules)
+        reporter.started(inputs.digests, total_steps=len(wanted.pairs))
+        with LocalServer(inputs.model, config.profile, name="head") as served:
+            entries = list(score_pairs(wanted, kit, rules, _scorer(kit, served), reporter))
+        coverage = Coverage(wanted.total, len(entries), wanted.unknown_items)
+        _require(coverage, float(config.min_coverage))
+        return _publish(config, kit, inputs, entries, coverage, Path(work) / "generation", reporter)
+
+
+def score_pairs(
+    wanted: Wanted, kit: ModelKit, rules: RuleSource, score: Score, reporter: Reporter
+) -> Iterator[HeadEntry]:
+    """An entry for every pair whose prompt can be rendered, in batches of `BATCH`."""
+    for start in range(0, len(wanted.pairs), BATCH):
+        rendered = list(_rendered(wanted.pairs[start : start + BATCH], kit, rules))
+        scores = score([prompt for _, prompt in rendered])
+        for (pair, _), row in zip(rendered, scores.probabilities.tolist(), strict=True):
+            yield HeadEntry(pair.query, pair.item, pair.content, tuple(row))
+        done = min(start + BATCH, len(wanted.pairs))
+        reporter.progress(Progress(step=done, total_steps=len(wanted.pairs), unit="pairs"))
+
+
+def _rendered(
+    pairs: Sequence[WantedPair], kit: ModelKit, rules: RuleSource
+) -> Iterator[tuple[WantedPair, RenderedPrompt]]:
+    for pair in pairs:
+        try:
+            yield pair, kit.render(pair.record, rules(pair.record))
+        except PromptTooLong:
+            continue  # counted: the pair is wanted and not scored
+
+
+def _scorer(kit: ModelKit, served: ServedModel) -> Score:
+    async def all_of(prompts: Sequence[RenderedPrompt]) -> LabelScores:
+        async with VllmClient(kit, served.base_url, served.model) as client:
+            try:
+                return await client.score(prompts)
+            except ExceptionGroup as group:
+                raise group.exceptions[0] from group
+
+    return lambda prompts: asyncio.run(all_of(prompts))
+
+
+def _already_there(config: HeadBuildConfig) -> Manifest | None:
+    store = open_store(config.output)
+    return store.manifest() if store.exists() else None
+
+
+def _fetch(config: HeadBuildConfig, work: Path) -> _Inputs:
+    refs = {"model": config.model, "candidates": config.candidates, "items": config.items, "ruleSet": config.rule_set}
+    digests = {name: verify(ref, work / name).digest for name, ref in refs.items() if ref is not None}
+    rules = work / "ruleSet" if config.rule_set is not None else None
+    return _Inputs(work / "model", work / "candidates", work / "items", rules, digests)
+
+
+def _require(coverage: Coverage, least: float) -> None:
+    if coverage.share < least:
+        raise JobError(
+            "CoverageTooLow",
+            f"{coverage.scored} of {coverage.wanted} candidate pairs were scored ({coverage.share:.4f}, minCoverage {least}); "
+            f"{coverage.unknown_items} name items that the items snapshot lacks: refresh items or candidates",
+            field="minCoverage",
+        )
+
+
+def _publish(
+    config: HeadBuildConfig,
+    kit: ModelKit,
+    inputs: _Inputs,
+    entries: list[HeadEntry],
+    coverage: Coverage,
+    folder: Path,
+    reporter: Reporter,
+) -> Result:
+    folder.mkdir()
+    (folder / BIN_NAME).write_bytes(generation_bytes(entries))
+    (folder / JSON_NAME).write_bytes(canonical_json(_description(kit, inputs.digests["model"], coverage)))
+    metadata = {"coverage": coverage.summary()}
+    ref = publish(folder, config.output, "head", inputs=inputs.digests, metadata=metadata)
+    return _report(reporter, ref, open_store(ref).manifest(), reused=False)
+
+
+def _description(kit: ModelKit, model: str, coverage: Coverage) -> dict[str, Any]:
+    return {
+        "formatVersion": FORMAT_VERSION,
+        "normaliser": NORMALISER_VERSION,
+        "coverage": coverage.summary(),
+        "model": model,
+        "prompt": kit.contract.prompt_digest,
+        "calibration": kit.contract.calibration.model_dump(mode="json", by_alias=True),
+    }
+
+
+def _report(reporter: Reporter, ref: ArtifactRef, manifest: Manifest, *, reused: bool) -> Result:
+    result = Result(uri=ref.uri, digest=manifest.digest, reused=reused)
+    reporter.succeeded(result, dict(manifest.metadata))
+    return result
