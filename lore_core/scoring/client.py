@@ -1,7 +1,7 @@
 """Label scores from a running vLLM server, by token ids only."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -20,47 +20,19 @@ class ScoringError(Exception):
     reason = "ScoringFailed"
 
 
-class VllmClient:
-    """Scores rendered prompts with one served model. Use as an async context manager.
+Post = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class LabelRoute:
+    """The requests that give one prompt its label score, over whatever carries them; the router brings its own carrier.
 
     Label-first: the four label log-probabilities at the first token. Think-first: generate up to the label's position, then
     score it as a second request whose prefix is still cached. Classifier: the class head's probabilities.
     """
 
-    def __init__(
-        self, kit: ModelKit, base_url: str, model: str, *, timeout: float = 60.0, concurrency: int = _CONCURRENCY
-    ) -> None:
-        """`base_url` without path, e.g. http://127.0.0.1:8000; `timeout` in seconds a request."""
-        self._kit, self._model = kit, model
-        self._slots = asyncio.Semaphore(concurrency)
-        self._http = httpx.AsyncClient(
-            base_url=base_url,
-            timeout=timeout,
-            trust_env=False,
-            transport=httpx.AsyncHTTPTransport(retries=_CONNECT_RETRIES, limits=_limits(concurrency)),
-        )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
-
-    async def score(self, prompts: Sequence[RenderedPrompt]) -> LabelScores:
-        """Scores of n prompts, in their order. Raises ScoringError at the first prompt that has none."""
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._bounded(prompt)) for prompt in prompts]
-        return LabelScores.of([task.result() for task in tasks])
-
-    async def _bounded(self, prompt: RenderedPrompt) -> LabelScore:
-        async with self._slots:
-            return await self.score_one(prompt)
+    def __init__(self, kit: ModelKit, model: str, post: Post) -> None:
+        """`post(path, request)` sends one JSON request and returns the JSON answer."""
+        self._kit, self._model, self._send = kit, model, post
 
     async def score_one(self, prompt: RenderedPrompt) -> LabelScore:
         """Score of one prompt. Raises ScoringError."""
@@ -115,8 +87,54 @@ class VllmClient:
         return LabelScore((first, second, third, fourth))
 
     async def _post(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
+        return await self._send(path, {"model": self._model, **request})
+
+
+class VllmClient:
+    """Scores rendered prompts with one served model, over httpx. Use as an async context manager."""
+
+    def __init__(
+        self, kit: ModelKit, base_url: str, model: str, *, timeout: float = 60.0, concurrency: int = _CONCURRENCY
+    ) -> None:
+        """`base_url` without path, e.g. http://127.0.0.1:8000; `timeout` in seconds a request."""
+        self._route = LabelRoute(kit, model, self._post)
+        self._slots = asyncio.Semaphore(concurrency)
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            timeout=timeout,
+            trust_env=False,
+            transport=httpx.AsyncHTTPTransport(retries=_CONNECT_RETRIES, limits=_limits(concurrency)),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def score(self, prompts: Sequence[RenderedPrompt]) -> LabelScores:
+        """Scores of n prompts, in their order. Raises ScoringError at the first prompt that has none."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._bounded(prompt)) for prompt in prompts]
+        return LabelScores.of([task.result() for task in tasks])
+
+    async def _bounded(self, prompt: RenderedPrompt) -> LabelScore:
+        async with self._slots:
+            return await self._route.score_one(prompt)
+
+    async def score_one(self, prompt: RenderedPrompt) -> LabelScore:
+        """Score of one prompt. Raises ScoringError."""
+        return await self._route.score_one(prompt)
+
+    async def _post(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
         try:
-            response = await self._http.post(path, json={"model": self._model, **request})
+            response = await self._http.post(path, json=request)
         except httpx.HTTPError as error:
             raise ScoringError(f"{path}: {type(error).__name__}: {error}") from error
         if response.status_code != httpx.codes.OK:
