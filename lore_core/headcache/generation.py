@@ -74,7 +74,7 @@ class HeadGeneration:
         size = _HEADER.size + 8 * queries + 8 * (queries + 1) + _ENTRY_BYTES * entries
         if len(data) != size:
             raise GenerationError(f"{source}: {len(data)} bytes, {entries} entries of {queries} queries need {size}")
-        self._entries = entries
+        self._entries: int = entries
         self._map(data, queries, entries)
 
     def _map(self, data: Any, queries: int, entries: int) -> None:
