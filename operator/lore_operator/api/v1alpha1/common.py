@@ -4,12 +4,12 @@ import re
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 
 from lore_core import artifacts, jobs
 from lore_core.jobs.config import Decimal, Name
-from lore_operator.api.v1alpha1.schema_hints import Unchecked, list_map
+from lore_operator.api.v1alpha1.schema_hints import Rule, Unchecked, cel, list_map
 
 SECRET_ROOT: Final = "/mnt/lore/secrets"
 
@@ -69,6 +69,11 @@ class ObjectMeta(ApiModel):
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
 
+    def check_name(self, most: int) -> None:
+        """ValueError unless the name is one label of at most so many characters."""
+        if len(self.name) > most or "." in self.name:
+            raise ValueError(f"metadata.name may have {most} characters and no dot")
+
 
 class LocalReference(ApiModel):
     """An object of the same namespace, by name."""
@@ -109,10 +114,20 @@ class PinnedRef(ArtifactRef):
 class EnvVar(ApiModel):
     """One environment variable."""
 
+    model_config = ConfigDict(
+        json_schema_extra=cel(Rule("!self.name.startsWith('LORE_')", "LORE_ variables are the operator's"))
+    )
+
     name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)
     """Name; LORE_… is reserved."""
     value: str = Field(default="", max_length=4096)
     """Value, literally."""
+
+    @model_validator(mode="after")
+    def _not_reserved(self) -> "EnvVar":
+        if self.name.startswith("LORE_"):
+            raise ValueError(f"{self.name}: LORE_ variables are the operator's")
+        return self
 
 
 class Resources(ApiModel):

@@ -25,7 +25,16 @@ from lore_operator.api.v1alpha1.common import (
     Token,
 )
 from lore_operator.api.v1alpha1.evaluation import ModelReference
-from lore_operator.api.v1alpha1.schema_hints import Rule, Unchecked, atomic, cel, exactly_one, list_map, list_set
+from lore_operator.api.v1alpha1.schema_hints import (
+    Rule,
+    Unchecked,
+    atomic,
+    cel,
+    exactly_one,
+    list_map,
+    list_set,
+    short_name,
+)
 
 MAX_NAME = 40
 """`NAME-router` and its pods, and `NAME-head-XXXXXXXX-aNNN`, must fit 63 characters."""
@@ -354,20 +363,12 @@ class DeploymentStatus(CommonStatus):
 class RelevanceDeployment(Resource):
     """Serves relevance by query frequency: head from precomputed scores, torso from a student, tail from the LLM."""
 
-    model_config = ConfigDict(
-        json_schema_extra=cel(
-            Rule(
-                f"size(self.metadata.name) <= {MAX_NAME}",
-                f"metadata.name may have {MAX_NAME} characters, so that the names of its children fit 63",
-            )
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=cel(short_name(MAX_NAME, "so that the names of its children fit 63")))
 
     spec: DeploymentSpec
     status: DeploymentStatus = DeploymentStatus()
 
     @model_validator(mode="after")
     def _name_fits(self) -> "RelevanceDeployment":
-        if len(self.metadata.name) > MAX_NAME:
-            raise ValueError(f"metadata.name may have {MAX_NAME} characters")
+        self.metadata.check_name(MAX_NAME)
         return self

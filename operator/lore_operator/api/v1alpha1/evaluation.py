@@ -21,7 +21,16 @@ from lore_operator.api.v1alpha1.common import (
     ServingProfile,
     Token,
 )
-from lore_operator.api.v1alpha1.schema_hints import Rule, Unchecked, atomic, cel, exactly_one, list_map, list_set
+from lore_operator.api.v1alpha1.schema_hints import (
+    Rule,
+    Unchecked,
+    atomic,
+    cel,
+    exactly_one,
+    list_map,
+    list_set,
+    short_name,
+)
 
 MAX_NAME = 52
 """`NAME-eval-aNNN` must fit the 63 characters of a label value."""
@@ -214,20 +223,12 @@ class EvalStatus(CommonStatus):
 class RelevanceEval(Resource):
     """Judges a model: scores with intervals on a benchmark, gates, and a verdict that is bound to digests."""
 
-    model_config = ConfigDict(
-        json_schema_extra=cel(
-            Rule(
-                f"size(self.metadata.name) <= {MAX_NAME}",
-                f"metadata.name may have {MAX_NAME} characters, so that the names of its Jobs fit 63",
-            )
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=cel(short_name(MAX_NAME, "so that the names of its children fit 63")))
 
     spec: EvalSpec
     status: EvalStatus = EvalStatus()
 
     @model_validator(mode="after")
     def _name_fits(self) -> "RelevanceEval":
-        if len(self.metadata.name) > MAX_NAME:
-            raise ValueError(f"metadata.name may have {MAX_NAME} characters")
+        self.metadata.check_name(MAX_NAME)
         return self

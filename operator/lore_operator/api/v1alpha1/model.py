@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from lore_core.jobs.config import Layout, Name
 from lore_operator.api.v1alpha1.common import (
@@ -13,7 +13,7 @@ from lore_operator.api.v1alpha1.common import (
     Resource,
     ResultRef,
 )
-from lore_operator.api.v1alpha1.schema_hints import Rule, cel, immutable, list_map
+from lore_operator.api.v1alpha1.schema_hints import Rule, cel, immutable, list_map, short_name
 
 _EVIDENCE_GROWS = Rule(
     "!has(oldSelf.evidence) || (has(self.evidence)"
@@ -105,9 +105,12 @@ class ModelStatus(CommonStatus):
 class RelevanceModel(Resource):
     """An immutable relevance model: uri, digest, serving contract, lineage."""
 
-    model_config = ConfigDict(
-        json_schema_extra=cel(Rule("size(self.metadata.name) <= 63", "metadata.name may have 63 characters"))
-    )
+    model_config = ConfigDict(json_schema_extra=cel(short_name(63, "so that it can be a label")))
 
     spec: ModelSpec
     status: ModelStatus = ModelStatus()
+
+    @model_validator(mode="after")
+    def _name_fits(self) -> "RelevanceModel":
+        self.metadata.check_name(63)
+        return self

@@ -44,6 +44,14 @@ def immutable(field: str) -> Rule:
     )
 
 
+def short_name(most: int, why: str) -> Rule:
+    """The resource's own name is one label of at most so many characters."""
+    return Rule(
+        f"size(self.metadata.name) <= {most} && !self.metadata.name.contains('.')",
+        f"metadata.name may have {most} characters and no dot, {why}",
+    )
+
+
 def list_map(key: str, max_items: int, *rules: Rule, min_items: int = 0) -> tuple[Any, ...]:
     """Metadata of a list of objects that is a map by `key`: server-side apply merges items, duplicates are refused."""
 

@@ -18,7 +18,7 @@ from lore_operator.api.v1alpha1.common import (
     RunPolicy,
     Token,
 )
-from lore_operator.api.v1alpha1.schema_hints import Rule, cel, exactly_one, list_map
+from lore_operator.api.v1alpha1.schema_hints import Rule, cel, exactly_one, list_map, short_name
 
 MAX_NAMES = 52
 """Job name and stage name together: `JOB-STAGE-aNNN` and the pod's `-INDEX` must fit the 63 characters of a host name."""
@@ -199,11 +199,12 @@ class RelevanceTrainJob(Resource):
 
     model_config = ConfigDict(
         json_schema_extra=cel(
+            short_name(MAX_NAMES, "so that the names of its children fit 63"),
             Rule(
                 f"self.spec.stages.all(s, size(self.metadata.name) + size(s.name) <= {MAX_NAMES})",
                 f"metadata.name and the name of each stage may have {MAX_NAMES} characters together,"
                 " so that the names of Jobs and pods fit 63",
-            )
+            ),
         )
     )
 
@@ -212,6 +213,7 @@ class RelevanceTrainJob(Resource):
 
     @model_validator(mode="after")
     def _names_fit(self) -> "RelevanceTrainJob":
+        self.metadata.check_name(MAX_NAMES)
         for stage in self.spec.stages:
             if len(self.metadata.name) + len(stage.name) > MAX_NAMES:
                 raise ValueError(f"metadata.name and stage {stage.name} may have {MAX_NAMES} characters together")

@@ -1,0 +1,55 @@
+"""The two ConfigMaps of an attempt: the config that its pod reads, and the report that its pod writes.
+
+Both outlive the Job: together they are the record from which status is rebuilt.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from lore_core.jobs.config import WireModel
+from lore_operator.api.v1alpha1.common import ApiModel
+from lore_operator.children.labels import RENDERED_BY, owner_reference
+from lore_operator.children.names import Attempt
+from lore_operator.children.settings import Settings
+
+CONFIG_KEY: Final = "config.json"
+SPEC_KEY: Final = "spec.json"
+"""The resource's spec as the run began with it: what later stages and attempts are rendered from."""
+
+
+def config_map(
+    resource: Mapping[str, Any],
+    attempt: Attempt,
+    labels: Mapping[str, str],
+    config: WireModel,
+    frozen: ApiModel,
+    settings: Settings,
+) -> dict[str, Any]:
+    """The config, which never changes once the attempt exists."""
+    data = {CONFIG_KEY: _text(config.model_dump(mode="json", by_alias=True, exclude_none=True))}
+    data[SPEC_KEY] = _text(frozen.to_wire())
+    metadata = _metadata(resource, attempt.config, labels, settings)
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "immutable": True, "data": data}
+
+
+def report_map(
+    resource: Mapping[str, Any], attempt: Attempt, labels: Mapping[str, str], settings: Settings
+) -> dict[str, Any]:
+    """The empty report; the pod fills the key `report.json`, and nobody else ever writes data here."""
+    metadata = _metadata(resource, attempt.report, labels, settings)
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+
+
+def _metadata(resource: Mapping[str, Any], name: str, labels: Mapping[str, str], settings: Settings) -> dict[str, Any]:
+    return {
+        "name": name,
+        "namespace": resource["metadata"]["namespace"],
+        "labels": dict(labels),
+        "annotations": {RENDERED_BY: settings.version},
+        "ownerReferences": [owner_reference(resource)],
+    }
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,0 +1,107 @@
+"""An evaluation as a Job of one pod, in the image that the verdict is about."""
+
+from typing import Any
+
+from lore_core import jobs
+from lore_core.artifacts.manifest import canonical_json, sha256_digest
+from lore_core.jobs import CONFIG_PATH, EvaluateConfig
+from lore_operator.api.v1alpha1.common import ArtifactRef
+from lore_operator.api.v1alpha1.evaluation import EvalSpec, Gate, RelevanceEval
+from lore_operator.children.config_maps import config_map, report_map
+from lore_operator.children.input_key import input_key
+from lore_operator.children.job import job
+from lore_operator.children.names import Attempt
+from lore_operator.children.pod import Workload
+from lore_operator.children.report_access import service_account_name
+from lore_operator.children.settings import Settings
+
+
+def gate_set_digest(gates: tuple[Gate, ...]) -> str:
+    """Digest of a set of gates; their order does not count, defaults do."""
+    ordered = sorted((gate.model_dump(mode="json", by_alias=True, exclude_none=True) for gate in gates), key=_name)
+    return sha256_digest(canonical_json(ordered))
+
+
+def _name(gate: dict[str, Any]) -> str:
+    return str(gate["name"])
+
+
+def eval_config(
+    evaluation: RelevanceEval,
+    model: ArtifactRef,
+    champion: tuple[str, ArtifactRef] | None,
+    run: str,
+    settings: Settings,
+) -> EvaluateConfig:
+    """The config: the model resolved to its digest, the champion (name, evidence) to its evidence."""
+    spec = evaluation.spec
+    profile = spec.serving_profile.resolved(settings.images.server)
+    gates = gate_set_digest(spec.gates)
+    parameters = {
+        "profile": profile.content_digest(),
+        "gates": gates,
+        "subsets": sorted(spec.benchmark.subsets),
+        "ruleMode": spec.benchmark.rule_mode,
+        "image": _image(spec, settings),
+    }
+    inputs = {
+        "model": model,
+        "benchmark": spec.benchmark,
+        "rules": spec.rule_set,
+        "champion": champion[1] if champion else None,
+    }
+    return EvaluateConfig(
+        evaluation=evaluation.metadata.name,
+        model=model.mounted(),
+        model_name=spec.model_ref.name,
+        profile=profile,
+        benchmark=jobs.BenchmarkInput(
+            **spec.benchmark.mounted().model_dump(),
+            subsets=spec.benchmark.subsets,
+            rule_mode=spec.benchmark.rule_mode,
+        ),
+        rule_set=spec.rule_set.mounted() if spec.rule_set else None,
+        gates=tuple(jobs.Gate.model_validate(gate.model_dump()) for gate in spec.gates),
+        gate_set_digest=gates,
+        champion=jobs.Champion(name=champion[0], evidence=champion[1].mounted()) if champion else None,
+        workspace=spec.workspace.mounted(),
+        input_key=input_key("evaluate", inputs, parameters, run),
+    )
+
+
+def _image(spec: EvalSpec, settings: Settings) -> str:
+    return spec.runner.image or spec.serving_profile.image or settings.images.server
+
+
+def is_custom(spec: EvalSpec) -> bool:
+    """Whether another image than the profile's computes the verdict."""
+    return spec.runner.image is not None and spec.runner.image != spec.serving_profile.image
+
+
+def eval_objects(
+    resource: dict[str, Any],
+    evaluation: RelevanceEval,
+    attempt: Attempt,
+    labels: dict[str, str],
+    config: EvaluateConfig,
+    inputs: tuple[ArtifactRef, ...],
+    settings: Settings,
+) -> list[dict[str, Any]]:
+    """The objects of one attempt in the order they are created. Raises InvalidPodTemplate."""
+    spec = evaluation.spec
+    workload = Workload(
+        attempt=attempt,
+        namespace=evaluation.metadata.namespace,
+        image=_image(spec, settings),
+        command=("lore", "evaluate", "--config", CONFIG_PATH),
+        pods=spec.runner,
+        service_account=service_account_name(resource, spec.runner),
+        labels=labels,
+        inputs=inputs,
+        workspace=spec.workspace,
+    )
+    return [
+        config_map(resource, attempt, labels, config, spec, settings),
+        report_map(resource, attempt, labels, settings),
+        job(resource, workload, settings, queue=spec.runner.queue_name),
+    ]

@@ -1,0 +1,46 @@
+"""Names of children. All are deterministic, so that a second create of the same child meets the first one."""
+
+from typing import NamedTuple
+
+
+class Attempt(NamedTuple):
+    """One attempt of some work; its objects carry the name `base-aN`."""
+
+    base: str
+    number: int
+
+    @property
+    def job(self) -> str:
+        """The Job, its headless Service and its config ConfigMap."""
+        return f"{self.base}-a{self.number}"
+
+    @property
+    def config(self) -> str:
+        """The ConfigMap with `config.json`."""
+        return self.job
+
+    @property
+    def report(self) -> str:
+        """The ConfigMap that the pod reports into."""
+        return f"{self.job}-report"
+
+
+def train_base(job: str, stage: str) -> str:
+    """Base of a training stage's attempts."""
+    return f"{job}-{stage}"
+
+
+def eval_base(evaluation: str) -> str:
+    """Base of an evaluation's attempts."""
+    return f"{evaluation}-eval"
+
+
+def head_base(deployment: str, input_key: str) -> str:
+    """Base of a head build's attempts; `input_key` is `sha256:…` of everything that goes into the generation."""
+    return f"{deployment}-head-{input_key.removeprefix('sha256:')[:8]}"
+
+
+def access_name(kind: str, resource: str) -> str:
+    """ServiceAccount, Role and RoleBinding of one resource's pods."""
+    suffix = {"RelevanceTrainJob": "train", "RelevanceEval": "eval", "RelevanceDeployment": "head"}[kind]
+    return f"{resource}-{suffix}"
