@@ -1,6 +1,7 @@
 """Small evaluations for tests."""
 
 import numpy as np
+
 from lore_core.evaluation.slices import Slice
 from lore_core.evaluation.table import PairTable
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy import stats
+from unit.evaluation.tables import evaluation, table
+
 from lore_core.evaluation import metrics
 from lore_core.evaluation.bootstrap import interval, resample_sums, student_quantile
 from lore_core.evaluation.table import PairTable
-from scipy import stats
-
-from unit.evaluation.tables import evaluation, table
 
 
 def counts_of(queries=40, pairs=5, seed=0):

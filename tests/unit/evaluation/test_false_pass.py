@@ -6,11 +6,11 @@ than it gains by exactly the margin. The seeds are fixed: the runs are the same 
 
 import numpy as np
 import pytest
+from unit.evaluation.tables import table
+
 from lore_core.evaluation.gates import Outcome, apply
 from lore_core.evaluation.slices import Slice
 from lore_core.jobs import Gate
-
-from unit.evaluation.tables import table
 
 RUNS = 400
 MARGIN = 0.02

@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from unit.evaluation.tables import evaluation, table
+
 from lore_core.evaluation.gates import Outcome, apply, combine
 from lore_core.evaluation.slices import Slice
 from lore_core.jobs import Gate, RuleMode
-
-from unit.evaluation.tables import evaluation, table
 
 
 def gate(**options):

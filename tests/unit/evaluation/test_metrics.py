@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+
 from lore_core.evaluation import metrics
 from lore_core.evaluation.metrics import UNPARSABLE, counts_by_query
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(-1, 3)), min_size=1, max_size=60)
 

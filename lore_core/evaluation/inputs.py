@@ -1,0 +1,180 @@
+"""An evaluation's inputs: resolved to digests, fetched, verified and read strictly before a server is started."""
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lore_core.artifacts import ArtifactRef, Manifest, open_store, verify
+from lore_core.evaluation.evidence import KIND as EVIDENCE
+from lore_core.evaluation.evidence import Bound, Evidence, check_bound, read
+from lore_core.jobs import EvaluateConfig, RuleMode, gate_set_digest
+from lore_core.jobs.reporter import JobError
+from lore_core.prompts import CONTRACT_NAME, ModelKit, RuleSource
+from lore_core.records import Pair, RecordError, label_schema_digest, read_splits
+
+FIELDS: Final = ("cell", "industry", "market", "needs.image", "needs.knowledge", "needs.rule", "subset")
+"""Record fields that a gate's `where` may name."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything on local disk, with the digests it was found to have."""
+
+    model: Path
+    kit: ModelKit
+    rules: RuleSource
+    pairs: list[Pair]
+    champion: Evidence | None
+    bound: Bound
+
+
+def check_config(config: EvaluateConfig) -> None:
+    """Refuse what can never be judged. Raises JobError naming the field."""
+    if (found := gate_set_digest(config.gates)) != config.gate_set_digest:
+        raise JobError(
+            "DigestMismatch",
+            f"gateSetDigest: is {config.gate_set_digest}, the gates' is {found}",
+            field="gateSetDigest",
+        )
+    for gate in config.gates:
+        if unknown := sorted(set(gate.where) - set(FIELDS)):
+            raise JobError(
+                "UnknownField",
+                f"gates.{gate.name}.where: no field {unknown[0]!r}; use one of {', '.join(FIELDS)}",
+                field=f"gates.{gate.name}.where",
+            )
+        if gate.subset is not None and gate.subset not in config.benchmark.subsets:
+            raise JobError(
+                "MissingSubset",
+                f"gates.{gate.name}.subset: {gate.subset} is not scored; add it to benchmark.subsets",
+                field=f"gates.{gate.name}.subset",
+            )
+    if config.benchmark.rule_mode is RuleMode.RETRIEVED and config.rule_set is None:
+        raise JobError(
+            "MissingRuleSet", "ruleSet: rule mode Retrieved needs one; give it or use rule mode None", field="ruleSet"
+        )
+
+
+def resolve(config: EvaluateConfig) -> dict[str, Manifest]:
+    """The manifests of all inputs by config field, each checked against the digest its ref names and for its kind."""
+    wanted = {"model": (config.model, "model"), "benchmark": (config.benchmark.ref, "benchmark")}
+    if config.rule_set is not None:
+        wanted["ruleSet"] = (config.rule_set, "rule-set")
+    if config.champion is not None:
+        wanted["champion"] = (config.champion.evidence, EVIDENCE)
+    return {field: _manifest(field, ref, kind) for field, (ref, kind) in wanted.items()}
+
+
+def _manifest(field: str, ref: ArtifactRef, kind: str) -> Manifest:
+    manifest = open_store(ref).manifest()
+    if manifest.kind != kind:
+        raise JobError("WrongArtifactKind", f"{field}: {ref.uri} is a {manifest.kind}, needed is a {kind}", field=field)
+    return manifest
+
+
+def fetch(config: EvaluateConfig, manifests: dict[str, Manifest], root: Path) -> Inputs:
+    """Fetch into `root` what `resolve` found, and read it. Raises ArtifactError or JobError."""
+    digests = {field: manifest.digest for field, manifest in manifests.items()}
+    verify(_pinned(config.model, digests["model"]), root / "model")
+    pairs = _read_pairs(config, digests["benchmark"], root / "benchmark")
+    if config.rule_set is not None:
+        verify(_pinned(config.rule_set, digests["ruleSet"]), root / "ruleSet")
+    rules = RuleSource.load(config.benchmark.rule_mode, root / "ruleSet" if config.rule_set else None)
+    kit = ModelKit.load(root / "model")
+    bound = _bound(config, manifests, kit)
+    champion = None
+    if config.champion is not None:
+        champion = read(_pinned(config.champion.evidence, digests["champion"]), root / "champion")
+    return Inputs(root / "model", kit, rules, pairs, champion, bound)
+
+
+def _pinned(ref: ArtifactRef, digest: str) -> ArtifactRef:
+    return ArtifactRef(uri=ref.uri, digest=digest, credentials=ref.credentials)
+
+
+def _read_pairs(config: EvaluateConfig, digest: str, folder: Path) -> list[Pair]:
+    uri, subsets = config.benchmark.uri, config.benchmark.subsets
+    manifest = verify(_pinned(config.benchmark.ref, digest), folder, only=tuple(f"{name}.jsonl" for name in subsets))
+    there = {entry.path.removesuffix(".jsonl") for entry in manifest.files if entry.path.endswith(".jsonl")}
+    if missing := [name for name in subsets if name not in there]:
+        raise JobError(
+            "MissingSubset",
+            f"benchmark.subsets: {uri} has no {missing[0]}.jsonl; it has {', '.join(sorted(there)) or 'none'}",
+            file=f"{missing[0]}.jsonl",
+            field="benchmark.subsets",
+        )
+    try:
+        pairs = [pair for name, found in read_splits(folder, subsets).items() for pair in _of_subset(uri, name, found)]
+    except RecordError as error:
+        raise _with_uri(error, folder, uri) from error
+    return sorted(pairs, key=lambda pair: pair.id)
+
+
+def _of_subset(uri: str, name: str, pairs: Iterable[Pair]) -> list[Pair]:
+    found = list(pairs)
+    if not found:
+        raise JobError("BadData", f"{uri}/{name}.jsonl: holds no pair", file=f"{name}.jsonl")
+    for line, pair in enumerate(found, start=1):
+        if pair.subset != name:
+            raise JobError(
+                "BadData",
+                f"{uri}/{name}.jsonl:{line}: subset: is {pair.subset!r}, the file holds subset {name!r}; correct one of them",
+                file=f"{name}.jsonl",
+                line=line,
+                field="subset",
+            )
+    return found
+
+
+def _with_uri(error: RecordError, folder: Path, uri: str) -> JobError:
+    found = error.failure
+    message = found.message.replace(str(folder), uri.rstrip("/"))
+    file = Path(found.file).name if found.file else None
+    return JobError(found.reason, message, file=file, line=found.line, field=found.field)
+
+
+def _bound(config: EvaluateConfig, manifests: dict[str, Manifest], kit: ModelKit) -> Bound:
+    schema = label_schema_digest()
+    if kit.contract.label_schema != schema:
+        raise JobError(
+            "LabelSchemaMismatch",
+            f"model: its label schema is {kit.contract.label_schema}, the benchmark's is {schema}; "
+            "a verdict over two schemas means nothing: train the model on this schema",
+            field="model",
+        )
+    contract = next(entry.sha256 for entry in manifests["model"].files if entry.path == CONTRACT_NAME)
+    return Bound(
+        model=manifests["model"].digest,
+        tokenizer=kit.contract.tokenizer,
+        contract=contract,
+        prompt=kit.contract.prompt_digest,
+        label_schema=schema,
+        rules=manifests["ruleSet"].digest if "ruleSet" in manifests else None,
+        benchmark=manifests["benchmark"].digest,
+        gate_set=config.gate_set_digest,
+        champion=manifests["champion"].digest if "champion" in manifests else None,
+        profile=config.profile.content_digest(),
+    )
+
+
+def reusable(config: EvaluateConfig) -> Evidence | None:
+    """The report of an equal evaluation that is already there; None where there is none.
+
+    Raises EvidenceError where what is there was made from other inputs than the config names.
+    """
+    if not open_store(config.output).exists():
+        return None
+    with tempfile.TemporaryDirectory(prefix="lore-evidence-") as folder:
+        found = read(config.output, Path(folder))
+    expected = {
+        "model": config.model.digest,
+        "benchmark": config.benchmark.digest,
+        "rules": config.rule_set.digest if config.rule_set else None,
+        "champion": config.champion.evidence.digest if config.champion else None,
+        "gate_set": config.gate_set_digest,
+        "profile": config.profile.content_digest(),
+    }
+    check_bound(found.report, expected, config.output.uri)
+    return found
