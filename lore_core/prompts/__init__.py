@@ -6,6 +6,7 @@ from lore_core.prompts.encoder import TextEncoder
 from lore_core.prompts.fields import NO_RULES, PromptRecord, PromptRules, trace_text
 from lore_core.prompts.kit import ModelKit
 from lore_core.prompts.render import PromptTooLong, RenderedPrompt
+from lore_core.prompts.rules import RuleSource
 from lore_core.prompts.templates import build_contract
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "PromptRules",
     "PromptTooLong",
     "RenderedPrompt",
+    "RuleSource",
     "ServingContract",
     "TextEncoder",
     "build_contract",

@@ -1,0 +1,111 @@
+"""Checkpoints that can be trusted: one counts only once every rank has written its part and the marker names them all.
+
+DeepSpeed's own `latest` is written by rank 0 before the others are done, so after a kill inside a save it can name a torn
+checkpoint. Here each checkpoint is an artifact of its own (manifest last), and `complete.json` lists the whole ones, newest
+first; only these are resumed from, by explicit tag. Any store that artifacts can lie on will do.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lore_core.artifacts import (
+    MANIFEST_NAME,
+    ArtifactError,
+    ArtifactRef,
+    Digest,
+    FileEntry,
+    Manifest,
+    NotFound,
+    Producer,
+    open_store,
+    verify,
+)
+from lore_core.artifacts.manifest import canonical_json
+from lore_core.artifacts.store import describe
+
+MARKER_NAME: Final = "complete.json"
+KIND: Final = "checkpoint"
+_KEPT: Final = 2
+
+
+class Checkpoint(BaseModel):
+    """One complete checkpoint, as the marker lists it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    step: int
+    world_size: int
+    zero_stage: int
+    digest: Digest
+
+    @property
+    def tag(self) -> str:
+        """Its folder's name."""
+        return f"step{self.step}"
+
+
+class _Marker(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    complete: tuple[Checkpoint, ...] = ()
+
+
+def complete_checkpoints(where: ArtifactRef) -> tuple[Checkpoint, ...]:
+    """The whole checkpoints, newest first; none where there is no marker yet. Raises ArtifactError for a damaged one."""
+    try:
+        return _Marker.model_validate_json(open_store(where).read_bytes(MARKER_NAME)).complete
+    except NotFound:
+        return ()
+    except ValidationError as error:
+        raise ArtifactError(f"{where.uri}/{MARKER_NAME}: not a checkpoint marker; remove it to start again") from error
+
+
+def restore(where: ArtifactRef, checkpoint: Checkpoint, into: Path) -> bool:
+    """Fetch a checkpoint into the folder `into`/tag, verified; False where it is damaged and an older one is to be tried."""
+    ref = where.child(checkpoint.tag).model_copy(update={"digest": checkpoint.digest})
+    try:
+        verify(ref, into / checkpoint.tag)
+    except ArtifactError as error:
+        print(f"checkpoint {checkpoint.tag} is passed over: {error}")
+        return False
+    return True
+
+
+def upload_part(where: ArtifactRef, tag: str, folder: Path) -> list[FileEntry]:
+    """Copy the files that this node wrote to the store; returns their entries for the manifest."""
+    store = open_store(where.child(tag))
+    entries = list(describe(folder, KIND).files)
+    for entry in entries:
+        store.upload(folder / entry.path, entry.path)
+    return entries
+
+
+def mark_complete(
+    where: ArtifactRef, step: int, world_size: int, zero_stage: int, parts: Sequence[Sequence[FileEntry]]
+) -> Checkpoint:
+    """Write the manifest over all nodes' parts, then the marker. Call on rank 0, after every rank has uploaded."""
+    import lore_core
+
+    files = {entry.path: entry for part in parts for entry in part}
+    manifest = Manifest(
+        kind=KIND,
+        producer=Producer(name="lore", version=lore_core.__version__),
+        files=tuple(files[path] for path in sorted(files)),
+        metadata={"step": step, "worldSize": world_size, "zeroStage": zero_stage},
+    )
+    checkpoint = Checkpoint(step=step, world_size=world_size, zero_stage=zero_stage, digest=manifest.digest)
+    open_store(where.child(checkpoint.tag)).write_bytes(MANIFEST_NAME, manifest.to_bytes())
+    older = tuple(found for found in complete_checkpoints(where) if found.step < step)
+    marker = _Marker(complete=(checkpoint, *older)[:_KEPT])
+    open_store(where).write_bytes(MARKER_NAME, canonical_json(json.loads(marker.model_dump_json())))
+    return checkpoint
+
+
+def forget_local(folder: Path) -> None:
+    """Remove a checkpoint's local copy, so that scratch space holds one at a time."""
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,97 @@
+"""The student: a four-class cross-encoder fine-tuned on gold labels and, where a teacher is given, on its probabilities.
+
+Inputs are single-segment ids, since vLLM's classify route takes one sequence; training and serving then see the same.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from lore_core.jobs.config import DistillStage, RuleMode
+from lore_core.jobs.reporter import JobError
+from lore_core.prompts import ModelKit, PromptLayout, RuleSource, TextEncoder, build_contract
+from lore_core.records import LABELS, Pair
+from lore_core.training.examples import Example, collate, render_all
+
+_TEMPERATURE: Final = 2.0
+_TEACHER_SHARE: Final = 0.5
+
+
+def distill_kit(spec: DistillStage, encoder: TextEncoder, rule_mode: RuleMode) -> ModelKit:
+    """The contract of the student."""
+    return ModelKit(build_contract(encoder, PromptLayout.CLASSIFIER, rule_mode, spec.max_prompt_tokens), encoder)
+
+
+class StudentModel:
+    """Model and examples of a distill stage. `teacher` is n×4 probabilities of the same pairs, or None."""
+
+    def __init__(
+        self,
+        kit: ModelKit,
+        base: Path,
+        pairs: Sequence[Pair],
+        rules: RuleSource,
+        teacher: npt.NDArray[np.float64] | None,
+    ) -> None:
+        """Raises JobError where the base model cannot be a four-class encoder."""
+        rendered = render_all(kit, pairs, rules)
+        self.kit, self.truncated, self._teacher = kit, rendered.truncated, teacher
+        self.examples = [
+            Example(prompt.token_ids, (LABELS.index(pair.groundtruth),))
+            for prompt, pair in zip(rendered.prompts, pairs, strict=True)
+        ]
+        self.model = load_encoder(base, kit)
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def loss(self, engine: Any, indices: list[int]) -> Any:
+        """Cross-entropy on gold; with a teacher half of it and half KL(teacher‖student) at T, scaled by T² (Hinton 2015)."""
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        batch = collate([self.examples[index] for index in indices])
+        gold = batch.pop("targets")[:, 0].to(engine.device)
+        logits = engine(**{name: value.to(engine.device) for name, value in batch.items()}).logits.float()
+        loss = cross_entropy(logits, gold)
+        if self._teacher is None:
+            return loss
+        soft = torch.tensor(self._teacher[indices], dtype=torch.float32, device=engine.device)
+        return (1 - _TEACHER_SHARE) * loss + _TEACHER_SHARE * _divergence(soft, logits)
+
+
+def _divergence(teacher: Any, logits: Any) -> Any:
+    from torch.nn.functional import kl_div
+
+    target = (teacher.clamp_min(1e-9).log() / _TEMPERATURE).log_softmax(-1)
+    student = (logits / _TEMPERATURE).log_softmax(-1)
+    return kl_div(student, target, log_target=True, reduction="batchmean") * _TEMPERATURE**2
+
+
+def load_encoder(folder: Path, kit: ModelKit) -> Any:
+    """An encoder with a fresh four-class head in float32. Raises JobError where prompts would not fit its positions."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # the new head is announced as a missing weight
+    torch.manual_seed(0)  # every rank draws the same head
+    labels = dict(enumerate(kit.contract.verbaliser.strings))
+    model = AutoModelForSequenceClassification.from_pretrained(
+        str(folder),
+        dtype="float32",
+        num_labels=len(labels),
+        id2label=labels,
+        label2id={v: k for k, v in labels.items()},
+    )
+    model.config.problem_type = "single_label_classification"
+    if model.config.max_position_embeddings < kit.contract.truncation.max_prompt_tokens:
+        raise JobError(
+            "BadConfig",
+            f"spec.maxPromptTokens: the base has {model.config.max_position_embeddings} positions; use at most that many",
+            field="spec.maxPromptTokens",
+        )
+    return model

@@ -1,0 +1,67 @@
+"""Supervised fine-tuning of the generative model on labels and, think-first, on short structured traces."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from lore_core.jobs.config import SftStage
+from lore_core.jobs.reporter import JobError
+from lore_core.prompts import ModelKit, PromptLayout, TextEncoder, build_contract
+from lore_core.prompts.rules import RuleSource
+from lore_core.records import Pair
+from lore_core.training.examples import IGNORED, Example, answer_ids, causal_example, collate, render_all
+
+# Room beyond the longest training trace, so that a slightly longer one is not cut at serving time.
+_TRACE_MARGIN: Final = 8
+
+
+def sft_kit(spec: SftStage, encoder: TextEncoder, pairs: Sequence[Pair]) -> ModelKit:
+    """The contract that the stage trains for; traces get room for the longest one in the data."""
+    layout = PromptLayout(spec.layout.value)
+    contract = build_contract(encoder, layout, spec.rule_mode, spec.max_prompt_tokens)
+    kit = ModelKit(contract, encoder)
+    if contract.trace is None:
+        return kit
+    longest = max(len(answer_ids(kit, pair)) for pair in pairs)
+    trace = contract.trace.model_copy(update={"max_tokens": longest + _TRACE_MARGIN})
+    return ModelKit(contract.model_copy(update={"trace": trace}), encoder)
+
+
+class SftModel:
+    """Model and examples of an sft stage."""
+
+    def __init__(self, kit: ModelKit, base: Path, pairs: Sequence[Pair], rules: RuleSource) -> None:
+        """Raises JobError where the base model is not a causal language model of this tokenizer."""
+        rendered = render_all(kit, pairs, rules)
+        self.kit, self.truncated = kit, rendered.truncated
+        self.examples: list[Example] = [
+            causal_example(prompt, answer_ids(kit, pair)) for prompt, pair in zip(rendered.prompts, pairs, strict=True)
+        ]
+        self.model = load_causal(base, kit.encoder.size)
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def loss(self, engine: Any, indices: list[int]) -> Any:
+        """Mean cross-entropy over the answers' tokens."""
+        from torch.nn.functional import cross_entropy
+
+        batch = {name: value.to(engine.device) for name, value in collate([self.examples[i] for i in indices]).items()}
+        targets = batch.pop("targets")
+        logits = engine(**batch, use_cache=False).logits[:, :-1].float()
+        return cross_entropy(logits.flatten(0, 1), targets[:, 1:].flatten(), ignore_index=IGNORED)
+
+
+def load_causal(folder: Path, vocabulary: int) -> Any:
+    """A causal language model in float32. Raises JobError where its vocabulary is smaller than the tokenizer's."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(str(folder), dtype="float32")
+    if model.config.vocab_size < vocabulary:
+        raise JobError(
+            "BadBaseModel",
+            f"baseModel: {model.config.vocab_size} embeddings for {vocabulary} tokens; model and tokenizer do not belong together",
+            field="baseModel",
+        )
+    model.config.use_cache = True
+    return model

@@ -1,0 +1,133 @@
+"""One rank of a training stage: `python -m lore_core.training.worker CONFIG INPUTS REPORT` under torchrun's environment."""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import JsonValue
+
+from lore_core.jobs.config import DistillStage, RuleMode, SftStage, TrainConfig
+from lore_core.jobs.report import Progress, Result
+from lore_core.jobs.reporter import Reporter, reported, reporter_from_environment
+from lore_core.prompts import RuleSource, TextEncoder
+from lore_core.training.inputs import StageInputs, read_training_pairs
+
+_CURVE_POINTS: Final = 40
+
+
+def main(config_path: str, inputs_path: str, report: str) -> None:
+    """Train, export, publish, report; leaves the process without Python's teardown."""
+    config = TrainConfig.model_validate_json(Path(config_path).read_bytes())
+    inputs = StageInputs.load(Path(inputs_path))
+    reporter = reporter_from_environment(Path(report) if report and os.environ["RANK"] == "0" else None)
+    with reported(reporter):
+        train(config, inputs, reporter)
+    leave()
+
+
+def train(config: TrainConfig, inputs: StageInputs, reporter: Reporter) -> None:
+    """The whole stage on this rank."""
+    from lore_core.training.engine import StageLoop, connect
+
+    ranks = connect()
+    optimizer = config.spec.optimizer
+    reporter.started(inputs.resolved, optimizer.max_steps)
+    stage = build_stage(config, inputs)
+    scratch = inputs.root / "checkpoints"
+    scratch.mkdir(exist_ok=True)
+    loop = StageLoop(stage, ranks, optimizer, config.deepspeed, config.checkpoints, scratch)
+    start = loop.resume()
+    losses = loop.run(start, optimizer.checkpoint_every, _progress(reporter, start, optimizer.max_steps))
+    weights = loop.weights()
+    if ranks.rank == 0:
+        _finish(config, inputs, reporter, stage, weights, start, losses)
+
+
+def build_stage(config: TrainConfig, inputs: StageInputs) -> Any:
+    """Model and examples of the configured stage."""
+    pairs = read_training_pairs(config, inputs)
+    encoder = TextEncoder.load(inputs.base)
+    if isinstance(config.spec, SftStage):
+        from lore_core.training.sft import SftModel, sft_kit
+
+        rules = RuleSource.load(config.spec.rule_mode, inputs.rules)
+        return SftModel(sft_kit(config.spec, encoder, pairs), inputs.base, pairs, rules)
+    return _build_student(config.spec, inputs, encoder, pairs)
+
+
+def _build_student(spec: DistillStage, inputs: StageInputs, encoder: TextEncoder, pairs: list[Any]) -> Any:
+    from lore_core.training.distill import StudentModel, distill_kit
+    from lore_core.training.teacher import teacher_probabilities
+
+    rules = RuleSource.load(RuleMode.RETRIEVED if inputs.rules else RuleMode.NONE, inputs.rules)
+    soft = teacher_probabilities(inputs.teacher, pairs, rules) if inputs.teacher else None
+    return StudentModel(distill_kit(spec, encoder, rules.mode), inputs.base, pairs, rules, soft)
+
+
+def _progress(reporter: Reporter, start: int, total: int) -> Callable[[int, float], None]:
+    began = time.monotonic()
+
+    def on_step(done: int, loss: float) -> None:
+        each = (time.monotonic() - began) / max(1, done - start)
+        left = round(each * (total - done))
+        reporter.progress(Progress(step=done, total_steps=total, loss=f"{loss:.4f}", seconds_remaining=left))
+
+    return on_step
+
+
+def _finish(
+    config: TrainConfig,
+    inputs: StageInputs,
+    reporter: Reporter,
+    stage: Any,
+    weights: dict[str, Any],
+    start: int,
+    losses: list[float],
+) -> None:
+    from lore_core.training.export import publish_model, write_model
+
+    final = f"{sum(losses[-10:]) / max(1, len(losses[-10:])):.4f}"
+    with tempfile.TemporaryDirectory(dir=inputs.root) as name:
+        write_model(stage.model, weights, stage.kit, inputs.base, Path(name))
+        about: dict[str, JsonValue] = {
+            "stage": config.stage,
+            "steps": config.spec.optimizer.max_steps,
+            "finalLoss": final,
+        }
+        ref = publish_model(Path(name), config.output, stage.kit, inputs.resolved, about)
+    assert ref.digest is not None  # publish returns the digest
+    summary = {
+        "loss": final,
+        "curve": _curve(start, losses),
+        "pairs": len(stage),
+        "truncated": stage.truncated,
+        "resumedFromStep": start,
+    }
+    reporter.succeeded(Result(uri=ref.uri, digest=ref.digest), summary)
+
+
+def _curve(start: int, losses: list[float]) -> list[list[float]]:
+    stride = max(1, len(losses) // _CURVE_POINTS)
+    return [[start + index + 1, round(losses[index], 4)] for index in range(0, len(losses), stride)]
+
+
+def leave() -> None:
+    """End all ranks together and at once.
+
+    Everything is published and read back by now. A rank that goes through the interpreter's teardown sometimes aborts in a
+    communication thread (`terminate called without an active exception`), which would turn a finished stage into a failed one.
+    """
+    import torch.distributed as dist
+
+    dist.barrier()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])
