@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from lore_core.jobs.config import WireModel
-from lore_operator.api.v1alpha1.common import ApiModel
-from lore_operator.children.labels import RENDERED_BY, owner_reference
+from lore_operator.children.labels import RENDERED_BY, ROLE, owner_reference
 from lore_operator.children.names import Attempt
 from lore_operator.children.settings import Settings
 
 CONFIG_KEY: Final = "config.json"
-SPEC_KEY: Final = "spec.json"
-"""The resource's spec as the run began with it: what later stages and attempts are rendered from."""
+RECORD_KEY: Final = "record.json"
+"""What the run began with: the spec, and what references resolved to. Later stages and attempts are rendered from it."""
 
 
 def config_map(
@@ -23,13 +22,13 @@ def config_map(
     attempt: Attempt,
     labels: Mapping[str, str],
     config: WireModel,
-    frozen: ApiModel,
+    record: Mapping[str, Any],
     settings: Settings,
 ) -> dict[str, Any]:
     """The config, which never changes once the attempt exists."""
     data = {CONFIG_KEY: _text(config.model_dump(mode="json", by_alias=True, exclude_none=True))}
-    data[SPEC_KEY] = _text(frozen.to_wire())
-    metadata = _metadata(resource, attempt.config, labels, settings)
+    data[RECORD_KEY] = _text(record)
+    metadata = _metadata(resource, attempt.config, {**labels, ROLE: "config"}, settings)
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "immutable": True, "data": data}
 
 
@@ -37,7 +36,7 @@ def report_map(
     resource: Mapping[str, Any], attempt: Attempt, labels: Mapping[str, str], settings: Settings
 ) -> dict[str, Any]:
     """The empty report; the pod fills the key `report.json`, and nobody else ever writes data here."""
-    metadata = _metadata(resource, attempt.report, labels, settings)
+    metadata = _metadata(resource, attempt.report, {**labels, ROLE: "report"}, settings)
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
 
 

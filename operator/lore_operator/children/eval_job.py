@@ -1,5 +1,7 @@
 """An evaluation as a Job of one pod, in the image that the verdict is about."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from lore_core import jobs
@@ -26,15 +28,33 @@ def _name(gate: dict[str, Any]) -> str:
     return str(gate["name"])
 
 
-def eval_config(
-    evaluation: RelevanceEval,
-    model: ArtifactRef,
-    champion: tuple[str, ArtifactRef] | None,
-    run: str,
-    settings: Settings,
-) -> EvaluateConfig:
-    """The config: the model resolved to its digest, the champion (name, evidence) to its evidence."""
-    spec = evaluation.spec
+@dataclass(frozen=True)
+class Resolved:
+    """What the references of an evaluation were found to be, once and for the whole run."""
+
+    model: ArtifactRef
+    champion_name: str | None = None
+    champion: ArtifactRef | None = None
+
+    def to_record(self) -> dict[str, Any]:
+        """The JSON form that is kept in the attempt's config."""
+        champion = {"championName": self.champion_name, "champion": self.champion.to_wire()} if self.champion else {}
+        return {"model": self.model.to_wire(), **champion}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Resolved":
+        """Reads `to_record`."""
+        champion = record.get("champion")
+        return cls(
+            ArtifactRef.model_validate(record["model"]),
+            record.get("championName"),
+            ArtifactRef.model_validate(champion) if champion else None,
+        )
+
+
+def eval_config(evaluation: RelevanceEval, resolved: Resolved, run: str, settings: Settings) -> EvaluateConfig:
+    """The config, with every reference resolved to a digest."""
+    spec, model = evaluation.spec, resolved.model
     profile = spec.serving_profile.resolved(settings.images.server)
     gates = gate_set_digest(spec.gates)
     parameters = {
@@ -48,7 +68,7 @@ def eval_config(
         "model": model,
         "benchmark": spec.benchmark,
         "rules": spec.rule_set,
-        "champion": champion[1] if champion else None,
+        "champion": resolved.champion,
     }
     return EvaluateConfig(
         evaluation=evaluation.metadata.name,
@@ -63,10 +83,16 @@ def eval_config(
         rule_set=spec.rule_set.mounted() if spec.rule_set else None,
         gates=tuple(jobs.Gate.model_validate(gate.model_dump()) for gate in spec.gates),
         gate_set_digest=gates,
-        champion=jobs.Champion(name=champion[0], evidence=champion[1].mounted()) if champion else None,
+        champion=_champion(resolved),
         workspace=spec.workspace.mounted(),
         input_key=input_key("evaluate", inputs, parameters, run),
     )
+
+
+def _champion(resolved: Resolved) -> jobs.Champion | None:
+    if resolved.champion is None:
+        return None
+    return jobs.Champion(name=resolved.champion_name or resolved.champion.uri, evidence=resolved.champion.mounted())
 
 
 def _image(spec: EvalSpec, settings: Settings) -> str:
@@ -84,11 +110,13 @@ def eval_objects(
     attempt: Attempt,
     labels: dict[str, str],
     config: EvaluateConfig,
-    inputs: tuple[ArtifactRef, ...],
+    resolved: Resolved,
     settings: Settings,
 ) -> list[dict[str, Any]]:
     """The objects of one attempt in the order they are created. Raises InvalidPodTemplate."""
     spec = evaluation.spec
+    inputs = tuple(ref for ref in (resolved.model, spec.benchmark, spec.rule_set, resolved.champion) if ref)
+    record = {"spec": spec.to_wire(), **resolved.to_record()}
     workload = Workload(
         attempt=attempt,
         namespace=evaluation.metadata.namespace,
@@ -101,7 +129,7 @@ def eval_objects(
         workspace=spec.workspace,
     )
     return [
-        config_map(resource, attempt, labels, config, spec, settings),
+        config_map(resource, attempt, labels, config, record, settings),
         report_map(resource, attempt, labels, settings),
         job(resource, workload, settings, queue=spec.runner.queue_name),
     ]

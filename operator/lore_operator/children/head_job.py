@@ -29,7 +29,8 @@ def head_config(deployment: RelevanceDeployment, model: ArtifactRef, profile: Se
     """The config. Every input has a digest, so equal inputs always name the same generation."""
     cache = next(tier.cache for tier in deployment.spec.tiers if tier.cache is not None)
     spec, inputs = deployment.spec, head_inputs(deployment, model)
-    assert cache.candidates and spec.items and spec.workspace  # noqa: PT018 - the spec's rules demand them
+    if cache.candidates is None or spec.items is None or spec.workspace is None:
+        raise ValueError("a head that is built from candidates needs candidates, items and workspace")
     parameters = {"profile": profile.content_digest(), "minCoverage": cache.min_coverage}
     return HeadBuildConfig(
         deployment=deployment.metadata.name,
@@ -55,7 +56,8 @@ def head_objects(
 ) -> list[dict[str, Any]]:
     """The objects of one attempt in the order they are created. Raises InvalidPodTemplate."""
     spec = deployment.spec
-    assert spec.workspace is not None
+    if spec.workspace is None:
+        raise ValueError("a head that is built needs workspace")
     workload = Workload(
         attempt=attempt,
         namespace=deployment.metadata.namespace,
@@ -68,7 +70,7 @@ def head_objects(
         workspace=spec.workspace,
     )
     return [
-        config_map(resource, attempt, labels, config, spec, settings),
+        config_map(resource, attempt, labels, config, {"spec": spec.to_wire()}, settings),
         report_map(resource, attempt, labels, settings),
         job(resource, workload, settings, queue=spec.runner.queue_name),
     ]

@@ -41,7 +41,7 @@ def train_objects(
         subdomain=attempt.job if spec.nodes.count > 1 else None,
     )
     return [
-        config_map(resource, attempt, labels, config, spec, settings),
+        config_map(resource, attempt, labels, config, {"spec": spec.to_wire()}, settings),
         report_map(resource, attempt, labels, settings),
         *([headless_service(resource, attempt, labels)] if spec.nodes.count > 1 else []),
         job(resource, workload, settings, nodes=spec.nodes.count, queue=spec.runner.queue_name),

@@ -1,0 +1,45 @@
+"""The RelevanceModel that a train job publishes: no owner, so that it outlives what made it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lore_core.jobs import Report, TrainConfig
+from lore_operator.api.v1alpha1 import API_VERSION
+from lore_operator.api.v1alpha1.common import ArtifactRef
+from lore_operator.api.v1alpha1.train_job import RelevanceTrainJob, Stage
+
+
+def relevance_model(
+    job: RelevanceTrainJob,
+    stage: Stage,
+    result: ArtifactRef,
+    config: TrainConfig,
+    inputs: Mapping[str, ArtifactRef | None],
+    report: Report,
+) -> dict[str, Any]:
+    """The model of a finished stage. Raises ValueError where the stage publishes none."""
+    if stage.publish is None:
+        raise ValueError(f"stage {stage.name} publishes no model")
+    lineage = {
+        "trainJob": job.metadata.name,
+        "stage": stage.name,
+        "inputKey": config.input_key,
+        "inputs": [_input(role, ref, report) for role, ref in sorted(inputs.items()) if ref is not None],
+    }
+    contract = {"contract": {"layout": stage.sft.layout.value}} if stage.sft else {}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "RelevanceModel",
+        "metadata": {"name": stage.publish.as_, "namespace": job.metadata.namespace},
+        "spec": {
+            **result.to_wire(),
+            "role": "Generative" if stage.sft else "Classifier",
+            **contract,
+            "lineage": lineage,
+        },
+    }
+
+
+def _input(role: str, ref: ArtifactRef, report: Report) -> dict[str, str]:
+    digest = ref.digest or report.resolved.get(role)
+    return {"name": role, "uri": ref.uri, **({"digest": digest} if digest else {})}

@@ -1,0 +1,184 @@
+"""Attempts as they are found in the cluster, and how each ended.
+
+The record of an attempt is its report ConfigMap: the pod's report, and annotations with which the operator notes what would
+otherwise be lost with Job and pods. Status is rebuilt from it.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from lore_core.jobs import REPORT_KEY, Report
+from lore_core.jobs import Phase as ReportPhase
+from lore_operator.api.v1alpha1 import GROUP
+from lore_operator.children.labels import ATTEMPT, FAILURE, ROLE, RUN, STAGE, controlled_by
+from lore_operator.plan.conditions import moment, timestamp
+from lore_operator.plan.failures import first_failure, pods_of
+from lore_operator.plan.types import Object, Observed
+
+DISRUPTED: Final = "Disrupted"
+_REPORT_GRACE: Final = timedelta(seconds=60)
+_RECHECK: Final = timedelta(seconds=5)
+_TRIED_AGAIN: Final = frozenset({"InternalError", "ArtifactError"})
+"""Reasons of a report that another try may cure; every other one says that the input is wrong."""
+
+
+class Phase(StrEnum):
+    """Where an attempt stands."""
+
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+@dataclass
+class Record:
+    """The objects of one attempt that exist."""
+
+    stage: str
+    number: int
+    run: str
+    config: Object | None = None
+    report: Object | None = None
+    job: Object | None = None
+    others: list[Object] = field(default_factory=list)
+
+    @property
+    def objects(self) -> list[Object]:
+        """All of them."""
+        return [item for item in (self.config, self.report, self.job, *self.others) if item is not None]
+
+    @property
+    def started(self) -> datetime | None:
+        """When its first object was created."""
+        times = [item["metadata"].get("creationTimestamp") for item in self.objects]
+        return min((moment(text) for text in times if text), default=None)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt stands. `failure` is the status form; `retryable` says whether another try may help."""
+
+    phase: Phase
+    report: Report | None = None
+    failure: Mapping[str, Any] | None = None
+    retryable: bool = True
+    ended: datetime | None = None
+    noted: bool = True
+    """Whether the failure is written into the record already."""
+    recheck: datetime | None = None
+
+
+def records(observed: Observed, uid: str) -> list[Record]:
+    """The resource's attempts, of all runs, oldest first."""
+    found: dict[tuple[str, int], Record] = {}
+    for child in observed.children.values():
+        labels = child["metadata"].get("labels") or {}
+        if controlled_by(child, uid) and STAGE in labels and str(labels.get(ATTEMPT, "")).isdigit():
+            key = (labels[STAGE], int(labels[ATTEMPT]))
+            _put(found.setdefault(key, Record(*key, run=labels.get(RUN, ""))), child, labels.get(ROLE))
+    return [found[key] for key in sorted(found)]
+
+
+def _put(record: Record, child: Object, role: str | None) -> None:
+    if child["kind"] == "Job":
+        record.job = child
+    elif child["kind"] == "ConfigMap" and role == "config":
+        record.config = child
+    elif child["kind"] == "ConfigMap" and role == "report":
+        record.report = child
+    else:
+        record.others.append(child)
+
+
+def outcome(record: Record, pods: Iterable[Mapping[str, Any]], now: datetime) -> Outcome:
+    """How an attempt stands, from its record, its report, its Job and its pods, in this order of trust."""
+    report = read_report(record.report)
+    if noted := _noted(record.report):
+        return Outcome(
+            Phase.FAILED, report, noted["failure"], bool(noted["retryable"]), moment(noted["at"]), noted=True
+        )
+    ended = _ended(record.job)
+    if report and report.phase == ReportPhase.SUCCEEDED and report.result and (record.job is None or ended):
+        return Outcome(Phase.SUCCEEDED, report, ended=report.last_updated)
+    if ended is None and not (record.job is None and report and report.phase == ReportPhase.FAILED):
+        return Outcome(Phase.RUNNING, report)
+    return _ended_badly(record, report, list(pods), now)
+
+
+def has_ended(job: Object | None) -> bool:
+    """Whether a Job is done, well or badly."""
+    return _ended(job) is not None
+
+
+def _ended(job: Object | None) -> Mapping[str, Any] | None:
+    conditions = ((job or {}).get("status") or {}).get("conditions") or []
+    return next((c for c in conditions if c.get("type") in ("Complete", "Failed") and c.get("status") == "True"), None)
+
+
+def _ended_badly(record: Record, report: Report | None, pods: list[Mapping[str, Any]], now: datetime) -> Outcome:
+    ended = _ended(record.job) or {}
+    at = moment(ended["lastTransitionTime"]) if ended.get("lastTransitionTime") else now
+    where = {"stage": record.stage, "attempt": record.number}
+    if report and report.phase == ReportPhase.FAILED and report.failure:
+        failure = {**where, **_pod_fields(record, pods), **report.failure.model_dump(exclude_none=True)}
+        return Outcome(Phase.FAILED, report, failure, report.failure.reason in _TRIED_AGAIN, at, noted=False)
+    if ended.get("type") == "Complete":
+        # Job and report come through two watches: the report may only be late.
+        if now < at + _REPORT_GRACE:
+            return Outcome(Phase.RUNNING, report, recheck=now + _RECHECK)
+        text = "the pod ended without delivering its report: check that its ServiceAccount may patch the ConfigMap"
+        return Outcome(
+            Phase.FAILED, report, {**where, "reason": "ReportMissing", "message": text}, True, at, noted=False
+        )
+    if "DisruptionTarget" in str(ended.get("message", "")):
+        failure = {**where, "reason": DISRUPTED, "message": str(ended["message"])}
+        return Outcome(Phase.FAILED, report, {**failure, **_pod_fields(record, pods)}, True, at, noted=False)
+    default = {"reason": str(ended.get("reason") or "JobFailed"), "message": str(ended.get("message") or "")}
+    return Outcome(
+        Phase.FAILED, report, {**where, **default, **_pod_fields(record, pods, words=True)}, True, at, noted=False
+    )
+
+
+def _pod_fields(record: Record, pods: list[Mapping[str, Any]], words: bool = False) -> dict[str, Any]:
+    name = record.job["metadata"]["name"] if record.job else None
+    found = first_failure(pods_of(name, pods)) if name else None
+    if found is None:
+        return {}
+    fields = {"pod": found.pod, "node": found.node, "exitCode": found.exit_code}
+    said = {"reason": found.reason, "message": found.message} if words else {}
+    return {key: value for key, value in {**fields, **said}.items() if value is not None}
+
+
+def read_report(config_map: Object | None) -> Report | None:
+    """The pod's report; None while there is none. One that does not follow the contract counts as none."""
+    text = ((config_map or {}).get("data") or {}).get(REPORT_KEY)
+    try:
+        return Report.model_validate_json(text, extra="ignore") if text else None
+    except ValidationError:
+        return None
+
+
+def _noted(config_map: Object | None) -> dict[str, Any] | None:
+    text = ((config_map or {}).get("metadata", {}).get("annotations") or {}).get(FAILURE)
+    return dict(json.loads(text)) if text else None
+
+
+def note_failure(report: Object, found: Outcome) -> Object:
+    """The report ConfigMap with the failure written down."""
+    at = timestamp(found.ended) if found.ended else None
+    return annotated(report, FAILURE, json.dumps({"failure": found.failure, "retryable": found.retryable, "at": at}))
+
+
+def annotated(found: Object, name: str, value: str) -> Object:
+    """Our part of a stored object (its metadata) with one more annotation, to be applied; data stays the pod's."""
+    metadata = found["metadata"]
+    kept = {key: metadata[key] for key in ("name", "namespace", "labels", "ownerReferences") if key in metadata}
+    ours = {key: text for key, text in (metadata.get("annotations") or {}).items() if key.startswith(f"{GROUP}/")}
+    kept["annotations"] = {**ours, name: value}
+    return {"apiVersion": found.get("apiVersion", "v1"), "kind": found["kind"], "metadata": kept}

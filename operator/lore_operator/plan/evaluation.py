@@ -1,0 +1,237 @@
+"""RelevanceEval: one scored model, one verdict, bound to the digests of everything that could change it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from lore_core.jobs import EvaluateConfig, Report
+from lore_operator.api import InvalidResource, parse_eval, parse_model
+from lore_operator.api.v1alpha1 import RelevanceEval
+from lore_operator.api.v1alpha1.common import ArtifactRef, LocalReference
+from lore_operator.children.eval_job import Resolved, eval_config, eval_objects, is_custom
+from lore_operator.children.labels import ATTEMPT, RUN, STAGE, owner_labels
+from lore_operator.children.names import Attempt, eval_base
+from lore_operator.children.report_access import report_access
+from lore_operator.children.settings import Settings
+from lore_operator.plan.attempts import Phase
+from lore_operator.plan.conditions import Finding, Halt, State, timestamp
+from lore_operator.plan.draft import Draft
+from lore_operator.plan.failures import describe, pods_of, waiting
+from lore_operator.plan.frozen import effective, recorded
+from lore_operator.plan.runs import Run, Standing, Work
+from lore_operator.plan.types import Object, Observed, Plan, Reference
+
+_STAGE: Final = "eval"
+_MAX_SCORES: Final = 128
+_MAX_TEXT: Final = 1024
+
+
+def references(resource: Object) -> frozenset[Reference]:
+    """The model it judges, and the evaluation it compares with."""
+    spec = resource.get("spec") or {}
+    champion = ((spec.get("champion") or {}).get("evalRef") or {}).get("name")
+    model = (spec.get("modelRef") or {}).get("name")
+    wanted = {("RelevanceModel", model), ("RelevanceEval", champion)}
+    return frozenset(Reference(kind, name) for kind, name in wanted if name)
+
+
+def plan(resource: Object, observed: Observed, now: datetime, settings: Settings) -> Plan:
+    """What to do now for one evaluation."""
+    draft, fields, alerts = Draft(resource, observed, now), dict[str, Any](), dict[str, str]()
+    try:
+        finding = _decide(draft, parse_eval(resource), fields, alerts, settings)
+    except InvalidResource as error:
+        finding = Finding(State.STALLED, error.reason, str(error))
+    except Halt as halt:
+        finding = halt.finding
+    if finding.state is State.WORKING:  # whatever it waits for, there is no verdict yet
+        finding = replace(finding, state=State.AWAITING_VERDICT)
+    return draft.finish(replace(finding, alerts=alerts), fields)
+
+
+def _decide(
+    draft: Draft, evaluation: RelevanceEval, fields: dict[str, Any], alerts: dict[str, str], settings: Settings
+) -> Finding:
+    spec = evaluation.spec
+    run = Run(draft, spec.run_token, spec.run_policy, spec.suspend)
+    goes_by, drift = effective(spec, run.mine, settings)
+    alerts |= drift
+    frozen = evaluation.model_copy(update={"spec": goes_by})
+    fields |= {"startTime": timestamp(run.started) if run.started else None, "renderedBy": settings.version}
+    run.stop_earlier_runs()
+    record = recorded(run.mine)
+    resolved = Resolved.from_record(record) if record else resolve(draft, frozen)
+    fields |= _resolved_status(frozen, resolved)
+    config = eval_config(frozen, resolved, f"{draft.uid}/{run.id}", settings)
+    standing = run.advance(_work(draft, frozen, run, config, resolved, settings))
+    fields |= _standing_status(standing)
+    return _finding(draft, run, standing, config, fields)
+
+
+def resolve(draft: Draft, evaluation: RelevanceEval) -> Resolved:
+    """Model and champion as they are now. Halts while one of them is not there."""
+    model = _model(draft, evaluation)
+    champion = evaluation.spec.champion
+    if champion is None:
+        return Resolved(model)
+    if champion.eval_ref is None:
+        return Resolved(model, champion=champion.evidence)
+    return Resolved(model, champion.eval_ref.name, _evidence(draft, champion.eval_ref.name))
+
+
+def _model(draft: Draft, evaluation: RelevanceEval) -> ArtifactRef:
+    wanted = evaluation.spec.model_ref
+    found = draft.reference("RelevanceModel", wanted.name)
+    if found is None:
+        raise Halt(State.AWAITING_VERDICT, "AwaitingModel", f"RelevanceModel {wanted.name} does not exist yet")
+    try:
+        model = parse_model(found).spec
+    except InvalidResource as error:
+        raise Halt(State.STALLED, "InvalidModel", f"RelevanceModel {wanted.name}: {error}") from error
+    if wanted.digest and wanted.digest != model.digest:
+        text = f"RelevanceModel {wanted.name} has digest {model.digest}, modelRef.digest says {wanted.digest}"
+        raise Halt(State.STALLED, "DigestMismatch", text)
+    return ArtifactRef(uri=model.uri, digest=model.digest, secret_ref=model.secret_ref)
+
+
+def _evidence(draft: Draft, name: str) -> ArtifactRef:
+    found = draft.reference("RelevanceEval", name) or {}
+    evidence = (found.get("status") or {}).get("evidence")
+    if not evidence:
+        raise Halt(State.AWAITING_VERDICT, "AwaitingChampion", f"RelevanceEval {name} has no evidence yet")
+    secret = ((found.get("spec") or {}).get("workspace") or {}).get("secretRef")
+    reference = LocalReference(name=secret["name"]) if secret else None
+    return ArtifactRef(uri=evidence["uri"], digest=evidence["digest"], secret_ref=reference)
+
+
+def _work(
+    draft: Draft,
+    evaluation: RelevanceEval,
+    run: Run,
+    config: EvaluateConfig,
+    resolved: Resolved,
+    settings: Settings,
+) -> Work:
+    def render(attempt: Attempt) -> list[Object]:
+        own = owner_labels(draft.resource["kind"], evaluation.metadata.name)
+        labels = {**own, STAGE: _STAGE, ATTEMPT: str(attempt.number), RUN: run.id}
+        return eval_objects(draft.resource, evaluation, attempt, labels, config, resolved, settings)
+
+    def access(attempt: Attempt) -> list[Object]:
+        return report_access(draft.resource, evaluation.spec.runner, [attempt.report])
+
+    return Work(_STAGE, eval_base(evaluation.metadata.name), render, access)
+
+
+def _finding(draft: Draft, run: Run, standing: Standing, config: EvaluateConfig, fields: dict[str, Any]) -> Finding:
+    found = standing.outcome
+    if found.phase is Phase.RUNNING:
+        return _running(draft, standing)
+    ended = found.ended or draft.now
+    run.clean_up(ended)
+    fields["completionTime"] = timestamp(ended)
+    if found.phase is Phase.FAILED or found.report is None:
+        failure = found.failure or {}
+        text = f"attempt {standing.attempt.number}: {describe(failure)}"
+        return Finding(State.STALLED, str(failure.get("reason", "JobFailed")), text)
+    if wrong := mismatch(found.report, config):
+        return Finding(State.STALLED, "ReportMismatch", wrong)
+    fields |= _verdict_status(found.report)
+    fields["failure"] = None
+    return _verdict(found.report)
+
+
+def _running(draft: Draft, standing: Standing) -> Finding:
+    where = f"attempt {standing.attempt.number}"
+    if standing.waiting:
+        return Finding(State.AWAITING_VERDICT, "BackingOff", f"{where}: {standing.waiting}")
+    if stuck := waiting(pods_of(standing.attempt.job, draft.observed.pods)):
+        return Finding(State.AWAITING_VERDICT, stuck[0], f"{where}: {stuck[1]}")
+    return Finding(State.AWAITING_VERDICT, "AwaitingVerdict", f"{where} runs")
+
+
+def mismatch(report: Report, config: EvaluateConfig) -> str | None:
+    """What a report says it judged must be what was asked; the first difference in words."""
+    asked = {
+        "modelDigest": config.model.digest,
+        "gateSetDigest": config.gate_set_digest,
+        "profileDigest": config.profile.content_digest(),
+        "benchmarkDigest": config.benchmark.digest,
+    }
+    for name, digest in asked.items():
+        if digest is not None and report.summary.get(name) != digest:
+            return f"the report's {name} is {report.summary.get(name)}, asked for was {digest}"
+    return None
+
+
+def _verdict(report: Report) -> Finding:
+    verdict, gates = str(report.summary.get("verdict")), _gates(report)
+    refused = [gate for gate in gates if gate.get("outcome") != "Passed" and gate.get("severity") != "Advisory"]
+    text = f"{_passed(gates)} gates passed"
+    if details := "; ".join(f"{gate.get('name')}: {gate.get('message', '')}" for gate in refused):
+        text = f"{text}; {details}"
+    if verdict == "Passed":
+        return Finding(State.PASSED, "Passed", text)
+    reason = {"Failed": "GateFailed", "Inconclusive": "Inconclusive"}.get(verdict)
+    if reason is None:
+        return Finding(State.STALLED, "ReportMismatch", f"the report's verdict is {verdict}")
+    return Finding(State.REFUSED, reason, text)
+
+
+def _passed(gates: Sequence[Mapping[str, Any]]) -> str:
+    return f"{sum(gate.get('outcome') == 'Passed' for gate in gates)}/{len(gates)}"
+
+
+def _gates(report: Report) -> list[dict[str, Any]]:
+    gates = report.summary.get("gates")
+    found = [_without_nulls(gate) for gate in gates if isinstance(gate, dict)] if isinstance(gates, list) else []
+    return [gate | ({"message": str(gate["message"])[:_MAX_TEXT]} if "message" in gate else {}) for gate in found]
+
+
+def _verdict_status(report: Report) -> dict[str, Any]:
+    summary, gates = report.summary, _gates(report)
+    scores = summary.get("scores")
+    made = report.result
+    return {
+        "verdict": summary.get("verdict"),
+        "primary": _without_nulls(summary.get("primary")),
+        "gates": gates,
+        "gatesPassed": _passed(gates),
+        "scores": _without_nulls(scores)[:_MAX_SCORES] if isinstance(scores, list) else None,
+        "evidence": {"uri": made.uri, "digest": made.digest} if made else None,
+        **{name: summary.get(name) for name in ("benchmarkDigest", "gateSetDigest", "profileDigest")},
+    }
+
+
+def _without_nulls(value: Any) -> Any:
+    """Status has no nulls: the API server would drop or refuse them."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
+def _resolved_status(evaluation: RelevanceEval, resolved: Resolved) -> dict[str, Any]:
+    model, champion = resolved.model, resolved.champion
+    found: dict[str, Any] = {
+        "model": {"name": evaluation.spec.model_ref.name, "uri": model.uri, "digest": model.digest},
+        "customRunner": True if is_custom(evaluation.spec) else None,
+    }
+    if champion is not None and champion.digest is not None:
+        found["champion"] = {"uri": champion.uri, "digest": champion.digest}
+    return found
+
+
+def _standing_status(standing: Standing) -> dict[str, Any]:
+    report = standing.outcome.report
+    progress = (
+        report.progress.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if report and report.progress
+        else None
+    )
+    return {
+        "attempt": standing.attempt.number,
+        "jobName": standing.attempt.job,
+        "progress": progress,
+        "failure": standing.last_failure,
+    }

@@ -1,0 +1,43 @@
+"""RelevanceModel: the verdicts that hold for its digest."""
+
+from datetime import datetime
+
+from lore_operator.api import InvalidResource, parse_model
+from lore_operator.children.settings import Settings
+from lore_operator.plan.conditions import Finding, State
+from lore_operator.plan.draft import Draft
+from lore_operator.plan.types import Object, Observed, Plan, Reference
+
+_COPIED = ("benchmarkDigest", "gateSetDigest", "profileDigest", "evidence")
+
+
+def references(resource: Object) -> frozenset[Reference]:
+    """Every evaluation of the namespace: a verdict is found by digest, whatever name the model had."""
+    return frozenset({Reference("RelevanceEval", None)})
+
+
+def plan(resource: Object, observed: Observed, now: datetime, settings: Settings) -> Plan:
+    """Nothing to write but status: the cache of the evaluations that passed."""
+    draft = Draft(resource, observed, now)
+    try:
+        model = parse_model(resource)
+    except InvalidResource as error:
+        return draft.finish(Finding(State.STALLED, error.reason, str(error)), {})
+    verdicts = [found for item in observed.references.values() if (found := _verdict(item, model.spec.digest))]
+    verdicts.sort(key=_name)
+    text = f"{len(verdicts)} evaluations passed for {model.spec.digest}" if verdicts else "no evaluation passed yet"
+    return draft.finish(Finding(State.REGISTERED, "Registered", text), {"verdicts": verdicts[:256]})
+
+
+def _verdict(evaluation: Object, digest: str) -> Object | None:
+    status = evaluation.get("status") or {}
+    if status.get("verdict") != "Passed" or (status.get("model") or {}).get("digest") != digest:
+        return None
+    return {
+        "eval": evaluation["metadata"]["name"],
+        **{field: status[field] for field in _COPIED if status.get(field)},
+    }
+
+
+def _name(verdict: Object) -> str:
+    return str(verdict["eval"])

@@ -1,0 +1,170 @@
+"""RelevanceTrainJob: stages one after the other, each as attempts; a finished stage may be published as a RelevanceModel."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from lore_core.jobs import Report
+from lore_operator.api import InvalidResource, parse_train_job
+from lore_operator.api.v1alpha1 import RelevanceTrainJob
+from lore_operator.api.v1alpha1.common import ArtifactRef
+from lore_operator.api.v1alpha1.train_job import Stage
+from lore_operator.children.labels import ATTEMPT, RUN, STAGE, owner_labels
+from lore_operator.children.model import relevance_model
+from lore_operator.children.names import Attempt, train_base
+from lore_operator.children.report_access import report_access
+from lore_operator.children.settings import Settings
+from lore_operator.children.train_config import stage_inputs, train_config
+from lore_operator.children.train_job import train_objects
+from lore_operator.plan.attempts import Phase
+from lore_operator.plan.conditions import Finding, Halt, State, timestamp
+from lore_operator.plan.draft import Draft
+from lore_operator.plan.failures import describe, pods_of, waiting
+from lore_operator.plan.frozen import effective
+from lore_operator.plan.publishing import check_key, check_names_are_free, publish
+from lore_operator.plan.runs import Run, Standing, Work
+from lore_operator.plan.types import Object, Observed, Plan, Reference
+
+_MAX_METRICS: Final = 16
+
+
+def references(resource: Object) -> frozenset[Reference]:
+    """The models it publishes: each must be free, or the same."""
+    stages = (resource.get("spec") or {}).get("stages") or []
+    names = ((stage.get("publish") or {}).get("as") for stage in stages)
+    return frozenset(Reference("RelevanceModel", name) for name in names if name)
+
+
+def plan(resource: Object, observed: Observed, now: datetime, settings: Settings) -> Plan:
+    """What to do now for one train job."""
+    draft, fields, alerts = Draft(resource, observed, now), dict[str, Any](), dict[str, str]()
+    try:
+        finding = _decide(draft, parse_train_job(resource), fields, alerts, settings)
+    except InvalidResource as error:
+        finding = Finding(State.STALLED, error.reason, str(error))
+    except Halt as halt:
+        finding = halt.finding
+    return draft.finish(replace(finding, alerts=alerts), fields)
+
+
+def _decide(
+    draft: Draft, job: RelevanceTrainJob, fields: dict[str, Any], alerts: dict[str, str], settings: Settings
+) -> Finding:
+    run = Run(draft, job.spec.run_token, job.spec.run_policy, job.spec.suspend)
+    spec, drift = effective(job.spec, run.mine, settings)
+    alerts |= drift
+    frozen = job.model_copy(update={"spec": spec})
+    fields |= {"startTime": timestamp(run.started) if run.started else None, "renderedBy": settings.version}
+    run.stop_earlier_runs()
+    if not run.mine:
+        check_names_are_free(draft, frozen)
+    return _Stages(draft, frozen, run, fields, settings).decide()
+
+
+class _Stages:
+    """One pass over the stages in their order."""
+
+    def __init__(
+        self, draft: Draft, job: RelevanceTrainJob, run: Run, fields: dict[str, Any], settings: Settings
+    ) -> None:
+        self.draft, self.job, self.run, self.fields, self.settings = draft, job, run, fields, settings
+        self.results: dict[str, ArtifactRef] = {}
+        self.ended = draft.now
+        self.status: list[dict[str, Any]] = [{"name": stage.name, "phase": "Pending"} for stage in job.spec.stages]
+        fields["stages"], fields["restarts"] = self.status, 0
+
+    def decide(self) -> Finding:
+        """The finding; the stages' status is filled in on the way."""
+        for stage, status in zip(self.job.spec.stages, self.status, strict=True):
+            self.fields["stage"] = stage.name
+            standing = self.run.advance(self._work(stage))
+            self.fields["restarts"] += standing.restarts
+            self.fields["failure"] = standing.last_failure
+            status |= _stage_status(standing)
+            if standing.outcome.phase is Phase.FAILED:
+                return self._failed(stage, standing)
+            if standing.outcome.phase is Phase.RUNNING:
+                return self._running(stage, standing)
+            self._finished(stage, standing, status)
+        return self._complete()
+
+    def _work(self, stage: Stage) -> Work:
+        several = self.job.spec.nodes.count > 1
+        base = train_base(self.job.metadata.name, stage.name)
+
+        def render(attempt: Attempt) -> list[Object]:
+            config = train_config(self.job, stage, self.results, self._scope, self.settings)
+            check_key(self.draft, self.job, stage, config.input_key)
+            inputs = tuple(ref for ref in stage_inputs(self.job, stage, self.results).values() if ref)
+            labels = self._labels(stage, attempt)
+            return train_objects(self.draft.resource, self.job, attempt, labels, config, inputs, self.settings)
+
+        def access(attempt: Attempt) -> list[Object]:
+            return report_access(self.draft.resource, self.job.spec.runner, [attempt.report])
+
+        return Work(stage.name, base, render, access, services=int(several))
+
+    @property
+    def _scope(self) -> str:
+        return f"{self.draft.uid}/{self.run.id}"
+
+    def _labels(self, stage: Stage, attempt: Attempt) -> dict[str, str]:
+        own = owner_labels(self.draft.resource["kind"], self.job.metadata.name)
+        return {**own, STAGE: stage.name, ATTEMPT: str(attempt.number), RUN: self.run.id}
+
+    def _finished(self, stage: Stage, standing: Standing, status: dict[str, Any]) -> None:
+        report = standing.outcome.report
+        if report is None or report.result is None:
+            raise Halt(State.STALLED, "ReportMissing", f"stage {stage.name} succeeded without a result")
+        made, secret = report.result, self.job.spec.workspace.secret_ref
+        result = ArtifactRef(uri=made.uri, digest=made.digest, secret_ref=secret)
+        status |= {"result": {"uri": made.uri, "digest": made.digest}, "metrics": metrics(report)}
+        status |= {"reused": True} if made.reused else {}
+        if stage.publish:
+            config = train_config(self.job, stage, self.results, self._scope, self.settings)
+            inputs = stage_inputs(self.job, stage, self.results)
+            model = relevance_model(self.job, stage, result, config, inputs, report)
+            publish(self.draft, stage, standing.attempt, model)
+            status["published"] = stage.publish.as_
+        self.results[stage.name] = result
+        self.ended = standing.outcome.ended or self.ended
+
+    def _failed(self, stage: Stage, standing: Standing) -> Finding:
+        failure = standing.outcome.failure or {}
+        self.run.clean_up(standing.outcome.ended or self.draft.now)
+        text = f"stage {stage.name}, attempt {standing.attempt.number}: {describe(failure)}"
+        return Finding(State.STALLED, str(failure.get("reason", "JobFailed")), text)
+
+    def _running(self, stage: Stage, standing: Standing) -> Finding:
+        where = f"stage {stage.name}, attempt {standing.attempt.number}"
+        if standing.waiting:
+            return Finding(State.WORKING, "BackingOff", f"{where}: {standing.waiting}")
+        if stuck := waiting(pods_of(standing.attempt.job, self.draft.observed.pods)):
+            return Finding(State.WORKING, stuck[0], f"{where}: {stuck[1]}")
+        return Finding(State.WORKING, "StageRunning", where)
+
+    def _complete(self) -> Finding:
+        self.fields |= {"stage": None, "completionTime": timestamp(self.ended), "failure": None}
+        self.run.clean_up(self.ended)
+        published = [stage.publish.as_ for stage in self.job.spec.stages if stage.publish]
+        models = f"; published {', '.join(published)}" if published else ""
+        return Finding(State.COMPLETE, "Complete", f"{len(self.job.spec.stages)} stages finished{models}")
+
+
+def _stage_status(standing: Standing) -> dict[str, Any]:
+    report = standing.outcome.report
+    found: dict[str, Any] = {
+        "phase": standing.outcome.phase.value,
+        "attempt": standing.attempt.number,
+        "jobName": standing.attempt.job,
+    }
+    if report and report.progress:
+        found["progress"] = report.progress.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return found
+
+
+def metrics(report: Report) -> list[dict[str, str]]:
+    """The plain numbers of a report's summary, as strings: what fits a status."""
+    numbers = {name: value for name, value in report.summary.items() if isinstance(value, str | int | float)}
+    plain = {name: str(value) for name, value in sorted(numbers.items()) if not isinstance(value, bool)}
+    return [{"name": name[:64], "value": value[:32]} for name, value in plain.items()][:_MAX_METRICS]
