@@ -53,10 +53,7 @@ async def answer(
 
 
 async def _scores(client: VllmClient, prompts: Sequence[RenderedPrompt]) -> list[LabelScore]:
-    try:
-        found = await client.score(prompts)
-    except ExceptionGroup as group:  # the first failure says it all, and its type names the reason in the report
-        raise group.exceptions[0] from group
+    found = await client.score(prompts)
     rows = zip(found.probabilities.tolist(), found.outside.tolist(), found.traces, strict=True)
     return [LabelScore(tuple(probabilities), outside, trace) for probabilities, outside, trace in rows]
 

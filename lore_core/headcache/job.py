@@ -102,10 +102,7 @@ def _rendered(
 def _scorer(kit: ModelKit, served: ServedModel) -> Score:
     async def all_of(prompts: Sequence[RenderedPrompt]) -> LabelScores:
         async with VllmClient(kit, served.base_url, served.model) as client:
-            try:
-                return await client.score(prompts)
-            except ExceptionGroup as group:
-                raise group.exceptions[0] from group
+            return await client.score(prompts)
 
     return lambda prompts: asyncio.run(all_of(prompts))
 

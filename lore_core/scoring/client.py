@@ -120,9 +120,14 @@ class VllmClient:
 
     async def score(self, prompts: Sequence[RenderedPrompt]) -> LabelScores:
         """Scores of n prompts, in their order. Raises ScoringError at the first prompt that has none."""
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._bounded(prompt)) for prompt in prompts]
-        return LabelScores.of([task.result() for task in tasks])
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._bounded(prompt)) for prompt in prompts]
+        except ExceptionGroup as failures:
+            first = failures.exceptions[0]
+        else:
+            return LabelScores.of([task.result() for task in tasks])
+        raise first  # outside the handler: chained to the group that holds it, it would be its own cause
 
     async def _bounded(self, prompt: RenderedPrompt) -> LabelScore:
         async with self._slots:
