@@ -70,7 +70,6 @@ def catalogue(offers: Iterable[Offer]) -> Iterator[str]:
     for offer in offers:
         text = " ; ".join(f"{name} {value}" for name, value in attributes(offer).items())
         parts = [part for part in (title(offer), offer.shop, text, caption(offer)) if part]
-        yield " ".join(parts)
         states = " ; ".join(f"{name} {value}" for name, value in offer.main.values.items())
         yield f"{' '.join(parts)} is {KIND} {offer.main.kind} ; {states}"
 

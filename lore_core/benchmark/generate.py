@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,9 @@ from lore_core.rules import RULES_NAME
 
 FITTED: Final = ("train", "tune", "calibration")
 HEAD_QUERIES: Final = 40
+FACT_REPEATS: Final = 12
+CATALOGUE_ITEMS: Final = 4_000
+REASONED_QUERIES: Final = 8_000
 _EVENTS_PER_QUERY: Final = 200
 
 Metadata = dict[str, JsonValue]
@@ -92,16 +96,17 @@ def _candidates(world: World, folder: Path) -> Metadata:
 
 
 def _corpus(world: World, folder: Path) -> Metadata:
+    """`corpus.txt`, a sentence a line, and `vocabulary.txt`. Facts recur, so that catalogue text does not drown them."""
+    items = islice(world.offers("train"), CATALOGUE_ITEMS)
     texts: dict[str, list[str]] = {
-        "facts": list(facts()),
-        "rules": list(rule_facts()),
-        "catalogue": list(catalogue(world.offers("train"))),
-        "reasoning": list(reasoning(world, 6 * len(SUBSETS) * world.scale.train)),
+        "facts": list(facts()) * FACT_REPEATS,
+        "rules": list(rule_facts()) * FACT_REPEATS,
+        "catalogue": list(catalogue(items)),
+        "reasoning": list(reasoning(world, REASONED_QUERIES)),
     }
-    for name, lines in texts.items():
-        (folder / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "corpus.txt").write_text("".join(f"{line}\n" for lines in texts.values() for line in lines), "utf-8")
     words = vocabulary()
-    (folder / "vocabulary.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    (folder / "vocabulary.txt").write_text("".join(f"{word}\n" for word in words), "utf-8")
     counts: Metadata = {name: len(lines) for name, lines in texts.items()}
     return {"lines": counts, "words": len(words)}
 

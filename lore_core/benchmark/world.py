@@ -67,9 +67,9 @@ class World:
                     yield _pair(subset, plan, block, demand, offer, market)
 
     def offers(self, split: str) -> Iterator[Offer]:
-        """Every item of a split, once."""
-        for subset in SUBSETS:
-            for _, block in self.blocks(split, subset):
+        """Every item of a split, once; the subsets take turns, so that any beginning has something of each."""
+        for blocks in zip(*(self.blocks(split, subset) for subset in SUBSETS), strict=True):
+            for _, block in blocks:
                 yield from block.offers
 
 
