@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lore_core.benchmark.blocks import Block, Plan, draw_block
+from lore_core.benchmark.picture import picture
 from lore_core.benchmark.rulebook import rulebook
 from lore_core.benchmark.things import Demand, Offer, gold, judge
 from lore_core.benchmark.vocabulary import CENTRAL, MARKETS
@@ -87,6 +88,7 @@ def _pair(subset: str, plan: Plan, block: Block, demand_at: int, offer_at: int, 
         shop_name=offer.shop,
         cpv_sku=attributes(offer),
         vqa_result=caption(offer),
+        image_base64=picture(offer),
         rule_list=_rule_list(demand, market),
         subset=subset,
         groundtruth=label,
