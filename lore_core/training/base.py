@@ -29,11 +29,11 @@ OnStep = Callable[[int, float], None]
 class BaseSettings:
     """Shape and schedule of the base model. A step is `batch` sequences of `length` tokens."""
 
-    layers: int = 4
+    layers: int = 3
     width: int = 128
     heads: int = 4  # head size 32: vLLM's CPU attention has no kernel for 16
     feed_forward: int = 384
-    steps: int = 1500
+    steps: int = 1200
     batch: int = 32
     length: int = 128
     learning_rate: float = 3e-3
