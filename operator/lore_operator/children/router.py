@@ -1,0 +1,196 @@
+"""The router of one deployment: its ConfigMap, its pods (router and loader), its Service, and what its pods may read.
+
+The loader alone holds credentials of stores; it fills a sized volume that the router maps read-only. The pods are rendered
+once for each set of inputs (`INPUTS` names it) and not again because the operator was upgraded.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from lore_core.artifacts.manifest import canonical_json, sha256_digest
+from lore_core.router.config import CONFIG_KEY, RouterConfig
+from lore_operator.api.v1alpha1.common import ArtifactRef
+from lore_operator.api.v1alpha1.deployment import RelevanceDeployment, Router
+from lore_operator.api.v1alpha1.group import GROUP
+from lore_operator.children.labels import RENDERED_BY, ROLE, owner_labels, owner_reference
+from lore_operator.children.overrides import MAIN, merged
+from lore_operator.children.pod import CONTAINER_SECURITY, POD_SECURITY, WRITABLE
+from lore_operator.children.settings import Settings
+from lore_operator.children.volumes import PREFIX, Volumes, add_artifacts
+
+INPUTS: Final = f"{GROUP}/inputs"
+PORT: Final = 8080
+CONFIG_FOLDER: Final = "/etc/lore/router"
+DATA_FOLDER: Final = "/var/lib/lore/router"
+
+_RBAC: Final = "rbac.authorization.k8s.io"
+_GRACE_SECONDS: Final = 30
+_DEFAULT_RESOURCES: Final = {
+    "requests": {"cpu": "100m", "memory": "256Mi"},
+    "limits": {"cpu": "2", "memory": "2Gi"},
+}
+_LOADER_RESOURCES: Final = {
+    "requests": {"cpu": "50m", "memory": "128Mi"},
+    "limits": {"cpu": "1", "memory": "1Gi"},
+}
+
+
+def router_name(deployment: str) -> str:
+    """Name of all of the router's objects."""
+    return f"{deployment}-router"
+
+
+def config_map(resource: Mapping[str, Any], config: RouterConfig, annotations: Mapping[str, str]) -> dict[str, Any]:
+    """The one ConfigMap that routers watch."""
+    metadata = _metadata(resource)
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    text = config.model_dump_json(by_alias=True, exclude_none=True)
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {CONFIG_KEY: text}}
+
+
+def service(resource: Mapping[str, Any]) -> dict[str, Any]:
+    """The address that search backends call. Its labels reach its EndpointSlices, by which the operator finds routers."""
+    spec = {
+        "selector": _selector(resource),
+        "ports": [{"name": "http", "port": 80, "targetPort": PORT, "protocol": "TCP"}],
+    }
+    return {"apiVersion": "v1", "kind": "Service", "metadata": _metadata(resource), "spec": spec}
+
+
+def access(resource: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """ServiceAccount, Role and RoleBinding: routers may read their own ConfigMap and nothing else."""
+    name = router_name(resource["metadata"]["name"])
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [name], "verbs": ["get", "list", "watch"]}
+    binding = {
+        "roleRef": {"apiGroup": _RBAC, "kind": "Role", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": resource["metadata"]["namespace"]}],
+    }
+    head = {"metadata": _metadata(resource)}
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", **head, "automountServiceAccountToken": False},
+        {"apiVersion": f"{_RBAC}/v1", "kind": "Role", **head, "rules": [rule]},
+        {"apiVersion": f"{_RBAC}/v1", "kind": "RoleBinding", **head, **binding},
+    ]
+
+
+def inputs_digest(router: Router, artifacts: Iterable[ArtifactRef]) -> str:
+    """What the pods are rendered from: the spec's router section, and the claims and Secrets of what they load."""
+    used = tuple(artifacts)
+    claims = sorted({ref.claim for ref in used if ref.claim})
+    secrets = sorted({ref.secret_ref.name for ref in used if ref.secret_ref})
+    return sha256_digest(canonical_json({"router": router.to_wire(), "claims": claims, "secrets": secrets}))
+
+
+def workload(
+    resource: Mapping[str, Any], deployment: RelevanceDeployment, artifacts: Iterable[ArtifactRef], settings: Settings
+) -> dict[str, Any]:
+    """The Deployment. Raises InvalidPodTemplate where an override is not allowed."""
+    router, used = deployment.spec.router, tuple(artifacts)
+    metadata = _metadata(resource)
+    metadata["annotations"] = {INPUTS: inputs_digest(router, used), RENDERED_BY: settings.version}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata,
+        "spec": {
+            "replicas": router.replicas,
+            "selector": {"matchLabels": _selector(resource)},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "template": _template(resource, router, used, settings),
+        },
+    }
+
+
+def _template(
+    resource: Mapping[str, Any], router: Router, used: tuple[ArtifactRef, ...], settings: Settings
+) -> dict[str, Any]:
+    name, pods = router_name(resource["metadata"]["name"]), router.runner
+    shared, credentials = Volumes([], []), Volumes([], [])
+    shared.add(f"{PREFIX}tmp", {"emptyDir": {"sizeLimit": "256Mi"}}, "/tmp")
+    shared.add(f"{PREFIX}config", {"configMap": {"name": name}}, CONFIG_FOLDER, read_only=True)
+    shared.add(f"{PREFIX}data", {"emptyDir": {"sizeLimit": router.cache_size}}, DATA_FOLDER)
+    add_artifacts(credentials, used, None)
+    secrets = dict.fromkeys([*(ref.name for ref in pods.image_pull_secrets), *settings.image_pull_secrets])
+    optional = {
+        "nodeSelector": dict(pods.node_selector),
+        "imagePullSecrets": [{"name": secret} for secret in secrets],
+    }
+    spec = {
+        "serviceAccountName": pods.service_account_name or name,
+        "automountServiceAccountToken": True,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": _GRACE_SECONDS,
+        "securityContext": POD_SECURITY,
+        **{field: value for field, value in optional.items() if value},
+        "containers": [
+            _router(resource, router, settings, shared),
+            _loader(resource, router, settings, shared, credentials),
+        ],
+        "volumes": [*shared.volumes, *credentials.volumes],
+    }
+    template = {
+        "metadata": {"labels": _selector(resource), "annotations": {RENDERED_BY: settings.version}},
+        "spec": spec,
+    }
+    return merged(template, pods.pod_template)
+
+
+def _router(resource: Mapping[str, Any], router: Router, settings: Settings, shared: Volumes) -> dict[str, Any]:
+    return {
+        **_container(MAIN, "serve", resource, router, settings),
+        "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        "resources": _resources(router),
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": PORT}, "periodSeconds": 2, "failureThreshold": 2},
+        "livenessProbe": {"httpGet": {"path": "/healthz", "port": PORT}, "periodSeconds": 10, "failureThreshold": 6},
+        "volumeMounts": [
+            {**mount, "readOnly": True} if mount["mountPath"] == DATA_FOLDER else mount for mount in shared.mounts
+        ],
+    }
+
+
+def _loader(
+    resource: Mapping[str, Any], router: Router, settings: Settings, shared: Volumes, credentials: Volumes
+) -> dict[str, Any]:
+    return {
+        **_container(f"{PREFIX}loader", "load", resource, router, settings),
+        "resources": _LOADER_RESOURCES,
+        "volumeMounts": [*shared.mounts, *credentials.mounts],
+    }
+
+
+def _container(name: str, verb: str, resource: Mapping[str, Any], router: Router, settings: Settings) -> dict[str, Any]:
+    metadata = resource["metadata"]
+    watched = f"{metadata['namespace']}/{router_name(metadata['name'])}"
+    command = ["lore", "router", verb, "--config", f"{CONFIG_FOLDER}/{CONFIG_KEY}", "--data", DATA_FOLDER]
+    values = {**WRITABLE, **settings.environment, **{item.name: item.value for item in router.runner.env}}
+    values["LORE_ROUTER_CONFIG"] = watched
+    return {
+        "name": name,
+        "image": router.image or settings.images.router,
+        "imagePullPolicy": settings.image_pull_policy,
+        "command": command + (["--port", str(PORT)] if verb == "serve" else []),
+        "env": [{"name": variable, "value": value} for variable, value in values.items()],
+        "securityContext": CONTAINER_SECURITY,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def _resources(router: Router) -> dict[str, Any]:
+    return {
+        field: values for field, values in router.runner.resources.to_wire().items() if values
+    } or _DEFAULT_RESOURCES
+
+
+def _selector(resource: Mapping[str, Any]) -> dict[str, str]:
+    return {**owner_labels(resource["kind"], resource["metadata"]["name"]), ROLE: "router"}
+
+
+def _metadata(resource: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = resource["metadata"]
+    return {
+        "name": router_name(metadata["name"]),
+        "namespace": metadata["namespace"],
+        "labels": _selector(resource),
+        "ownerReferences": [owner_reference(resource)],
+    }

@@ -1,0 +1,168 @@
+"""The predictors of compositions: shared by name, counted by their owners, Ready by our own recipe."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lore_operator.api.v1alpha1 import RelevanceDeployment
+from lore_operator.api.v1alpha1.deployment import Predictor
+from lore_operator.api.v1alpha1.evaluation import ModelReference
+from lore_operator.children.backend import Backend
+from lore_operator.children.composition import Recipe
+from lore_operator.children.inference_service import (
+    AUTOSCALER,
+    BACKEND,
+    autoscaler,
+    inference_service,
+    scale,
+    shared_owner,
+)
+from lore_operator.children.labels import FIELD_MANAGER, MANAGED_BY
+from lore_operator.children.overrides import InvalidPodTemplate
+from lore_operator.children.settings import Settings
+from lore_operator.plan.conditions import Halt, State
+from lore_operator.plan.failures import waiting
+from lore_operator.plan.serving_draft import ServingDraft
+from lore_operator.plan.types import Object, ObjectKey, Observed
+
+KIND: Final = "InferenceService"
+_LOAD_FAILED: Final = frozenset({"BlockedByFailedLoad", "InvalidSpec"})
+_KSERVE_NAME: Final = "serving.kserve.io/inferenceservice"
+
+
+@dataclass(frozen=True)
+class BackendState:
+    """How a backend is."""
+
+    ready: bool
+    replicas: int = 0
+    message: str = ""
+    failed: bool = False
+
+
+def ensure_backends(
+    draft: ServingDraft, deployment: RelevanceDeployment, recipe: Recipe, settings: Settings
+) -> dict[str, BackendState]:
+    """Create or share what a composition needs; the state of each backend by name. Halts on a stranger's object."""
+    found: dict[str, BackendState] = {}
+    for stratum, part in recipe.predictors.items():
+        if part.backend.name not in found:
+            _ensure(draft, part.backend, _predictor(deployment, stratum, part.backend), settings)
+            found[part.backend.name] = backend_state(draft.observed, part.backend)
+    return found
+
+
+def _predictor(deployment: RelevanceDeployment, stratum: str, backend: Backend) -> Predictor:
+    """How the pods of a tier run: as the spec says now, or the defaults where a pinned revision has a tier more."""
+    tier = deployment.spec.tier(stratum)
+    if tier is not None and tier.predictor is not None:
+        return tier.predictor
+    return Predictor(model_ref=ModelReference(name=backend.model_name))
+
+
+def _ensure(draft: ServingDraft, backend: Backend, predictor: Predictor, settings: Settings) -> None:
+    stored = draft.observed.children.get(ObjectKey(KIND, backend.name))
+    if stored is None:
+        try:
+            draft.apply(inference_service(draft.resource, backend, predictor, settings))
+        except InvalidPodTemplate as error:
+            raise Halt(State.STALLED, error.reason, f"spec.tiers.predictor.runner.{error}") from error
+        return
+    metadata = stored["metadata"]
+    ours = (metadata.get("labels") or {}).get(MANAGED_BY) == FIELD_MANAGER
+    if not ours or (metadata.get("annotations") or {}).get(BACKEND) != backend.digest:
+        text = f"InferenceService {backend.name} exists and is not this backend: delete or rename it"
+        raise Halt(State.STALLED, "NameConflict", text)
+    if metadata.get("deletionTimestamp"):
+        raise Halt(State.WORKING, "AwaitingDeletion", f"InferenceService {backend.name} is being deleted")
+    owners = metadata.get("ownerReferences") or []
+    if not any(owner["uid"] == draft.uid for owner in owners):
+        draft.share(stored, [*owners, shared_owner(draft.resource)])
+    _scale(draft, stored, predictor, alone=all(owner["uid"] == draft.uid for owner in owners))
+
+
+def _scale(draft: ServingDraft, stored: Object, predictor: Predictor, *, alone: bool) -> None:
+    """Our number of replicas; a backend that is shared has the largest number that any of its owners asked for."""
+    has = (stored.get("spec") or {}).get("predictor") or {}
+    wanted = scale(predictor.replicas)
+    if not alone:
+        wanted = {field: max(value, int(has.get(field) or 0)) for field, value in wanted.items()}
+    if any(has.get(field) != value for field, value in wanted.items()):
+        draft.rescale(stored, wanted, {AUTOSCALER: autoscaler(wanted)})
+
+
+def backend_state(observed: Observed, backend: Backend) -> BackendState:
+    """Ready by what KServe made, not by what it says alone.
+
+    In Standard mode KServe copies an InferenceService's observedGeneration from its Deployment, so that number proves
+    nothing (kserve#6081): the condition Ready, our digest and the Deployment's own counters together do.
+    """
+    stored = observed.children.get(ObjectKey(KIND, backend.name))
+    if stored is None:
+        return BackendState(False, message="is being created")
+    status, made = (
+        stored.get("status") or {},
+        observed.children.get(ObjectKey("Deployment", f"{backend.name}-predictor")),
+    )
+    if (made_well := _rolled_out(made)) and _is_ready(status):
+        return BackendState(True, replicas=int((made or {})["status"].get("availableReplicas", 0)))
+    pods = [pod for pod in observed.pods if (pod["metadata"].get("labels") or {}).get(_KSERVE_NAME) == backend.name]
+    model = status.get("modelStatus") or {}
+    words = _trouble(pods) or _kserve_words(status) or ("pods are starting" if not made_well else "KServe is not ready")
+    return BackendState(False, message=words, failed=model.get("transitionStatus") in _LOAD_FAILED)
+
+
+def _is_ready(status: Mapping[str, Any]) -> bool:
+    return any(item.get("type") == "Ready" and item.get("status") == "True" for item in status.get("conditions") or ())
+
+
+def _rolled_out(made: Object | None) -> bool:
+    if made is None:
+        return False
+    status, wanted = made.get("status") or {}, (made.get("spec") or {}).get("replicas", 1)
+    return bool(
+        status.get("observedGeneration") == made["metadata"].get("generation")
+        and status.get("updatedReplicas", 0) == status.get("replicas", 0)
+        and status.get("availableReplicas", 0) >= max(1, wanted)
+    )
+
+
+def _trouble(pods: Iterable[Mapping[str, Any]]) -> str:
+    found = list(pods)
+    if stuck := waiting(found):
+        return f"{stuck[0]}: {stuck[1]}"
+    for pod in found:
+        status = pod.get("status") or {}
+        for container in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
+            ended = _last_end(container)
+            if ended and ended.get("exitCode"):
+                said = str(ended.get("message") or ended.get("reason") or "").strip()[-600:]
+                return f"pod {pod['metadata']['name']}, {container['name']} exited with {ended['exitCode']}: {said}"
+    return ""
+
+
+def _last_end(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    if container.get("ready"):
+        return None
+    state = (container.get("state") or {}).get("terminated")
+    return state or (container.get("lastState") or {}).get("terminated")
+
+
+def _kserve_words(status: Mapping[str, Any]) -> str:
+    bad = [item for item in status.get("conditions") or () if item.get("status") == "False" and item.get("message")]
+    return str(bad[0]["message"]) if bad else ""
+
+
+def release_backends(draft: ServingDraft, needed: set[str]) -> None:
+    """Give up what is not needed: with other owners only our name goes from it, without any the object goes."""
+    for key, stored in draft.observed.children.items():
+        if key.kind != KIND or key.name in needed:
+            continue
+        owners = stored["metadata"].get("ownerReferences") or []
+        others = [owner for owner in owners if owner["uid"] != draft.uid]
+        if len(others) == len(owners):
+            continue
+        if others:
+            draft.share(stored, others)
+        else:
+            draft.release(stored)

@@ -1,0 +1,188 @@
+"""RelevanceDeployment: gate, head generation, predictors, router, weight; in this order, and each only when it is proven.
+
+State is in three places that status is not: ControllerRevisions hold the compositions and what is known of them, the
+router's ConfigMap holds who has which weight, and routers say what they serve. Status is told from these.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from lore_operator.api import InvalidResource, parse_deployment
+from lore_operator.api.v1alpha1 import RelevanceDeployment
+from lore_operator.api.v1alpha1.common import seconds
+from lore_operator.children.composition import ADMITTED, FAILED, PREPARING
+from lore_operator.children.settings import Settings
+from lore_operator.plan.backends import ensure_backends, release_backends
+from lore_operator.plan.conditions import Finding, Halt, State, moment, timestamp
+from lore_operator.plan.gate import Verdicts, judge
+from lore_operator.plan.head_build import ensure_generation, forget_builds
+from lore_operator.plan.revisions import Revision, forget_oldest, revisions, wanted_revision
+from lore_operator.plan.rollout import next_config
+from lore_operator.plan.routing import Routing
+from lore_operator.plan.serving_draft import ServingDraft
+from lore_operator.plan.serving_status import gate_word, serving_fields, tier_fields
+from lore_operator.plan.types import Object, Observed, Plan, Reference
+
+_POLL: Final = timedelta(seconds=2)
+"""How soon routers are asked again that have not acknowledged."""
+
+
+def references(resource: Object) -> frozenset[Reference]:
+    """The models that its tiers name, and every evaluation of the namespace: a verdict is found by digest."""
+    tiers = (resource.get("spec") or {}).get("tiers") or []
+    names = ((tier.get("predictor") or {}).get("modelRef", {}).get("name") for tier in tiers)
+    models = {Reference("RelevanceModel", name) for name in names if name}
+    return frozenset(models | {Reference("RelevanceEval", None)})
+
+
+def plan(resource: Object, observed: Observed, now: datetime, settings: Settings) -> Plan:
+    """What to do now for one deployment."""
+    draft, fields, alerts = ServingDraft(resource, observed, now), dict[str, Any](), dict[str, str]()
+    try:
+        finding = _Serving(draft, parse_deployment(resource), fields, alerts, settings).decide()
+    except InvalidResource as error:
+        finding = Finding(State.STALLED, error.reason, str(error))
+    except Halt as halt:
+        finding = halt.finding
+    # Callers are served while a router is Ready, whatever became of the change that is asked for.
+    return draft.finish(replace(finding, alerts=alerts, available=bool(observed.routers)), fields)
+
+
+class _Serving:
+    """One pass over a deployment."""
+
+    def __init__(
+        self,
+        draft: ServingDraft,
+        deployment: RelevanceDeployment,
+        fields: dict[str, Any],
+        alerts: dict[str, str],
+        settings: Settings,
+    ) -> None:
+        self.draft, self.deployment, self.settings = draft, deployment, settings
+        self.fields, self.alerts, self.spec = fields, alerts, deployment.spec
+        self.known = revisions(draft)
+        self.routing = Routing(draft, deployment, settings)
+
+    def decide(self) -> Finding:
+        """The finding; writes and status are filled in on the way."""
+        self.fields |= serving_fields(self.deployment, self.routing, self.known)
+        if self.spec.suspend:
+            raise Halt(State.SUSPENDED, "Suspended", "spec.suspend is true: nothing changes, what serves goes on")
+        self._keep_serving()
+        target = wanted_revision(self.draft, self.deployment, self.known, self.settings)
+        self.fields["tiers"] = tier_fields(target, {})
+        verdicts = judge(self.spec.gate, target.recipe, self._evaluations())
+        self.fields["gate"] = gate_word(self.spec.gate, target, verdicts)
+        if target.name == self.routing.stable:
+            return self._serve(target, verdicts)
+        if failure := target.failure(self.spec.run_token):
+            return self._rolled_back(target, failure)
+        self._admit(target, verdicts)
+        return self._roll_out(target)
+
+    def _keep_serving(self) -> None:
+        """What serves is kept whole: a child deleted by hand comes back, whatever the gate says of the next one."""
+        serving = [revision for revision in self.known if revision.name in self.routing.revisions]
+        for revision in serving:
+            ensure_backends(self.draft, self.deployment, revision.recipe, self.settings)
+        if serving:
+            self.routing.ensure([ref for revision in serving for ref in revision.artifacts()])
+
+    def _evaluations(self) -> list[Object]:
+        found = self.draft.observed.references.items()
+        return [item for key, item in found if key.kind == "RelevanceEval"]
+
+    def _admit(self, target: Revision, verdicts: Verdicts) -> None:
+        """Halts unless the gate lets the composition in. Once in, it stays in: expiry alerts and never evicts."""
+        if target.admitted:
+            return
+        if not verdicts.passed:
+            raise Halt(State.GATE_BLOCKED, "GateBlocked", "; ".join(verdicts.missing))
+        evidence = json.dumps(verdicts.evidence, sort_keys=True)
+        self.draft.annotate(target.stored, {ADMITTED: evidence, PREPARING: timestamp(self.draft.now), FAILED: None})
+
+    def _roll_out(self, target: Revision) -> Finding:
+        rolling = State.ROLLING_OUT if self.routing.stable else State.WORKING
+        if target.name not in self.routing.revisions:
+            self._check_deadline(target)
+        generation = ensure_generation(self.draft, self.deployment, target, self.fields, self.settings)
+        if generation.failure is not None:
+            return self._fail(target, generation.failure["reason"], f"head build: {generation.failure['message']}")
+        if not generation.ready:
+            return Finding(rolling, "BuildingHead", generation.message)
+        states = ensure_backends(self.draft, self.deployment, target.recipe, self.settings)
+        self.fields["tiers"] = tier_fields(target, states)
+        if lost := [f"{name}: {state.message}" for name, state in states.items() if state.failed]:
+            return self._fail(target, "PredictorFailed", "; ".join(lost))
+        if waiting := [f"{name}: {state.message}" for name, state in states.items() if not state.ready]:
+            return Finding(rolling, "PreparingPredictors", "; ".join(waiting))
+        return self._move_weight(target, rolling)
+
+    def _move_weight(self, target: Revision, rolling: State) -> Finding:
+        serving = [revision for revision in self.known if revision.name in {target.name, *self.routing.revisions}]
+        self.routing.ensure([ref for revision in (*serving, target) for ref in revision.artifacts()])
+        rollout = next_config(
+            self.deployment, self.routing.config, target, acked=self.routing.acked, age=self.routing.age
+        )
+        if rollout.wake_after is not None:
+            self.draft.wake(self.draft.now + rollout.wake_after)
+        if self.routing.write(rollout.config):
+            self.draft.annotate(target.stored, {PREPARING: None})
+        elif not self.routing.acked:
+            self.draft.wake(self.draft.now + _POLL)
+            return Finding(rolling, "AwaitingRouters", self.routing.describe())
+        weight = next((c.weights.tail for c in rollout.config.compositions if c.revision == target.name), 0)
+        return Finding(rolling, "MovingWeight", f"{target.name} has {weight} % of the queries")
+
+    def _serve(self, target: Revision, verdicts: Verdicts) -> Finding:
+        """The target is stable: let the former composition go, then say so."""
+        states = ensure_backends(self.draft, self.deployment, target.recipe, self.settings)
+        self.fields["tiers"] = tier_fields(target, states)
+        if not verdicts.passed:
+            self.alerts["VerdictExpired"] = "; ".join(verdicts.missing)
+        settled = self.routing.settle()
+        if not self.routing.acked or not settled:
+            self.draft.wake(self.draft.now + _POLL)
+            return Finding(State.ROLLING_OUT, "AwaitingRouters", self.routing.describe())
+        release_backends(self.draft, set(states))
+        forget_builds(self.draft)
+        forget_oldest(self.draft, self.known, self.spec.revision_history_limit, {target.name})
+        if waiting := [f"{name}: {state.message}" for name, state in states.items() if not state.ready]:
+            return Finding(State.ROLLING_OUT, "PredictorsDegraded", "; ".join(waiting))
+        pinned = " (pinned)" if self.spec.rollout.pin_revision else ""
+        return Finding(State.SERVING, "Serving", f"{target.name}{pinned} answers all queries")
+
+    def _check_deadline(self, target: Revision) -> None:
+        since = target.note(PREPARING)
+        if since is None:
+            return
+        end = moment(since) + seconds(self.spec.rollout.prepare_deadline)
+        if self.draft.now < end:
+            self.draft.wake(end)
+            return
+        text = f"not prepared within rollout.prepareDeadline {self.spec.rollout.prepare_deadline}"
+        finding = self._fail(target, "PrepareDeadlineExceeded", text)
+        raise Halt(finding.state, finding.reason, finding.message)
+
+    def _fail(self, target: Revision, reason: str, message: str) -> Finding:
+        """Remember the failure: the composition is not tried again until the spec or runToken changes."""
+        failure = {"reason": reason, "message": message[:1500], "runToken": self.spec.run_token}
+        self.draft.annotate(target.stored, {FAILED: json.dumps(failure), PREPARING: None})
+        return self._rolled_back(target, failure)
+
+    def _rolled_back(self, target: Revision, failure: Mapping[str, Any]) -> Finding:
+        reason, text = str(failure["reason"]), f"{target.name}: {failure['message']}"
+        self.fields["failure"] = {"reason": reason, "message": text}
+        if self.routing.stable is None:
+            release_backends(self.draft, set())
+            return Finding(State.STALLED, reason, f"{text}; change the spec or runToken to try again")
+        if self.routing.settle() and self.routing.acked:
+            kept = [revision for revision in self.known if revision.name == self.routing.stable]
+            release_backends(self.draft, {p.backend.name for r in kept for p in r.recipe.predictors.values()})
+        else:
+            self.draft.wake(self.draft.now + _POLL)
+        return Finding(State.ROLLED_BACK, "RolledBack", f"{self.routing.stable} serves; {reason}: {text}")

@@ -1,0 +1,134 @@
+"""Whether a composition may serve: for every model a passed evaluation of exactly that model, profile, benchmark and gates."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lore_core.jobs.config import ServingProfile
+from lore_core.router.config import Stratum
+from lore_operator.api.v1alpha1.deployment import Requirement, ServingGate
+from lore_operator.children.composition import Recipe
+from lore_operator.plan.types import Object
+
+PASSED: Final = "Passed"
+_SHORT: Final = 19  # "sha256:" and twelve digits
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """The gate's finding. `missing` says in words what is lacking; `refused` that an evaluation did end, and not well."""
+
+    evidence: tuple[dict[str, str], ...] = ()
+    missing: tuple[str, ...] = ()
+    refused: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether all requirements hold."""
+        return not self.missing
+
+
+@dataclass(frozen=True)
+class _Model:
+    strata: frozenset[Stratum]
+    name: str
+    digest: str
+    profile: ServingProfile
+
+
+def judge(gate: ServingGate, recipe: Recipe, evaluations: Iterable[Object]) -> Verdicts:
+    """Judge a composition. With `mode: Disabled` everything passes; a column shows it."""
+    if gate.mode == "Disabled":
+        return Verdicts()
+    found, evidence, missing, refused = list(evaluations), list[dict[str, str]](), list[str](), False
+    for model in _models(recipe):
+        for requirement in gate.requirements:
+            if requirement.strata and not model.strata & set(requirement.strata):
+                continue
+            selected = [item for item in found if _selected(item, requirement)]
+            passed = next((item for item in selected if _holds(item, model, requirement)), None)
+            if passed is not None:
+                evidence.append(_evidence(requirement, model, passed))
+            else:
+                words, ended = _why(selected, model, requirement)
+                missing.append(words)
+                refused = refused or ended
+    return Verdicts(tuple(evidence), tuple(missing), refused)
+
+
+def _models(recipe: Recipe) -> Iterator[_Model]:
+    for stratum, part in recipe.predictors.items():
+        strata: set[Stratum] = {stratum}
+        if recipe.head and recipe.head.candidates and recipe.head.from_tier == stratum:
+            strata.add("head")
+        backend = part.backend
+        yield _Model(frozenset(strata), backend.model_name, backend.model.digest or "", backend.profile)
+
+
+def _selected(evaluation: Object, requirement: Requirement) -> bool:
+    labels = evaluation["metadata"].get("labels") or {}
+    return all(labels.get(name) == value for name, value in requirement.eval_selector.match_labels.items())
+
+
+def _holds(evaluation: Object, model: _Model, requirement: Requirement) -> bool:
+    return evaluation.get("status", {}).get("verdict") == PASSED and not _differences(evaluation, model, requirement)
+
+
+def _differences(evaluation: Object, model: _Model, requirement: Requirement) -> list[str]:
+    """In what an evaluation differs from what is required, in words."""
+    status: dict[str, Any] = evaluation.get("status") or {}
+    pairs = {
+        "model": ((status.get("model") or {}).get("digest"), model.digest),
+        "serving profile": (status.get("profileDigest"), model.profile.content_digest()),
+        "benchmark": (status.get("benchmarkDigest"), requirement.benchmark_digest),
+        "gate set": (status.get("gateSetDigest"), requirement.gate_set_digest),
+    }
+    wrong = [
+        f"its {what} is {_short(has)}, not {_short(wants)}"
+        for what, (has, wants) in pairs.items()
+        if wants is not None and has != wants
+    ]
+    return [*wrong, *(["another image than the profile's computed it"] if status.get("customRunner") else [])]
+
+
+def _evidence(requirement: Requirement, model: _Model, evaluation: Object) -> dict[str, str]:
+    stored = (evaluation["status"].get("evidence") or {}).get("digest", "")
+    return {
+        "requirement": requirement.name,
+        "model": model.digest,
+        "profile": model.profile.content_digest(),
+        "eval": evaluation["metadata"]["name"],
+        "evidence": stored,
+    }
+
+
+def _why(selected: list[Object], model: _Model, requirement: Requirement) -> tuple[str, bool]:
+    """What is missing, and whether an evaluation of this very model and profile ended without passing."""
+    tier = "/".join(sorted(model.strata))
+    what = f"tier {tier}: model {model.name} ({_short(model.digest)}) has no passed evaluation for {requirement.name}"
+    about = [item for item in selected if (item.get("status", {}).get("model") or {}).get("digest") == model.digest]
+    exact = [item for item in about if not _differences(item, model, requirement)]
+    ended = [item for item in exact if item["status"].get("verdict")]
+    if ended:
+        return f"{what}: {'; '.join(map(_outcome, ended[:2]))}", True
+    if exact:
+        return f"{what}: {exact[0]['metadata']['name']} has no verdict yet", False
+    if about:
+        near = about[0]
+        return f"{what}: of {near['metadata']['name']} {', '.join(_differences(near, model, requirement))}", False
+    profile = _short(model.profile.content_digest())
+    return f"{what}; create a RelevanceEval for it with serving profile {profile}", False
+
+
+def _outcome(evaluation: Object) -> str:
+    status = evaluation["status"]
+    reasons = [
+        f"gate {gate['name']} {gate['outcome']}: {gate.get('message', '')}".rstrip(": ")
+        for gate in status.get("gates") or ()
+        if gate.get("outcome") != PASSED and gate.get("severity", "Required") == "Required"
+    ]
+    return f"{evaluation['metadata']['name']} {status['verdict']} ({'; '.join(reasons) or 'no gate named'})"
+
+
+def _short(digest: str | None) -> str:
+    return digest[:_SHORT] if digest else "unknown"

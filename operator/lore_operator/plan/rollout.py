@@ -1,0 +1,131 @@
+"""How weight moves from one composition to the next: a function of the router's config, the target and the acknowledgements.
+
+The config itself is the state. A composition in it stays as it was written; it is added with weight 0, gets weight in the
+steps of the spec once every Ready router has acknowledged it, becomes the stable one, and the former goes last.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from lore_core.router import config as wire
+from lore_operator.api.v1alpha1 import RelevanceDeployment
+from lore_operator.api.v1alpha1.common import ArtifactRef, seconds
+from lore_operator.plan.revisions import Revision
+from lore_operator.plan.types import RouterEndpoint
+
+_FULL: Final = wire.FULL_WEIGHT
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """The config to have now. `wake_after` is when the next step may come, where only time is missing."""
+
+    config: wire.RouterConfig
+    wake_after: timedelta | None = None
+
+
+def acknowledged(config: wire.RouterConfig, routers: Iterable[RouterEndpoint]) -> bool:
+    """Whether there is a Ready router, and every one of them serves exactly this config."""
+    states = [endpoint.state for endpoint in routers]
+    wanted = config.content_digest()
+    return bool(states) and all(state is not None and state.config_hash == wanted for state in states)
+
+
+def next_config(
+    deployment: RelevanceDeployment,
+    current: wire.RouterConfig | None,
+    target: Revision,
+    *,
+    acked: bool,
+    age: timedelta,
+) -> Rollout:
+    """The next config. `acked` says that all routers serve `current`, `age` since when it is written.
+
+    The target must be prepared. Another candidate that is still there is dropped, its weight back to the stable one.
+    """
+    if current is None:
+        return Rollout(_config(deployment, target.name, [_composition(deployment, target, _FULL)]))
+    if current.stable == target.name:
+        return Rollout(settled(deployment, current, acked=acked))
+    stable = current.stable_composition()
+    candidate = _find(current, target.name)
+    if candidate is None:
+        entering = [_weighted(stable, _FULL), _composition(deployment, target, 0)]
+        return Rollout(_config(deployment, stable.revision, entering))
+    if not acked:
+        return Rollout(_config(deployment, stable.revision, [stable, candidate]))
+    return _step(deployment, stable, candidate, age)
+
+
+def settled(deployment: RelevanceDeployment, current: wire.RouterConfig, *, acked: bool) -> wire.RouterConfig:
+    """All weight on the stable composition; what else is there goes once all routers know that."""
+    stable = _weighted(current.stable_composition(), _FULL)
+    others = [_weighted(item, 0) for item in current.compositions if item.revision != stable.revision]
+    at_rest = all(item in current.compositions for item in others)
+    return _config(deployment, stable.revision, [stable] if acked and at_rest else [stable, *others])
+
+
+def _step(
+    deployment: RelevanceDeployment, stable: wire.Composition, candidate: wire.Composition, age: timedelta
+) -> Rollout:
+    weight = candidate.weights.tail
+    held = _config(deployment, stable.revision, [stable, candidate])
+    current = next((step for step in deployment.spec.rollout.steps if step.weight == weight), None)
+    rest = seconds(current.for_) - age if current else timedelta()
+    if rest > timedelta():
+        return Rollout(held, wake_after=rest)
+    following = next((step.weight for step in deployment.spec.rollout.steps if step.weight > weight), _FULL)
+    if following < _FULL:
+        moved = [_weighted(stable, _FULL - following), _weighted(candidate, following)]
+        return Rollout(_config(deployment, stable.revision, moved))
+    return Rollout(_config(deployment, candidate.revision, [_weighted(candidate, _FULL), _weighted(stable, 0)]))
+
+
+def _find(config: wire.RouterConfig, revision: str) -> wire.Composition | None:
+    return next((item for item in config.compositions if item.revision == revision), None)
+
+
+def _config(deployment: RelevanceDeployment, stable: str, compositions: list[wire.Composition]) -> wire.RouterConfig:
+    return wire.RouterConfig(
+        deployment=deployment.metadata.name,
+        stable=stable,
+        compositions=tuple(compositions),
+        tier_policy=deployment.spec.router.tier_policy,
+    )
+
+
+def _weighted(composition: wire.Composition, weight: int) -> wire.Composition:
+    weights = wire.StratumWeights(head=weight, torso=weight, tail=weight)
+    return composition.model_copy(update={"weights": weights})
+
+
+def _composition(deployment: RelevanceDeployment, revision: Revision, weight: int) -> wire.Composition:
+    recipe, generation = revision.recipe, revision.generation
+    tiers: dict[str, wire.Tier] = {}
+    for stratum, part in recipe.predictors.items():
+        tier = wire.PredictorTier(
+            url=part.backend.url(deployment.metadata.namespace),
+            model_name=part.backend.name,
+            kit=_pinned(part.backend.model),
+            route=part.backend.route,
+            deadline_ms=part.budget_ms,
+            fallback=part.fallback,
+        )
+        tiers[stratum] = wire.Tier(predictor=tier)
+    if recipe.head is not None:
+        tiers["head"] = wire.Tier(cache=wire.CacheTier(on_miss=recipe.head.on_miss))
+    return wire.Composition(
+        revision=revision.name,
+        weights=wire.StratumWeights(head=weight, torso=weight, tail=weight),
+        strata=_pinned(recipe.strata),
+        items=_pinned(recipe.items) if recipe.items else None,
+        head=_pinned(generation) if generation else None,
+        rule_set=_pinned(recipe.rule_set) if recipe.rule_set else None,
+        tiers=wire.Tiers.model_validate(tiers),
+    )
+
+
+def _pinned(ref: ArtifactRef) -> wire.PinnedRef:
+    return wire.PinnedRef.model_validate(ref.mounted().model_dump())
