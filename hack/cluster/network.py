@@ -58,7 +58,10 @@ class Network:
         self._link()
 
     def down(self) -> None:
-        """Delete the namespace; its end of the link takes the machine's end and the routes with it."""
+        """Delete the link, and with it the machine's routes, and the namespace."""
+        # First: what is in a deleted namespace goes only when the kernel comes to it.
+        if (Path("/sys/class/net") / self._outer).exists():
+            run("ip", "link", "delete", self._outer)
         if self.exists():
             run("ip", "netns", "delete", self.name)
         # After a reboot the name may still be there as an empty file.

@@ -4,7 +4,7 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from hack.cluster import host
+from hack.cluster import files, host
 from hack.cluster.errors import ClusterError
 from hack.cluster.kserve import KServe
 from hack.cluster.kubelet import NodeComponents
@@ -48,13 +48,13 @@ class Node:
     def start(self) -> None:
         """Start what does not run; returns when the node is Ready and KServe and the S3 endpoint answer."""
         self.check()
-        self.plane.directory.mkdir(parents=True, exist_ok=True)
-        self.network.up()
-        self.plane.start()
-        self.containerd.start()
-        self.components.start()
-        self.store.start()
-        self.kserve.start()
+        with files.exclusive(self.directory):
+            self.network.up()
+            self.plane.start()
+            self.containerd.start()
+            self.components.start()
+            self.store.start()
+            self.kserve.start()
 
     def check(self) -> None:
         """Raise an error that names everything this machine lacks."""
@@ -62,8 +62,12 @@ class Node:
 
     def delete(self) -> None:
         """Stop everything, unmount and delete all but the images."""
-        if not self.plane.directory.exists():
-            return
+        with files.exclusive(self.directory):
+            if self.plane.directory.exists():
+                self._stop()
+                shutil.rmtree(self.plane.directory)
+
+    def _stop(self) -> None:
         self.kserve.daemon.stop()
         self.store.daemon.stop()
         self.components.stop()
@@ -72,10 +76,13 @@ class Node:
         self.network.down()
         _remove_cgroups()
         _remove_log_links(self.plane.directory)
-        shutil.rmtree(self.plane.directory)
+
+    def is_running(self) -> bool:
+        """Whether any part of it runs."""
+        return any(daemon.pid() for daemon in self.daemons())
 
     def require_running(self) -> None:
-        """Raise unless the cluster is up."""
+        """Raise unless images can be loaded and volumes prepared."""
         if self.containerd.daemon.pid() is None:
             raise ClusterError("the node is not up; run: python -m hack.cluster up --profile node")
 

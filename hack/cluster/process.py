@@ -102,13 +102,15 @@ def identity(pid: int) -> Identity | None:
 
 
 def running() -> Iterator[Running]:
-    """All processes there are; one that ends meanwhile may be missing."""
+    """All processes that have not ended; one that ends meanwhile may be missing."""
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+                if state == "Z":
+                    continue
                 arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-                yield Running(int(folder.name), parent, (folder / "comm").read_text().strip(), tuple(arguments))
+                yield Running(int(folder.name), int(parent), (folder / "comm").read_text().strip(), tuple(arguments))
 
 
 def _spawn(command: list[str], environment: dict[str, str], log: Path) -> int:

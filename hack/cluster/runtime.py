@@ -1,5 +1,6 @@
 """containerd: its configuration, its images, and leaving nothing of it behind."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from hack.cluster.network import BRIDGE, FIRST_POD, POD_RANGE
 from hack.cluster.process import Daemon, running
 
 _READY_SECONDS = 60.0
+_CLEARED_SECONDS = 60.0
 # The name of the CNI network; CNI keeps files under it outside the cluster's folder.
 _CNI_NETWORK = "lore-node"
 
@@ -59,30 +61,43 @@ class Containerd:
         wanted = images.archive_content(archive)
         if not wanted:
             raise ClusterError(f"{archive}: no image in it")
-        present = self._images()
+        present = self.images()
         if any(present.get(name) != digest for name, digest in wanted.items()):
             self._ctr("images", "import", str(archive))
         return sorted(wanted)
 
+    def images(self) -> dict[str, str]:
+        """The loaded images' names and manifest digests."""
+        rows = [line.split() for line in self._ctr("images", "list").splitlines()[1:]]
+        return {row[0]: row[2] for row in rows}
+
     def stop(self) -> None:
         """Kill all containers, stop, unmount what they left. The images stay."""
         if self.daemon.pid() is not None:
-            self._remove_containers()
+            self._kill_containers()
+            probe.wait_for("containerd forgets the pods", self._remove_containers, _CLEARED_SECONDS)
         self.daemon.stop()
         self._clear_dead()
         for record in Path("/var/lib/cni/results").glob(f"{_CNI_NETWORK}-*"):
             record.unlink(missing_ok=True)
 
-    def _remove_containers(self) -> None:
-        for task in self._ctr("tasks", "list", "--quiet").split():
-            self._ctr("tasks", "delete", "--force", task)
-        for container in self._ctr("containers", "list", "--quiet").split():
-            self._ctr("containers", "delete", container)
+    def _remove_containers(self) -> bool:
+        """Delete what can be deleted now; True when no container is left."""
+        left = self._ctr("containers", "list", "--quiet").split()
+        for container in left:
+            # containerd refuses while it still clears up after the killed processes.
+            with contextlib.suppress(ClusterError):
+                self._ctr("containers", "delete", container)
+        return not left
+
+    def _kill_containers(self) -> None:
+        for pid in _family(self._shims()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _clear_dead(self) -> None:
         """What a killed containerd, or a reboot, left: shims with their containers, mounts, leases of addresses."""
-        for pid in _family(self._shims()):
-            os.kill(pid, signal.SIGKILL)
+        self._kill_containers()
         unmount_below(self.directory)
         for folder in (self._state, self.directory / "run" / "addresses"):
             shutil.rmtree(folder, ignore_errors=True)
@@ -97,10 +112,6 @@ class Containerd:
             return bool(self._ctr("version"))
         except ClusterError:
             return False
-
-    def _images(self) -> dict[str, str]:
-        rows = [line.split() for line in self._ctr("images", "list").splitlines()[1:]]
-        return {row[0]: row[2] for row in rows}
 
     def _ctr(self, *arguments: str) -> str:
         return run("ctr", f"--address={self.socket}", "--namespace=k8s.io", *arguments)

@@ -1,6 +1,5 @@
 """The pinned binaries: found in the cache, or built from their Go module into it."""
 
-import fcntl
 import hashlib
 import os
 import platform
@@ -9,11 +8,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hack.cluster import files
 from hack.cluster.errors import ClusterError
 from hack.cluster.paths import cache_root, tool_modules
 
@@ -169,7 +168,7 @@ def manifests(name: str) -> Path:
     module = next(module for module in MODULES if module.name == name)
     kept = _folder(module) / module.manifests
     if not kept.exists():
-        with _lock(_folder(module)):
+        with files.exclusive(_folder(module)):
             if not kept.exists():
                 _copy_manifests(module, kept)
     return kept
@@ -178,7 +177,7 @@ def manifests(name: str) -> Path:
 def build(module: Module, commands: Iterable[str]) -> None:
     """Build the commands into the cache; each appears there whole or not at all."""
     folder = _folder(module)
-    with _lock(folder):
+    with files.exclusive(folder):
         for command in commands:
             if not (folder / command).exists():
                 _build_one(module, command, folder)
@@ -224,12 +223,3 @@ def _go(module: Module, *arguments: str) -> str:
 
 def _folder(module: Module) -> Path:
     return cache_root() / "bin" / f"{module.name}-{module.digest()}"
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Only one process builds into a folder; the lock dies with its holder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

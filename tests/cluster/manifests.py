@@ -1,0 +1,39 @@
+"""Small workloads that any namespace admits: they keep to the restricted pod profile."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+POD_SECURITY = {
+    "runAsNonRoot": True,
+    "runAsUser": 65532,
+    "runAsGroup": 65532,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+CONTAINER_SECURITY = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+def container(image: str, script: str, **more: object) -> dict[str, Any]:
+    """A container that runs the shell script."""
+    return {
+        "name": "main",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/bin/sh", "-ec", script],
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
+        "securityContext": CONTAINER_SECURITY,
+        **more,
+    }
+
+
+def pod_spec(containers: Sequence[Mapping[str, Any]], **more: object) -> dict[str, Any]:
+    """A pod that runs its containers once."""
+    return {"restartPolicy": "Never", "securityContext": POD_SECURITY, "containers": list(containers), **more}
+
+
+def pod(namespace: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A pod."""
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
