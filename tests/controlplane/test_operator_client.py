@@ -51,7 +51,7 @@ async def test_an_impossible_spec_is_refused_with_the_rule(client: KubeClient, n
         "metadata": {"name": "broken", "namespace": namespace},
         "spec": {"stages": []},
     }
-    with pytest.raises(Invalid, match="spec.baseModel"):
+    with pytest.raises(Invalid, match=r"spec\.baseModel"):
         await client.create(broken, TRAIN_JOBS)
 
 
@@ -142,13 +142,16 @@ async def test_a_patch_of_what_moved_writes_nothing(client: KubeClient, namespac
         )
 
 
-async def test_a_server_that_is_down_is_unreachable(
-    kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def nowhere(kubeconfig: Path, tmp_path: Path) -> Path:
     text = kubeconfig.read_text()
     server = text.split('"server": "')[1].split('"')[0]
-    nowhere = tmp_path / "kubeconfig"
-    nowhere.write_text(text.replace(server, "https://127.0.0.1:1"))
+    written = tmp_path / "kubeconfig"
+    written.write_text(text.replace(server, "https://127.0.0.1:1"))
+    return written
+
+
+async def test_a_server_that_is_down_is_unreachable(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(nowhere))
 
     async with KubeClient(connect) as client:
