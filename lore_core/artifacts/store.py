@@ -132,10 +132,14 @@ def open_store(ref: ArtifactRef) -> ArtifactStore:
     import fsspec
 
     parts = urlsplit(ref.uri)
+    if ".." in parts.path.split("/") or parts.netloc in ("..", "."):
+        raise ArtifactError(f"{ref.uri}: `..` leads out of the store; name the folder itself")
     if parts.scheme == "pvc":
         root = Path(os.environ.get("LORE_PVC_ROOT", "/mnt/lore/pvc")) / parts.netloc / parts.path.lstrip("/")
         return ArtifactStore(ref, fsspec.filesystem("file"), str(root))
     if parts.scheme == "file":
+        if parts.netloc:
+            raise ArtifactError(f"{ref.uri}: names the host {parts.netloc!r}; write three slashes: file:///PATH")
         return ArtifactStore(ref, fsspec.filesystem("file"), parts.path)
     if parts.scheme == "s3":
         return ArtifactStore(ref, fsspec.filesystem("s3", **_s3_options(ref.credentials)), parts.netloc + parts.path)
@@ -216,10 +220,12 @@ def publish(
 def verify(ref: ArtifactRef, into: Path, only: tuple[str, ...] | None = None) -> Manifest:
     """Fetch an artifact into the local folder `into`, checking every byte; the manifest is written there last.
 
-    `only` limits the fetch to paths that start with one of the prefixes. Raises NotFound, AccessDenied, DigestMismatch.
+    `only` limits the fetch to paths that start with one of the prefixes. Raises NotFound, AccessDenied, DigestMismatch, and
+    then leaves no manifest in `into`, not even one of an earlier fetch.
     """
     store = open_store(ref)
     manifest = store.manifest()
+    (into / MANIFEST_NAME).unlink(missing_ok=True)
     for entry in manifest.files:
         if only is not None and not entry.path.startswith(only):
             continue

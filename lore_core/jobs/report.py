@@ -1,5 +1,6 @@
 """What a workload pod tells the operator: one small JSON document per attempt, replaced as a whole."""
 
+import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
@@ -11,6 +12,7 @@ from lore_core.jobs.config import Decimal, WireModel
 
 MAX_REPORT_BYTES: Final = 64 * 1024
 MIN_INTERVAL_SECONDS: Final = 10.0
+REASON: Final = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
 
 
 class Phase(StrEnum):
@@ -43,7 +45,7 @@ class Result(WireModel):
 class Failure(WireModel):
     """Why the work cannot be done. `reason` is one of the documented CamelCase reasons; the rest says where and what to do."""
 
-    reason: str = Field(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$")
+    reason: str = Field(pattern=f"^{REASON.pattern}$")
     message: str = Field(max_length=4096)
     file: str | None = None
     line: int | None = None

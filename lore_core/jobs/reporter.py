@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import httpx
 
-from lore_core.jobs.report import MIN_INTERVAL_SECONDS, Failure, Phase, Progress, Report, Result
+from lore_core.jobs.report import MIN_INTERVAL_SECONDS, REASON, Failure, Phase, Progress, Report, Result
 
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _ATTEMPTS: Final = 5
@@ -103,8 +103,8 @@ class Reporter:
         self._send()
 
     def failed(self, failure: Failure) -> None:
-        """The end, badly."""
-        self._replace(phase=Phase.FAILED, failure=failure)
+        """The end, badly; what a success would have said is dropped, so that the failure always fits."""
+        self._replace(phase=Phase.FAILED, failure=failure, result=None, summary={})
         self._send()
 
     def _replace(self, **changes: Any) -> None:
@@ -145,13 +145,21 @@ class JobError(Exception):
 
 @contextlib.contextmanager
 def reported(reporter: Reporter) -> Iterator[None]:
-    """Turns an exception of the work into a failed report, then lets it through."""
+    """Turns an exception of the work into a failed report, then lets it through, whether or not the report was sent."""
     try:
         yield
-    except JobError as error:
-        reporter.failed(error.failure)
-        raise
     except Exception as error:
-        reason = getattr(error, "reason", "InternalError")
-        reporter.failed(Failure(reason=reason, message=f"{type(error).__name__}: {error}"[:4096]))
+        try:
+            reporter.failed(_failure(error))
+        except (httpx.HTTPError, OSError) as unsent:
+            print(f"failure not reported: {unsent}", file=sys.stderr)
         raise
+
+
+def _failure(error: Exception) -> Failure:
+    if isinstance(error, JobError):
+        return error.failure
+    # Exceptions of libraries may have a `reason` too, which is then no reason of ours.
+    reason = getattr(error, "reason", None)
+    ours = isinstance(reason, str) and REASON.fullmatch(reason) is not None
+    return Failure(reason=reason if ours else "InternalError", message=f"{type(error).__name__}: {error}"[:4096])
