@@ -166,11 +166,13 @@ class Composition(WireModel):
             )
         return self
 
-    def artifacts(self) -> tuple[PinnedRef, ...]:
-        """Every artifact the composition needs, each once."""
-        kits = [tier.predictor.kit for tier in self.tiers.present().values() if tier.predictor]
-        named = [self.strata, self.items, self.head, self.rule_set, *kits]
-        return tuple({ref.digest: ref for ref in named if ref is not None}.values())
+    def data(self) -> tuple[PinnedRef, ...]:
+        """The artifacts that are needed whole."""
+        return tuple(ref for ref in (self.strata, self.items, self.head, self.rule_set) if ref is not None)
+
+    def kits(self) -> tuple[PinnedRef, ...]:
+        """The model artifacts whose contract and tokenizer are needed."""
+        return tuple(tier.predictor.kit for tier in self.tiers.present().values() if tier.predictor)
 
 
 class NeutralAnswer(WireModel):
@@ -234,10 +236,6 @@ class RouterConfig(WireModel):
     def candidate(self) -> Composition | None:
         """The one other composition that carries weight, if any."""
         return next(iter(self._weighted_candidates()), None)
-
-    def artifacts(self) -> tuple[PinnedRef, ...]:
-        """Every artifact the config needs, each once."""
-        return tuple({ref.digest: ref for c in self.compositions for ref in c.artifacts()}.values())
 
     def serving_part(self) -> "RouterConfig":
         """The config without compositions that carry no weight and are not stable: what a cold start can serve first."""

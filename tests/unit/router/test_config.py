@@ -71,11 +71,6 @@ def test_a_fallback_must_name_another_tier_that_is_there() -> None:
         RouterConfig.model_validate(config(bad))
 
 
-def test_every_artifact_is_named_once() -> None:
-    parsed = RouterConfig.model_validate(config(composition("r1", 100), composition("r2", 0, items=ref("d"))))
-    assert [artifact.digest[7] for artifact in parsed.artifacts()] == ["a", "b", "d"]
-
-
 def test_a_cold_start_can_do_without_compositions_that_have_no_weight() -> None:
     parsed = RouterConfig.model_validate(config(composition("r1", 100), composition("r2", 0)))
     assert [c.revision for c in parsed.serving_part().compositions] == ["r1"]

@@ -1,0 +1,196 @@
+"""One query's answer: composition, tiers in order, deadlines, and the declared neutral answer at the end.
+
+Nothing here raises because a predictor is slow or wrong: that is what the next tier is for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from lore_core.headcache.generation import Lookup, head_query_hash
+from lore_core.headcache.items import Item, QueryItem, content_hash, item_hash, text_hash
+from lore_core.router.config import NeutralAnswer, Stratum, TierPolicy
+from lore_core.router.decision import Chain, Choice, chain, choose
+from lore_core.router.loaded import Items, KnownItem, LoadedComposition, Serving
+from lore_core.router.requests import Asked, AskedItem
+from lore_core.strata.normaliser import query_key
+
+Array = npt.NDArray[np.float64]
+
+NEUTRAL: Final = "neutral"
+CACHE: Final = "cache"
+PREDICTOR: Final = "predictor"
+UNKNOWN: Final = "unknown"
+_NO_ITEM: Final = Item("")
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """A tier that did not answer: which, and why (the class of what went wrong)."""
+
+    tier: Stratum
+    reason: str
+
+
+@dataclass(slots=True)
+class Answer:
+    """n items answered by one composition. Per item: probabilities (n×4), grade, tier and source.
+
+    `tier` is the one that answered the query: a stratum's name, or `neutral` where none did. `stale` counts items whose
+    content changed since the head generation was made. Items whose tier is `neutral` have the label `neutral_label`.
+    """
+
+    revision: str
+    stratum: Stratum
+    tier: str
+    neutral_label: str
+    probabilities: Array
+    grades: Array
+    tiers: list[str]
+    sources: list[str]
+    hits: int = 0
+    stale: int = 0
+    looked_up: int = 0
+    fallbacks: list[Fallback] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question that the head generation could not answer alone: what is left for predictors."""
+
+    answer: Answer
+    loaded: LoadedComposition
+    chain: Chain
+    records: list[QueryItem]
+    open: list[int]
+
+
+def begin(serving: Serving, asked: Asked) -> Answer | Question:
+    """The answer where the head generation has it; else the question that `finish` takes to the predictors."""
+    key = query_key(asked.query)
+    choice = choose(serving.config, key, lambda revision: serving.compositions[revision].strata.stratum_of_key(key))
+    loaded = serving.compositions[choice.composition.revision]
+    tiers = chain(choice.composition.tiers, choice.stratum)
+    items = [_resolved(item, loaded.items) for item in asked.items]
+    answer = _neutral(choice, serving.config.neutral, items)
+    open_items = [index for index, item in enumerate(items) if item is not None]
+    if tiers.cached:
+        open_items = _from_head(answer, loaded, head_query_hash(key, asked.market), asked.items, items, open_items)
+        if not open_items:
+            answer.tier = "head"
+            return answer
+        if serving.config.tier_policy is TierPolicy.PER_QUERY:
+            open_items = [index for index, item in enumerate(items) if item is not None]
+    if not open_items:
+        return answer
+    known = [items[index] for index in open_items]
+    records = [QueryItem(asked.query, asked.market, item.item) for item in known if item is not None]
+    return Question(answer, loaded, tiers, records, open_items)
+
+
+async def finish(question: Question) -> Answer:
+    """Ask the predictors in order until one answers. What none answers keeps its head score or the neutral answer."""
+    answer = question.answer
+    for stratum in question.chain.predictors:
+        try:
+            probabilities = await question.loaded.predictors[stratum].score(question.records)
+        except Exception as error:  # whatever a predictor does, the caller gets an answer
+            answer.fallbacks.append(Fallback(stratum, type(error).__name__))
+            continue
+        _put(answer, question.open, probabilities, question.loaded.graders[stratum](probabilities), stratum, PREDICTOR)
+        answer.tier = stratum
+        return answer
+    return answer
+
+
+def _resolved(asked: AskedItem, items: Items) -> KnownItem | None:
+    """An item's features: the snapshot's, with what the caller gives put over them. None where there is no text at all."""
+    known = items.get(asked.id) if asked.id is not None else None
+    if asked.attributes is None and asked.shop_name is None and asked.vqa_result is None:
+        if known is not None and (asked.title is None or asked.title == known.item.title):
+            return known
+        if known is None:
+            return _text_only(asked)
+    base = known.item if known is not None else _NO_ITEM
+    item = Item(
+        asked.title if asked.title is not None else base.title,
+        asked.shop_name if asked.shop_name is not None else base.shop_name,
+        asked.attributes if asked.attributes is not None else base.cpv_sku,
+        asked.vqa_result if asked.vqa_result is not None else base.vqa_result,
+    )
+    identity = known.identity if known is not None else item_hash(asked.id or "")
+    return KnownItem(item, identity, content_hash(item)) if _has_text(item) else None
+
+
+def _text_only(asked: AskedItem) -> KnownItem | None:
+    if not asked.title or asked.title.isspace():
+        return None
+    return KnownItem(Item(asked.title), item_hash(asked.id or ""), text_hash(asked.title))
+
+
+def _has_text(item: Item) -> bool:
+    return bool(item.title.strip() or item.cpv_sku or item.vqa_result.strip())
+
+
+def _neutral(choice: Choice, neutral: NeutralAnswer, items: Sequence[KnownItem | None]) -> Answer:
+    """The answer before anybody was asked."""
+    n = len(items)
+    return Answer(
+        revision=choice.composition.revision,
+        stratum=choice.stratum,
+        tier=NEUTRAL,
+        neutral_label=neutral.label,
+        probabilities=np.tile(np.array([float(p) for p in neutral.probabilities]), (n, 1)),
+        grades=np.full(n, float(neutral.grade)),
+        tiers=[NEUTRAL] * n,
+        sources=[NEUTRAL if item is not None else UNKNOWN for item in items],
+    )
+
+
+def _from_head(
+    answer: Answer,
+    loaded: LoadedComposition,
+    query: int,
+    asked: Sequence[AskedItem],
+    items: Sequence[KnownItem | None],
+    known: list[int],
+) -> list[int]:
+    """Fill in what the generation has; returns the items it lacks."""
+    head = loaded.head
+    if head is None or not known:
+        return known
+    chosen = [item for item in items if item is not None]
+    content = np.array([item.content for item in chosen], dtype=np.uint64)
+    by_text = [asked[index].id is None for index in known]
+    if not any(by_text):
+        identities = np.array([item.identity for item in chosen], dtype=np.uint64)
+        found = head.lookup(query, identities, content)
+    elif all(by_text):
+        found = head.lookup_texts(query, content)
+    else:
+        return known  # ids for some documents only: nothing says which are the same, so all are scored
+    answer.looked_up, answer.stale = len(known), int(found.stale.sum())
+    return _take_hits(answer, loaded, known, found)
+
+
+def _take_hits(answer: Answer, loaded: LoadedComposition, known: list[int], found: Lookup) -> list[int]:
+    answer.hits = int(found.hit.sum())
+    if answer.hits == len(known):
+        hits, probabilities = known, found.probabilities.astype(np.float64)
+    else:
+        hits = [index for index, hit in zip(known, found.hit.tolist(), strict=True) if hit]
+        probabilities = found.probabilities[found.hit].astype(np.float64)
+    if hits:
+        _put(answer, hits, probabilities, loaded.graders["head"](probabilities), "head", CACHE)
+    return [index for index, hit in zip(known, found.hit.tolist(), strict=True) if not hit]
+
+
+def _put(answer: Answer, rows: list[int], probabilities: Array, grades: Array, tier: str, source: str) -> None:
+    answer.probabilities[rows] = probabilities
+    answer.grades[rows] = grades
+    for row in rows:
+        answer.tiers[row] = tier
+        answer.sources[row] = source

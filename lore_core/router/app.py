@@ -1,0 +1,124 @@
+"""The router's endpoints. Each request sees one configuration from beginning to end, whatever is swapped meanwhile."""
+
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from lore_core.router import answers, requests
+from lore_core.router.answering import Answer, Question, begin, finish
+from lore_core.router.config import STRATA, Limits, PendingConfig, RouterState
+from lore_core.router.http import Request, Response
+from lore_core.router.loaded import Serving
+from lore_core.router.metrics import RouterMetrics
+
+_TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+Encode = Callable[[Answer, float], Response]
+Result = Response | Awaitable[Response]
+
+
+class RouterApp:
+    """Answers requests from `serving`; who loads configurations sets it, in one assignment."""
+
+    def __init__(self, metrics: RouterMetrics) -> None:
+        self.metrics = metrics
+        self.serving: Serving | None = None
+        self.pending: PendingConfig | None = None
+        self.draining = False
+        self._get = {
+            "/healthz": self._health,
+            "/readyz": self._ready,
+            "/metrics": self._metrics,
+            "/state": self._state,
+        }
+        self._post = {"/v1/relevance": self._relevance, "/v1/rerank": self._rerank}
+
+    def __call__(self, request: Request) -> Result:
+        """One request; never raises."""
+        try:
+            return self._routed(request)
+        except requests.BadRequest as error:
+            return self.refuse(error.status, str(error), error.field)
+        except Exception as error:
+            return self._internal(error)
+
+    def refuse(self, status: int, message: str, field: str | None = None) -> Response:
+        """A counted refusal."""
+        self.metrics.refused(status)
+        return answers.refusal(status, message, field)
+
+    def _routed(self, request: Request) -> Result:
+        if (page := self._get.get(request.path)) is not None:
+            return page() if request.method in ("GET", "HEAD") else self.refuse(405, f"{request.path}: use GET")
+        verb = self._post.get(request.path)
+        if verb is None:
+            return self.refuse(404, f"{request.path}: no such path")
+        if request.method != "POST":
+            return self.refuse(405, f"{request.path}: use POST")
+        if self.serving is None:
+            return self.refuse(503, "no configuration is loaded yet; see /state")
+        return verb(self.serving, request.body)
+
+    def _relevance(self, serving: Serving, body: bytes) -> Result:
+        asked = requests.relevance(body, serving.config.limits)
+        return self._answered(serving, asked, lambda answer, seconds: answers.relevance(asked, answer, seconds))
+
+    def _rerank(self, serving: Serving, body: bytes) -> Result:
+        ranked = requests.rerank(body, serving.config.limits)
+        return self._answered(
+            serving, ranked.asked, lambda answer, _: answers.rerank(ranked, answer, str(uuid.uuid4()))
+        )
+
+    def _answered(self, serving: Serving, asked: requests.Asked, encode: Encode) -> Result:
+        started = time.perf_counter()
+        found = begin(serving, asked)
+        if isinstance(found, Question):
+            return self._waited(found, encode, started)
+        return self._encoded(found, encode, started)
+
+    async def _waited(self, question: Question, encode: Encode, started: float) -> Response:
+        try:
+            with self.metrics.in_flight.track_inprogress():
+                return self._encoded(await finish(question), encode, started)
+        except Exception as error:
+            return self._internal(error)
+
+    def _encoded(self, answer: Answer, encode: Encode, started: float) -> Response:
+        seconds = time.perf_counter() - started
+        self.metrics.answered(answer, seconds)
+        return encode(answer, seconds)
+
+    def _internal(self, error: Exception) -> Response:
+        print(f"router: {type(error).__name__}: {error}", file=sys.stderr)
+        return self.refuse(500, "the router failed; its log says why")
+
+    def _health(self) -> Response:
+        return Response(200, b"ok\n", "text/plain")
+
+    def _ready(self) -> Response:
+        if self.serving is None or self.draining:
+            return Response(503, b"draining\n" if self.draining else b"no configuration\n", "text/plain")
+        return Response(200, b"ok\n", "text/plain")
+
+    def _metrics(self) -> Response:
+        return Response(200, self.metrics.text(), _TEXT)
+
+    def _state(self) -> Response:
+        return Response(200, self.state().model_dump_json(by_alias=True).encode())
+
+    def max_body(self) -> int:
+        """Largest request body in bytes."""
+        return (self.serving.config.limits if self.serving is not None else Limits()).max_body_bytes
+
+    def state(self) -> RouterState:
+        """What serves now, and what waits to."""
+        if self.serving is None:
+            return RouterState(pending=self.pending)
+        compositions = self.serving.config.compositions
+        return RouterState(
+            config_hash=self.serving.config_hash,
+            loaded=tuple(c.revision for c in compositions),
+            active=tuple(c.revision for c in compositions if any(map(c.weights.of, STRATA))),
+            pending=self.pending,
+        )

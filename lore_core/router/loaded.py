@@ -1,0 +1,146 @@
+"""A configuration with everything it names in memory: what requests are answered from. Built aside, then swapped in whole."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lore_core.headcache.generation import JSON_NAME as HEAD_JSON
+from lore_core.headcache.generation import HeadGeneration
+from lore_core.headcache.items import Item, content_hash, item_hash, read_items
+from lore_core.prompts import ModelKit, RuleSource
+from lore_core.prompts.contract import Calibration as ContractCalibration
+from lore_core.router.config import Calibration, Composition, PinnedRef, PredictorTier, RouterConfig, Stratum
+from lore_core.router.predictor import Predictor
+from lore_core.router.shelf import KIT_FILES, Shelf
+from lore_core.router.upstream import Upstream
+from lore_core.rules import RuleSet
+from lore_core.scoring.scores import expected_grade
+from lore_core.strata.snapshot import StrataSnapshot
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownItem:
+    """An item of the snapshot with the hashes that find its score."""
+
+    item: Item
+    identity: int
+    content: int
+
+
+Items = dict[str, KnownItem]
+
+
+class Grader:
+    """n×4 probabilities to n comparable grades: the contract's expected grade, then the composition's line."""
+
+    def __init__(self, contract: ContractCalibration, line: Calibration | None) -> None:
+        knots = line.knots if line is not None else ()
+        self._contract = contract
+        self._raw = [float(knot.raw) for knot in knots]
+        self._calibrated = [float(knot.calibrated) for knot in knots]
+
+    def __call__(self, probabilities: Array) -> Array:
+        """Grades in the contract's unit, usually 1 to 4."""
+        grades = expected_grade(probabilities, self._contract)
+        return np.interp(grades, self._raw, self._calibrated) if self._raw else grades
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedComposition:
+    """One composition, ready to answer."""
+
+    composition: Composition
+    strata: StrataSnapshot
+    items: Items
+    head: HeadGeneration | None
+    predictors: dict[Stratum, Predictor]
+    graders: dict[Stratum, Grader]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What the router serves at one moment. Never changed, only replaced."""
+
+    config: RouterConfig
+    config_hash: str
+    compositions: dict[str, LoadedComposition]
+
+
+class Library:
+    """Loaded artifacts and connection pools, shared by consecutive configurations so that a new weight loads nothing."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._objects: dict[tuple[str, str], Any] = {}
+        self._upstreams: dict[tuple[str, int], Upstream] = {}
+        self._used: set[Any] = set()
+
+    def load(self, config: RouterConfig) -> Serving:
+        """Everything a config names, from the shelf. Raises NotFound, DigestMismatch or a ValueError of the file at fault.
+
+        Reads and hashes files: call it outside the event loop.
+        """
+        self._used = set()
+        compositions = {c.revision: self._composition(c) for c in config.compositions}
+        return Serving(config, config.content_digest(), compositions)
+
+    def forget_unused(self) -> None:
+        """Drop what the last `load` did not use. Call it in the event loop, once that configuration serves."""
+        self._objects = {key: value for key, value in self._objects.items() if key in self._used}
+        for key in [key for key in self._upstreams if key not in self._used]:
+            self._upstreams.pop(key).retire()
+
+    def _composition(self, composition: Composition) -> LoadedComposition:
+        rules = self._object(composition.rule_set, None, RuleSet.load) if composition.rule_set else None
+        predictors: dict[Stratum, Predictor] = {}
+        graders: dict[Stratum, Grader] = {}
+        for stratum, tier in composition.tiers.present().items():
+            if tier.predictor is not None:
+                kit = self._object(tier.predictor.kit, KIT_FILES, ModelKit.load)
+                predictors[stratum] = self._predictor(composition, stratum, tier.predictor, kit, rules)
+                graders[stratum] = Grader(kit.contract.calibration, composition.calibration.get(stratum))
+        head = None
+        if composition.head is not None:
+            head, calibration = self._object(composition.head, None, _open_head)
+            graders["head"] = Grader(calibration, composition.calibration.get("head"))
+        strata = self._object(composition.strata, None, StrataSnapshot.open)
+        items = self._object(composition.items, None, _open_items) if composition.items else {}
+        return LoadedComposition(composition, strata, items, head, predictors, graders)
+
+    def _predictor(
+        self, composition: Composition, stratum: Stratum, tier: PredictorTier, kit: ModelKit, rules: RuleSet | None
+    ) -> Predictor:
+        try:
+            return Predictor(tier, kit, RuleSource(kit.contract.rule_mode, rules), self._upstream(tier))
+        except ValueError as error:
+            raise ValueError(f"composition {composition.revision}: {stratum}: {error}") from error
+
+    def _upstream(self, tier: PredictorTier) -> Upstream:
+        key = (tier.url, tier.max_connections)
+        self._used.add(key)
+        if key not in self._upstreams:
+            self._upstreams[key] = Upstream(*key)
+        return self._upstreams[key]
+
+    def _object(self, ref: PinnedRef, only: tuple[str, ...] | None, opened: Callable[[Path], Any]) -> Any:
+        key = (ref.digest, opened.__qualname__)
+        self._used.add(key)
+        if key not in self._objects:
+            self._objects[key] = opened(self._shelf.checked(ref, only))
+        return self._objects[key]
+
+
+def _open_head(folder: Path) -> tuple[HeadGeneration, ContractCalibration]:
+    description = json.loads((folder / HEAD_JSON).read_bytes())
+    return HeadGeneration.open(folder), ContractCalibration.model_validate(description["calibration"])
+
+
+def _open_items(folder: Path) -> Items:
+    return {name: KnownItem(item, item_hash(name), content_hash(item)) for name, item in read_items(folder)}

@@ -1,0 +1,54 @@
+"""What the router counts, per stratum."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from lore_core.router.answering import Answer
+
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class RouterMetrics:
+    """All metrics of one router, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        registry = self.registry
+        self._answers = Counter(
+            "lore_router_answers", "Answered queries", ["stratum", "tier", "revision"], registry=registry
+        )
+        self._items = Counter("lore_router_items", "Answered items", ["stratum", "tier", "source"], registry=registry)
+        self._pairs = Counter("lore_router_head_pairs", "Pairs looked up in the head", ["result"], registry=registry)
+        self._fallbacks = Counter(
+            "lore_router_fallbacks", "Tiers that gave no answer", ["stratum", "tier", "reason"], registry=registry
+        )
+        self._seconds = Histogram(
+            "lore_router_answer_seconds", "Time to an answer", ["stratum", "tier"], buckets=_BUCKETS, registry=registry
+        )
+        self._refused = Counter("lore_router_refused", "Requests refused", ["status"], registry=registry)
+        self.swaps = Counter("lore_router_config_swaps", "Configurations that began to serve", registry=registry)
+        self.load_failures = Counter(
+            "lore_router_config_failures", "Configurations that could not be read or loaded", registry=registry
+        )
+        self.in_flight = Gauge("lore_router_in_flight", "Questions waiting for a predictor", registry=registry)
+
+    def answered(self, answer: Answer, seconds: float) -> None:
+        """One answered query."""
+        self._answers.labels(answer.stratum, answer.tier, answer.revision).inc()
+        self._seconds.labels(answer.stratum, answer.tier).observe(seconds)
+        sources = list(zip(answer.tiers, answer.sources, strict=True))
+        for tier, source in set(sources):
+            self._items.labels(answer.stratum, tier, source).inc(sources.count((tier, source)))
+        if answer.looked_up:
+            self._pairs.labels("hit").inc(answer.hits)
+            self._pairs.labels("stale").inc(answer.stale)
+            self._pairs.labels("miss").inc(answer.looked_up - answer.hits - answer.stale)
+        for fallback in answer.fallbacks:
+            self._fallbacks.labels(answer.stratum, fallback.tier, fallback.reason).inc()
+
+    def refused(self, status: int) -> None:
+        """One request that was not answered."""
+        self._refused.labels(str(status)).inc()
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        return generate_latest(self.registry)

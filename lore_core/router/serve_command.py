@@ -1,0 +1,59 @@
+"""`lore router serve`."""
+
+import argparse
+import asyncio
+import signal
+from pathlib import Path
+from typing import Final
+
+from lore_core.router.app import RouterApp
+from lore_core.router.http import HttpServer
+from lore_core.router.loaded import Library
+from lore_core.router.metrics import RouterMetrics
+from lore_core.router.shelf import Shelf
+from lore_core.router.source import client_from_environment, config_texts
+from lore_core.router.swap import Swapper
+
+CONFIG_FILE: Final = "/etc/lore/router.json"
+ARTIFACTS: Final = "/var/lib/lore/artifacts"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `lore router serve`."""
+    parser.add_argument("--config", type=Path, default=Path(CONFIG_FILE), help="the mounted RouterConfig")
+    parser.add_argument("--artifacts", type=Path, default=Path(ARTIFACTS), help="the folder the loader fills")
+    parser.add_argument("--host", default="0.0.0.0", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument(
+        "--drain-seconds", type=float, default=5.0,
+        help="after SIGTERM: how long to answer as not ready before closing, so that endpoints are withdrawn first",
+    )  # fmt: skip
+    parser.add_argument("--finish-seconds", type=float, default=20.0, help="then: how long requests in flight may take")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT; 0."""
+    import uvloop
+
+    uvloop.run(serve(args))
+    return 0
+
+
+async def serve(args: argparse.Namespace) -> None:
+    """Listen at once (`/healthz` answers), serve as soon as a configuration is loaded, drain on a signal."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    app = RouterApp(RouterMetrics())
+    server = HttpServer(app, app.refuse, app.max_body)
+    port = await server.start(args.host, args.port)
+    print(f"router: listens on {args.host}:{port}", flush=True)
+    swapper = Swapper(app, Library(Shelf(args.artifacts)))
+    follower = asyncio.create_task(swapper.follow(config_texts(args.config, client_from_environment())))
+    await asyncio.wait([follower, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+    app.draining = True
+    if follower.done():
+        follower.result()
+    await asyncio.sleep(args.drain_seconds)
+    follower.cancel()
+    await server.close(args.finish_seconds)

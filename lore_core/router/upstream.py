@@ -1,0 +1,150 @@
+"""Keep-alive HTTP/1.1 connections to one predictor: httptools parses, this pools (docs/adr/0009-router-runtime.md)."""
+
+import asyncio
+import json
+import ssl
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httptools
+
+MAX_ANSWER_BYTES: Final = 16 << 20
+_HTTP_OK: Final = 200
+
+
+class UpstreamError(Exception):
+    """The predictor gave no usable HTTP answer."""
+
+
+class _Stale(UpstreamError):
+    """A kept connection was closed by the other side before it answered; another one may be tried."""
+
+
+class Upstream:
+    """A pool of at most `limit` connections to one base address. A cancelled request closes its connection."""
+
+    def __init__(self, url: str, limit: int) -> None:
+        parts = urlsplit(url)
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if self._tls else 80)
+        self._prefix, self._authority = parts.path.rstrip("/"), parts.netloc
+        self._slots = asyncio.Semaphore(limit)
+        self._idle: list[_Connection] = []
+        self._retired = False
+
+    async def post(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
+        """One JSON request and its JSON answer. Raises UpstreamError or OSError."""
+        message = self._message(path, json.dumps(request, separators=(",", ":")).encode())
+        async with self._slots:
+            status, body = await self._exchange(message)
+        if status != _HTTP_OK:
+            raise UpstreamError(f"{path}: status {status}: {body[:200].decode(errors='replace')}")
+        try:
+            answer = json.loads(body)
+        except ValueError as error:
+            raise UpstreamError(f"{path}: not JSON: {error}") from error
+        if not isinstance(answer, dict):
+            raise UpstreamError(f"{path}: a JSON {type(answer).__name__}, not an object")
+        return answer
+
+    async def _exchange(self, message: bytes) -> tuple[int, bytes]:
+        while True:
+            kept = bool(self._idle)
+            connection = self._idle.pop() if kept else await self._connect()
+            try:
+                answer = await connection.send(message)
+            except _Stale:
+                if kept:
+                    continue
+                raise
+            except BaseException:
+                connection.close()
+                raise
+            self._keep(connection)
+            return answer
+
+    async def _connect(self) -> "_Connection":
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(_Connection, self._host, self._port, ssl=self._tls)
+        return connection
+
+    def _keep(self, connection: "_Connection") -> None:
+        if connection.reusable and not self._retired:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def retire(self) -> None:
+        """Close idle connections now and the others when their request is answered."""
+        self._retired = True
+        while self._idle:
+            self._idle.pop().close()
+
+    def _message(self, path: str, body: bytes) -> bytes:
+        head = (
+            f"POST {self._prefix}{path} HTTP/1.1\r\nhost: {self._authority}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\n\r\n"
+        )
+        return head.encode("latin-1") + body
+
+
+class _Connection(asyncio.Protocol):
+    """One connection; one request at a time."""
+
+    def __init__(self) -> None:
+        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
+        self._transport: asyncio.Transport | None = None
+        self.reusable = True
+
+    def send(self, message: bytes) -> asyncio.Future[tuple[int, bytes]]:
+        """Send; the future ends with status and body."""
+        self._answer = asyncio.get_running_loop().create_future()
+        if self._transport is None or self._transport.is_closing():
+            self._answer.set_exception(_Stale("closed while idle"))
+            return self._answer
+        self._parser = httptools.HttpResponseParser(self)
+        self._body, self._started = bytearray(), False
+        self._transport.write(message)
+        return self._answer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        if self._answer is None or self._answer.done():
+            self.close()  # nobody asked for this
+            return
+        self._started = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(UpstreamError(f"not HTTP/1.1: {error}"))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.reusable = False
+        if self._answer is not None and not self._answer.done():
+            kind = UpstreamError if self._started else _Stale
+            self._answer.set_exception(kind(f"the connection was closed before an answer: {error or 'end of stream'}"))
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+        if len(self._body) > MAX_ANSWER_BYTES:
+            self._fail(UpstreamError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes"))
+
+    def on_message_complete(self) -> None:
+        if self._answer is None or self._answer.done():
+            return
+        self.reusable = self._parser.should_keep_alive()
+        self._answer.set_result((self._parser.get_status_code(), bytes(self._body)))
+
+    def _fail(self, error: UpstreamError) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+        self.close()
+
+    def close(self) -> None:
+        """Close at once."""
+        self.reusable = False
+        if self._transport is not None:
+            self._transport.abort()

@@ -1,0 +1,32 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from integration.router.world import (
+    TAIL_SCORES,
+    TORSO_SCORES,
+    Backend,
+    RunningRouter,
+    Warehouse,
+    World,
+    running_backend,
+)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with running_backend(Backend(TORSO_SCORES)) as torso, running_backend(Backend(TAIL_SCORES)) as tail:
+        yield World(Warehouse(tmp_path / "warehouse"), torso, tail)
+
+
+@pytest.fixture
+async def router(tmp_path: Path) -> AsyncIterator[RunningRouter]:
+    async with RunningRouter(tmp_path / "shelf").running() as running:
+        yield running
+
+
+@pytest.fixture
+async def ready(world: World, router: RunningRouter) -> RunningRouter:
+    """A router that serves the world's one composition."""
+    await router.serve(world.config())
+    return router

@@ -1,0 +1,194 @@
+"""Configurations swap whole: no request is dropped, none sees two compositions, and what is not sound never serves."""
+
+import asyncio
+import json
+
+import pytest
+from aiohttp import web
+from integration.router.world import HEAD_SCORES, QUERIES, RunningRouter, World
+
+from lore_core.artifacts import DigestMismatch
+from lore_core.router.loader import Loader
+
+OTHER_SCORES = (0.75, 0.125, 0.125, 0.0)
+
+
+async def test_a_new_generation_takes_over_without_a_dropped_or_mixed_answer(
+    ready: RunningRouter, world: World
+) -> None:
+    other = world.warehouse.head(OTHER_SCORES)
+    swapped = world.config(world.composition("r2", head=other.model_dump()), stable="r2")
+    answers = []
+
+    async def caller() -> None:
+        revision = ""
+        while revision != "r2":
+            answers.append(await ready.ask(QUERIES["head"], "i1", "i2"))
+            revision = answers[-1]["revision"]
+
+    callers = [asyncio.create_task(caller()) for _ in range(8)]
+    await ready.ask(QUERIES["head"], "i1")
+    await ready.serve(swapped)
+    await asyncio.gather(*callers)
+    expected = {"r1": [list(HEAD_SCORES)] * 2, "r2": [list(OTHER_SCORES)] * 2}
+    assert all([item["probabilities"] for item in a["items"]] == expected[a["revision"]] for a in answers)
+    assert {a["revision"] for a in answers} == {"r1", "r2"}
+
+
+async def test_a_request_in_flight_ends_on_the_composition_it_began_with(ready: RunningRouter, world: World) -> None:
+    arrived, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(_: web.Request) -> web.Response:
+        arrived.set()
+        await go_on.wait()
+        return web.Response(status=500)
+
+    world.torso.behave = wait
+    asked = asyncio.create_task(ready.ask(QUERIES["torso"], "i1"))
+    await arrived.wait()
+    await ready.serve(world.config(world.composition("r2"), stable="r2"))
+    go_on.set()
+    answer = await asked
+    assert (answer["revision"], answer["tier"]) == ("r1", "tail")
+
+
+async def test_a_weight_moves_queries_and_they_stay_inside_their_composition(
+    router: RunningRouter, world: World
+) -> None:
+    candidate = world.composition("r2", 40, head=world.warehouse.head(OTHER_SCORES).model_dump())
+    candidate["tiers"]["torso"]["predictor"]["url"] = "http://127.0.0.1:1"
+    candidate["tiers"]["torso"]["predictor"]["fallback"] = []
+    await router.serve(world.config(world.composition("r1", 60), candidate))
+    strata = [await router.ask(f"word{n}", "i1") for n in range(60)]
+    assert {a["revision"] for a in strata} == {"r1", "r2"}
+    assert {a["tier"] for a in strata} == {"tail"}
+
+
+async def test_state_names_what_is_loaded_and_what_has_weight(router: RunningRouter, world: World) -> None:
+    config = world.config(world.composition("r1", 100), world.composition("r2", 0))
+    await router.serve(config)
+    state = (await router.client.get("/state")).json()
+    assert state == {
+        "configHash": config.content_digest(), "loaded": ["r1", "r2"], "active": ["r1"], "pending": None,
+    }  # fmt: skip
+
+
+async def test_before_any_configuration_nothing_is_ready_and_nothing_is_acknowledged(router: RunningRouter) -> None:
+    assert (await router.client.get("/healthz")).status_code == 200
+    assert (await router.client.get("/readyz")).status_code == 503
+    assert (await router.client.get("/state")).json()["configHash"] is None
+    assert (await router.client.post("/v1/relevance", json={"query": "a", "items": [{"id": "i"}]})).status_code == 503
+
+
+async def test_a_configuration_waits_until_the_loader_has_everything(ready: RunningRouter, world: World) -> None:
+    config = world.config(world.composition("r2", head=world.warehouse.head(OTHER_SCORES).model_dump()), stable="r2")
+    ready.texts.put(config)
+    waiting = await ready.until(lambda state: state["pending"] is not None)
+    assert waiting["pending"]["configHash"] == config.content_digest()
+    assert "the loader has not fetched it yet" in waiting["pending"]["reason"]
+    assert (await ready.ask(QUERIES["head"], "i1"))["revision"] == "r1"
+    assert await asyncio.to_thread(Loader(ready.shelf).reconcile, config) == {}
+    state = await ready.until(lambda state: state["configHash"] == config.content_digest())
+    assert state["pending"] is None
+
+
+async def test_a_broken_configuration_names_the_field_and_changes_nothing(ready: RunningRouter) -> None:
+    ready.texts.put_text('{"deployment": "search"}')
+    state = await ready.until(lambda state: state["pending"] is not None)
+    assert "stable: Field required" in state["pending"]["reason"]
+    assert (await ready.ask(QUERIES["head"], "i1"))["tier"] == "head"
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "missing"])
+async def test_a_damaged_generation_on_the_shelf_never_serves(ready: RunningRouter, world: World, damage: str) -> None:
+    other = world.warehouse.head(OTHER_SCORES)
+    config = world.config(world.composition("r2", head=other.model_dump()), stable="r2")
+    await asyncio.to_thread(Loader(ready.shelf).reconcile, config)
+    file = ready.shelf.folder(other.digest) / "head.bin"
+    data = file.read_bytes()
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(data[:-1] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 1]))
+    ready.texts.put(config)
+    state = await ready.until(lambda state: state["pending"] is not None)
+    assert other.digest in state["pending"]["reason"] or "head.bin" in state["pending"]["reason"]
+    assert (await ready.ask(QUERIES["head"], "i1"))["items"][0]["probabilities"] == list(HEAD_SCORES)
+
+
+async def test_a_cold_router_serves_what_carries_weight_though_the_candidate_is_broken(
+    router: RunningRouter, world: World
+) -> None:
+    broken = world.composition("r2", 0)
+    broken["head"] = {"uri": "file:///nowhere", "digest": "sha256:" + "0" * 64}
+    config = world.config(world.composition("r1", 100), broken)
+    await asyncio.to_thread(Loader(router.shelf).reconcile, config)
+    router.texts.put(config)
+    state = await router.until(lambda state: state["loaded"] == ["r1"])
+    assert state["configHash"] != config.content_digest()
+    assert (await router.ask(QUERIES["head"], "i1"))["tier"] == "head"
+
+
+async def test_a_route_that_does_not_fit_the_model_is_refused_by_name(ready: RunningRouter, world: World) -> None:
+    composition = world.composition("r2")
+    composition["tiers"]["torso"]["predictor"]["route"] = "Completions"
+    config = world.config(composition, stable="r2")
+    await asyncio.to_thread(Loader(ready.shelf).reconcile, config)
+    ready.texts.put(config)
+    state = await ready.until(lambda state: state["pending"] is not None)
+    assert "composition r2: torso: route Completions cannot serve" in state["pending"]["reason"]
+
+
+async def test_a_weight_change_alone_loads_nothing_again(router: RunningRouter, world: World) -> None:
+    await router.serve(world.config(world.composition("r1", 100), world.composition("r2", 0)))
+    before = router.app.serving
+    await router.serve(world.config(world.composition("r1", 90), world.composition("r2", 10)))
+    after = router.app.serving
+    assert before is not None
+    assert after is not None
+    assert after.compositions["r1"].head is before.compositions["r1"].head
+    assert after.compositions["r1"].items is before.compositions["r1"].items
+
+
+async def test_the_loader_keeps_no_weights_and_nothing_that_is_not_named(ready: RunningRouter, world: World) -> None:
+    digests = {world.strata.digest, world.items.digest, world.head.digest, world.student.digest, world.llm.digest}
+    root = ready.shelf.folder(world.head.digest).parent
+    assert {f"sha256:{path.name}" for path in root.iterdir() if path.is_dir()} == digests
+    assert not (ready.shelf.folder(world.llm.digest) / "model.safetensors").exists()
+    replaced = world.config(world.composition("r2", head=world.warehouse.head(OTHER_SCORES).model_dump()), stable="r2")
+    await ready.serve(replaced)
+    assert not ready.shelf.has(world.head.digest)
+
+
+async def test_the_loader_says_why_an_artifact_cannot_be_had(ready: RunningRouter, world: World) -> None:
+    lost = {"uri": f"file://{world.warehouse.root}/lost", "digest": "sha256:" + "0" * 64}
+    config = world.config(world.composition("r2", head=lost), stable="r2")
+    await asyncio.to_thread(Loader(ready.shelf).reconcile, config)
+    ready.texts.put(config)
+    state = await ready.until(lambda state: state["pending"] is not None)
+    assert "tried to read" in state["pending"]["reason"]
+    assert lost["uri"] in state["pending"]["reason"]
+
+
+async def test_the_loader_refuses_another_digest_than_the_one_named(ready: RunningRouter, world: World) -> None:
+    wrong = world.head.model_dump() | {"digest": "sha256:" + "0" * 64}
+    failures = await asyncio.to_thread(Loader(ready.shelf).reconcile, world.config(world.composition(head=wrong)))
+    assert DigestMismatch.__name__ in failures[wrong["digest"]]
+    assert not ready.shelf.has(wrong["digest"])
+
+
+async def test_a_loader_that_starts_again_replaces_what_was_damaged(ready: RunningRouter, world: World) -> None:
+    file = ready.shelf.folder(world.head.digest) / "head.bin"
+    sound = file.read_bytes()
+    file.write_bytes(b"damaged")
+    assert await asyncio.to_thread(Loader(ready.shelf).reconcile, world.config()) == {}
+    assert file.read_bytes() == sound
+
+
+async def test_what_a_killed_loader_left_behind_is_removed(ready: RunningRouter, world: World) -> None:
+    half = ready.shelf.folder(world.head.digest).parent / ".partial-left"
+    half.mkdir()
+    (half / "head.bin").write_bytes(b"half")
+    await asyncio.to_thread(Loader(ready.shelf).reconcile, world.config())
+    assert not half.exists()
+    assert json.loads((half.parent / "failures.json").read_text()) == {}

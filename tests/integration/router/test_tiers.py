@@ -1,0 +1,211 @@
+"""Each stratum is answered by its own tier; what cannot be answered falls back, and the caller always gets an answer."""
+
+import pytest
+from aiohttp import web
+from integration.router.world import HEAD_SCORES, QUERIES, TAIL_SCORES, TORSO_SCORES, RunningRouter, World
+
+
+async def test_a_head_query_is_answered_from_the_generation_without_a_predictor(
+    ready: RunningRouter, world: World
+) -> None:
+    answer = await ready.ask(QUERIES["head"], "i1", "i2")
+    assert (answer["stratum"], answer["tier"], answer["revision"]) == ("head", "head", "r1")
+    assert [item["probabilities"] for item in answer["items"]] == [list(HEAD_SCORES)] * 2
+    assert [(item["label"], item["source"]) for item in answer["items"]] == [("L4", "cache")] * 2
+    assert world.torso.requests == world.tail.requests == []
+
+
+async def test_a_torso_query_is_answered_by_the_student(ready: RunningRouter, world: World) -> None:
+    answer = await ready.ask(QUERIES["torso"], "i1")
+    assert (answer["stratum"], answer["tier"]) == ("torso", "torso")
+    assert answer["items"][0]["probabilities"] == pytest.approx(TORSO_SCORES)
+    assert answer["items"][0]["grade"] == pytest.approx(2.875)
+    assert world.tail.requests == []
+
+
+async def test_a_tail_query_is_answered_by_the_language_model_after_its_trace(
+    ready: RunningRouter, world: World
+) -> None:
+    answer = await ready.ask(QUERIES["tail"], "i1")
+    assert (answer["stratum"], answer["tier"]) == ("tail", "tail")
+    assert answer["items"][0]["probabilities"] == pytest.approx(TAIL_SCORES)
+    assert ["logprob_token_ids" in request for request in world.tail.requests] == [False, True]
+
+
+async def test_stratum_and_revision_are_headers_too(ready: RunningRouter) -> None:
+    response = await ready.client.post("/v1/relevance", json={"query": QUERIES["torso"], "items": [{"id": "i1"}]})
+    assert (response.headers["x-lore-stratum"], response.headers["x-lore-revision"]) == ("torso", "r1")
+
+
+async def test_spellings_of_a_head_query_get_the_same_answer(ready: RunningRouter) -> None:
+    assert (await ready.ask(" RED   Shirt ", "i1"))["tier"] == "head"
+
+
+async def test_one_missing_pair_sends_the_whole_query_to_the_next_tier(ready: RunningRouter) -> None:
+    answer = await ready.ask(QUERIES["head"], "i1", "i3")
+    assert (answer["stratum"], answer["tier"]) == ("head", "torso")
+    assert {item["tier"] for item in answer["items"]} == {"torso"}
+
+
+async def test_per_item_only_the_missing_pairs_go_to_the_next_tier(router: RunningRouter, world: World) -> None:
+    await router.serve(world.config(tierPolicy="PerItem"))
+    answer = await router.ask(QUERIES["head"], "i1", "i3")
+    assert [item["tier"] for item in answer["items"]] == ["head", "torso"]
+    assert len(world.torso.requests) == 1
+
+
+async def test_a_changed_title_is_a_counted_stale_miss_scored_with_the_new_title(
+    ready: RunningRouter, world: World
+) -> None:
+    answer = await ready.ask(QUERIES["head"], {"id": "i1", "title": "blue kettle"})
+    assert answer["tier"] == "torso"
+    assert await ready.metric("lore_router_head_pairs_total", result="stale") == 1
+
+
+async def test_an_item_given_as_the_snapshot_has_it_is_a_hit(ready: RunningRouter) -> None:
+    item = {"id": "i1", "title": "red shirt", "shop_name": "acme", "attributes": {"size": "m"}, "vqa_result": ""}
+    assert (await ready.ask(QUERIES["head"], item, {"id": "i2", "title": "blue shirt"}))["tier"] == "head"
+
+
+async def test_another_market_is_another_question(ready: RunningRouter) -> None:
+    assert (await ready.ask(QUERIES["head"], "i1", market="north"))["tier"] == "torso"
+
+
+async def test_an_item_nobody_knows_is_neutral_and_says_so(ready: RunningRouter) -> None:
+    answer = await ready.ask(QUERIES["torso"], "i1", "nobody-knows-me")
+    assert [(item["tier"], item["source"]) for item in answer["items"]] == [
+        ("torso", "predictor"),
+        ("neutral", "unknown"),
+    ]
+
+
+async def test_only_unknown_items_make_a_neutral_answer(ready: RunningRouter, world: World) -> None:
+    answer = await ready.ask(QUERIES["torso"], "nobody-knows-me")
+    assert (answer["tier"], answer["items"][0]["source"], world.torso.requests) == ("neutral", "unknown", [])
+
+
+async def status_500(_: web.Request) -> web.Response:
+    return web.Response(status=500, text="engine died")
+
+
+async def garbage(_: web.Request) -> web.Response:
+    return web.Response(text="<html>not json")
+
+
+async def wrong_shape(_: web.Request) -> web.Response:
+    return web.json_response({"data": [{"probs": [0.5, 0.5]}], "choices": [{}]})
+
+
+async def not_numbers(_: web.Request) -> web.Response:
+    return web.json_response({"data": [{"probs": ["a", None, 1, 2]}], "choices": [{"token_ids": "x", "logprobs": 7}]})
+
+
+async def not_probabilities(_: web.Request) -> web.Response:
+    return web.json_response({"data": [{"probs": [9.0, -8.0, 0.0, 0.0]}], "choices": []})
+
+
+async def nan(_: web.Request) -> web.Response:
+    return web.Response(text='{"data": [{"probs": [NaN, 0.5, 0.25, 0.25]}]}', content_type="application/json")
+
+
+async def a_list(_: web.Request) -> web.Response:
+    return web.json_response([1, 2])
+
+
+async def disconnect(request: web.Request) -> web.Response:
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+BROKEN = [status_500, garbage, wrong_shape, not_numbers, not_probabilities, nan, a_list, disconnect]
+
+
+@pytest.mark.parametrize("behaviour", BROKEN)
+async def test_a_broken_student_is_replaced_by_the_language_model(
+    ready: RunningRouter, world: World, behaviour
+) -> None:
+    world.torso.behave = behaviour
+    answer = await ready.ask(QUERIES["torso"], "i1", "i2")
+    assert (answer["stratum"], answer["tier"]) == ("torso", "tail")
+    assert answer["items"][1]["probabilities"] == pytest.approx(TAIL_SCORES)
+
+
+@pytest.mark.parametrize("behaviour", BROKEN)
+async def test_when_every_tier_is_broken_the_declared_neutral_answer_is_given(
+    ready: RunningRouter, world: World, behaviour
+) -> None:
+    world.torso.behave = world.tail.behave = behaviour
+    answer = await ready.ask(QUERIES["torso"], "i1")
+    assert answer["tier"] == "neutral"
+    assert answer["items"][0] | {"id": ""} == {
+        "id": "", "label": "L2", "probabilities": [0.25] * 4, "grade": 2.5, "tier": "neutral", "source": "neutral",
+    }  # fmt: skip
+
+
+async def test_a_hanging_student_is_left_at_its_deadline_and_its_request_cancelled(
+    router: RunningRouter, world: World
+) -> None:
+    import asyncio
+
+    seen = asyncio.Event()
+
+    async def hang(_: web.Request) -> web.Response:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            seen.set()
+        return web.Response()
+
+    world.torso.behave = hang
+    composition = world.composition()
+    composition["tiers"]["torso"]["predictor"]["deadlineMs"] = 50
+    await router.serve(world.config(composition))
+    answer = await router.ask(QUERIES["torso"], "i1")
+    assert answer["tier"] == "tail"
+    assert await router.metric("lore_router_fallbacks_total", stratum="torso", tier="torso", reason="TimeoutError") == 1
+    async with asyncio.timeout(5):
+        await seen.wait()
+
+
+async def test_a_dead_backend_is_a_fallback(router: RunningRouter, world: World) -> None:
+    composition = world.composition()
+    composition["tiers"]["torso"]["predictor"]["url"] = "http://127.0.0.1:1"
+    await router.serve(world.config(composition))
+    assert (await router.ask(QUERIES["torso"], "i1"))["tier"] == "tail"
+
+
+async def test_head_scores_that_are_there_survive_when_every_predictor_is_broken(
+    ready: RunningRouter, world: World
+) -> None:
+    world.torso.behave = world.tail.behave = status_500
+    answer = await ready.ask(QUERIES["head"], "i1", "i3")
+    assert [item["source"] for item in answer["items"]] == ["cache", "neutral"]
+
+
+async def test_a_query_no_prompt_can_hold_gets_the_neutral_answer(ready: RunningRouter) -> None:
+    assert (await ready.ask("red " * 200, "i1"))["tier"] == "neutral"
+
+
+async def test_a_thousand_items_come_back_in_their_order(ready: RunningRouter) -> None:
+    items = [{"id": f"n{number}", "title": "red lamp"} for number in range(1000)]
+    answer = await ready.ask(QUERIES["torso"], *items)
+    assert [item["id"] for item in answer["items"]] == [item["id"] for item in items]
+    assert {item["tier"] for item in answer["items"]} == {"torso"}
+
+
+async def test_answers_are_counted_by_stratum_and_tier(ready: RunningRouter) -> None:
+    await ready.ask(QUERIES["head"], "i1", "i2")
+    text = (await ready.client.get("/metrics")).text
+    assert 'lore_router_answers_total{revision="r1",stratum="head",tier="head"} 1.0' in text
+    assert 'lore_router_head_pairs_total{result="hit"} 2.0' in text
+    assert 'lore_router_answer_seconds_count{stratum="head",tier="head"} 1.0' in text
+
+
+async def test_a_composition_without_a_tier_uses_the_next_one_down(router: RunningRouter, world: World) -> None:
+    composition = world.composition()
+    composition["head"] = None
+    tail = composition["tiers"]["tail"]["predictor"] | {"fallback": []}
+    composition["tiers"] = {"tail": {"predictor": tail}}
+    await router.serve(world.config(composition))
+    assert (await router.ask(QUERIES["head"], "i1"))["tier"] == "tail"
