@@ -70,8 +70,8 @@ class ArtifactStore:
             raise AccessDenied(
                 f"{uri}: no permission to {permission}; grant it or check secretRef ({error})"
             ) from error
-        except OSError as error:
-            raise ArtifactError(f"{uri}: could not {permission}: {error}") from error
+        except Exception as error:  # each store's library has errors of its own: unreachable, untrusted, torn
+            raise ArtifactError(f"{uri}: could not {permission}: {type(error).__name__}: {error}") from error
 
     def exists(self) -> bool:
         """Whether a complete artifact (one with a manifest) is there."""
