@@ -11,7 +11,7 @@ UV = Path(os.environ.get("LORE_CACHE", Path.home() / ".cache" / "lore-platform")
 
 IMPORTS = {
     "operator": "kopf, kubernetes.aio, prometheus_client, lore_operator.api",
-    "router": "granian, uvloop, msgspec, tokenizers, s3fs, lore_core.router.config",
+    "router": "httptools, uvloop, s3fs, lore_core.router.serve_command, lore_core.router.load_command",
     "strata": "duckdb, pyarrow",
     "training": "torch, transformers, deepspeed, safetensors, lore_core.training.command",
     "serving-cpu": "vllm, torchvision, s3fs, lore_core.scoring",
