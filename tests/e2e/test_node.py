@@ -11,7 +11,7 @@ import pytest
 import s3fs
 from cluster import manifests
 
-from hack.cluster import storage
+from hack.cluster import probe, storage
 from hack.cluster.errors import ClusterError
 from hack.cluster.kubectl import Kubectl
 from hack.cluster.node import Node
@@ -44,11 +44,6 @@ def inference_service(kubectl: Kubectl, namespace: str, busybox: str) -> dict[st
     kubectl.apply({**service, "spec": {"predictor": predictor}})
     kubectl("wait", "--for=condition=Ready", "--timeout=120s", f"--namespace={namespace}", "inferenceservice/tiny")
     return kubectl.get("inferenceservice/tiny", f"--namespace={namespace}")
-
-
-def get(url: str) -> int:
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=30) as response:
-        return int(response.status)
 
 
 def finish(kubectl: Kubectl, namespace: str, name: str) -> str:
@@ -136,7 +131,8 @@ def test_the_machine_reaches_a_service_by_its_address(
     name = f"{inference_service['metadata']['name']}-predictor"
     address = kubectl.get(f"service/{name}", f"--namespace={namespace}")["spec"]["clusterIP"]
 
-    assert get(f"http://{address}/passwd") == 200
+    # Ready says nothing of kube-proxy, which follows a moment later.
+    probe.wait_for(f"an answer from {address}", lambda: probe.answers(f"http://{address}/hostname"), 60)
 
 
 def test_kserves_defaulting_webhook_adds_a_limit_nobody_asked_for(inference_service: dict[str, Any]) -> None:
