@@ -34,9 +34,9 @@ class BaseSettings:
     heads: int = 4  # head size 32: vLLM's CPU attention has no kernel for 16
     feed_forward: int = 384
     steps: int = 1200
-    batch: int = 32
+    batch: int = 8
     length: int = 128
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     seed: int = 17
 
     def key(self, corpus: bytes) -> str:

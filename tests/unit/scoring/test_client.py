@@ -1,0 +1,135 @@
+"""The client against a server of the wire: what is asked, what is read, what is refused."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from lore_core.jobs import RuleMode
+from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt, TextEncoder, build_contract
+from lore_core.scoring import ScoringError, VllmClient
+from lore_core.training.tokenizer import build_tokenizer
+
+Answer = Callable[[str, dict[str, Any]], tuple[int, Any]]
+PROMPT = RenderedPrompt((3, 4, 5), truncated=False)
+
+
+def kit_of(layout: PromptLayout) -> ModelKit:
+    if layout is PromptLayout.CLASSIFIER:
+        contract = build_contract(encoder(), PromptLayout.LABEL_FIRST, RuleMode.NONE, 32)
+        labels = contract.verbaliser.model_copy(update={"token_ids": (0, 1, 2, 3)})
+        return ModelKit(contract.model_copy(update={"layout": layout, "verbaliser": labels}), encoder())
+    return ModelKit(build_contract(encoder(), layout, RuleMode.NONE, 32), encoder())
+
+
+def encoder() -> TextEncoder:
+    return TextEncoder(build_tokenizer(["red", "blue"]))
+
+
+@asynccontextmanager
+async def serving(answer: Answer) -> AsyncIterator[tuple[str, list[tuple[str, dict[str, Any]]]]]:
+    """A real HTTP server on a free port; it records what was asked."""
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = int(
+            next(line.split(":")[1] for line in head.split("\r\n") if line.lower().startswith("content-length"))
+        )
+        path, body = head.split()[1], json.loads(await reader.readexactly(length))
+        asked.append((path, body))
+        status, found = answer(path, body)
+        data = json.dumps(found).encode()
+        writer.write(f"HTTP/1.1 {status} X\r\ncontent-length: {len(data)}\r\nconnection: close\r\n\r\n".encode() + data)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+
+
+def labels_answer(logprobs: list[float], trace: list[int]) -> Answer:
+    def answer(_path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        if "logprob_token_ids" not in body:
+            return 200, {"choices": [{"token_ids": trace}]}
+        found = {f"token_id:{id_}": value for id_, value in zip(body["logprob_token_ids"], logprobs, strict=True)}
+        return 200, {"choices": [{"logprobs": {"top_logprobs": [found]}}]}
+
+    return answer
+
+
+async def test_label_first_scores_the_next_token_of_the_prompt() -> None:
+    kit = kit_of(PromptLayout.LABEL_FIRST)
+    async with (
+        serving(labels_answer([-1.0, -2.0, -3.0, -4.0], [])) as (url, asked),
+        VllmClient(kit, url, "m") as client,
+    ):
+        scores = await client.score([PROMPT])
+    assert [body["prompt"] for _, body in asked] == [[3, 4, 5]]
+    assert scores.probabilities[0].argmax() == 0
+
+
+async def test_think_first_scores_the_label_after_the_generated_trace() -> None:
+    kit = kit_of(PromptLayout.THINK_FIRST)
+    stop = kit.contract.trace.stop_token_id if kit.contract.trace else 0
+    red = kit.encoder.encode("red")[0]
+    answer = labels_answer([-9.0, -9.0, -9.0, -0.01], [red, stop])
+    async with serving(answer) as (url, asked), VllmClient(kit, url, "m") as client:
+        scores = await client.score([PROMPT])
+    assert asked[0][1]["stop_token_ids"] == [stop]
+    assert asked[1][1]["prompt"] == [3, 4, 5, red, stop]
+    assert (scores.traces, scores.probabilities[0].argmax()) == (("red",), 3)
+
+
+async def test_an_endless_trace_is_closed_before_the_label_is_scored() -> None:
+    kit = kit_of(PromptLayout.THINK_FIRST)
+    stop = kit.contract.trace.stop_token_id if kit.contract.trace else 0
+    async with serving(labels_answer([-1.0] * 4, [20, 20])) as (url, asked), VllmClient(kit, url, "m") as client:
+        await client.score([PROMPT])
+    assert asked[1][1]["prompt"] == [3, 4, 5, 20, 20, stop]
+
+
+async def test_a_student_is_asked_for_its_classes() -> None:
+    def answer(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        assert (path, body["input"]) == ("/classify", [3, 4, 5])
+        return 200, {"data": [{"probs": [0.1, 0.2, 0.3, 0.4]}]}
+
+    async with serving(answer) as (url, _), VllmClient(kit_of(PromptLayout.CLASSIFIER), url, "m") as client:
+        scores = await client.score([PROMPT])
+    assert scores.probabilities[0].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+async def test_many_prompts_come_back_in_their_order() -> None:
+    def answer(_path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        best = body["prompt"][0] % 4
+        found = {f"token_id:{id_}": -0.1 if i == best else -5.0 for i, id_ in enumerate(body["logprob_token_ids"])}
+        return 200, {"choices": [{"logprobs": {"top_logprobs": [found]}}]}
+
+    prompts = [RenderedPrompt((index,), truncated=False) for index in range(50)]
+    async with serving(answer) as (url, _), VllmClient(kit_of(PromptLayout.LABEL_FIRST), url, "m") as client:
+        scores = await client.score(prompts)
+    assert scores.probabilities.argmax(1).tolist() == [index % 4 for index in range(50)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda _path, _body: (400, {"error": "too long"}), "status 400: .*too long"),
+        (lambda _path, _body: (200, {"choices": [{"logprobs": {"top_logprobs": [{}]}}]}), "no log-probability"),
+    ],
+)
+async def test_an_unusable_answer_is_an_error_and_never_a_score(answer: Answer, message: str) -> None:
+    async with serving(answer) as (url, _), VllmClient(kit_of(PromptLayout.LABEL_FIRST), url, "m") as client:
+        with pytest.raises(ScoringError, match=message):
+            await client.score([PROMPT])
+
+
+async def test_a_server_that_is_not_there_is_an_error() -> None:
+    async with VllmClient(kit_of(PromptLayout.LABEL_FIRST), "http://127.0.0.1:9", "m") as client:
+        with pytest.raises(ScoringError, match="/v1/completions: ConnectError"):
+            await client.score([PROMPT])
