@@ -26,14 +26,12 @@ _NAMES_TAKEN: Final = 8
 
 
 class Planner(Protocol):
-    """The decision module of one kind."""
+    """The decision module of one kind: a module is one where its functions have these shapes."""
 
-    @staticmethod
-    def references(resource: Object) -> frozenset[Reference]:
+    def references(self, resource: Object) -> frozenset[Reference]:
         """Other objects that the decision looks at."""
 
-    @staticmethod
-    def plan(resource: Object, observed: Observed, now: datetime, settings: Settings) -> Plan:
+    def plan(self, resource: Object, observed: Observed, now: datetime, settings: Settings) -> Plan:
         """What should be written now."""
 
 
@@ -114,7 +112,9 @@ class Reconciler:
             taken = await self._apply(key, observed, plan)
             if taken is None:
                 break
-            observed = await self._observer.with_child(observed, key, taken.key)
+            # The view was old, or the object is a stranger's: both are told apart on a live view only.
+            live = await self._observer.live(key, self._planners[key.kind].references(resource))
+            observed = await self._observer.with_child(live, key, taken.key)
             plan = self._decide(key, resource, observed)
         for patch in plan.patch:
             self._observer.assume(await writes.patch(self._client, key, patch))
@@ -147,7 +147,8 @@ class Reconciler:
 
 def _overwrites(plan: Plan, observed: Observed) -> bool:
     """Whether a stale view could do harm: a create cannot (the name is taken), everything else can."""
-    return bool(plan.delete or plan.patch or any(wanted.key in observed.children for wanted in plan.apply))
+    changes = (wanted.on_live or wanted.key in observed.children for wanted in plan.apply)
+    return bool(plan.delete or plan.patch or any(changes))
 
 
 async def work(queue: WorkQueue, reconciler: Reconciler, metrics: Metrics) -> None:

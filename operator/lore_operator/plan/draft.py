@@ -47,14 +47,15 @@ class Draft:
         references = found["metadata"].get("ownerReferences") or []
         return any(item.get("controller") and (item["kind"], item["name"]) == own for item in references)
 
-    def ensure(self, wanted: Object) -> None:
+    def ensure(self, wanted: Object, *, on_live: bool = False) -> None:
         """Create a child unless it is there. What is there is never changed: it is frozen as it was rendered."""
         if self.find(wanted["kind"], wanted["metadata"]["name"]) is None:
-            self._apply.append(Apply(wanted))
+            self._apply.append(Apply(wanted, on_live=on_live))
 
     def reference(self, kind: str, name: str) -> Object | None:
-        """Another resource of the namespace, if it exists."""
-        return self.observed.references.get(ObjectKey(kind, name))
+        """Another resource of the namespace, if it exists; also where only a create has found it."""
+        key = ObjectKey(kind, name)
+        return self.observed.references.get(key) or self.observed.children.get(key)
 
     def apply(self, wanted: Object, *, create_only: bool = False) -> None:
         """Write an object."""

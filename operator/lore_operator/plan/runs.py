@@ -127,16 +127,16 @@ class Run:
             self.draft.find(item["kind"], item["metadata"]["name"])  # halts on one that is being deleted
         self._ensure_access(work, attempt)
         if not (record.config and record.report and record.job and len(record.others) >= work.services):
-            self._create(work, attempt)
+            self._create(work, attempt, repair=True)
 
-    def _create(self, work: Work, attempt: Attempt) -> None:
+    def _create(self, work: Work, attempt: Attempt, *, repair: bool = False) -> None:
         try:
             objects = work.render(attempt)
         except InvalidPodTemplate as error:
             raise Halt(State.STALLED, error.reason, f"spec.runner.{error}") from error
         self._ensure_access(work, attempt)
         for item in objects:
-            self.draft.ensure(item)
+            self.draft.ensure(item, on_live=repair)
 
     def _ensure_access(self, work: Work, attempt: Attempt) -> None:
         """The Role names the reports of the current attempt: it is the one child that is kept up to date."""

@@ -70,11 +70,14 @@ class Observed:
 class Apply:
     """Write one object: create it, or, where it is ours already, apply it server-side with our field manager.
 
-    With `create_only` an object that exists is left alone whatever it holds: a published RelevanceModel.
+    With `create_only` an object that exists is left alone whatever it holds: a published RelevanceModel. With `on_live` it
+    is written only by a decision on a live view: on an old one a Job that ended and was removed looks like one that is
+    missing.
     """
 
     object: Object
     create_only: bool = False
+    on_live: bool = False
 
     @property
     def key(self) -> ObjectKey:

@@ -1,0 +1,217 @@
+"""What a RelevanceEval does, from waiting for its model to a verdict that is bound to digests."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from unit.plan.world import DIGEST, World, condition, config_of, digest, resource, statuses
+
+from lore_operator.api.v1alpha1.evaluation import EvalStatus
+from lore_operator.children.labels import PUBLISHED
+from lore_operator.plan import evaluation, model
+from lore_operator.plan.types import ObjectKey
+
+SPEC: dict[str, Any] = {
+    "modelRef": {"name": "lore"},
+    "benchmark": {"uri": "pvc://data/bench", "digest": DIGEST, "subsets": ["general", "rules"]},
+    "workspace": {"uri": "s3://runs/evals", "secretRef": {"name": "store"}},
+    "champion": {"evalRef": {"name": "champion"}},
+    "gates": [
+        {"name": "floor", "metric": "Accuracy2", "subset": "general", "min": "0.75"},
+        {"name": "rules", "metric": "RuleFlip", "subset": "rules", "maxRegression": "0.02"},
+    ],
+}
+GATES = [
+    {"name": "floor", "outcome": "Passed", "severity": "Required", "message": "Accuracy2 on general is 0.81"},
+    {
+        "name": "rules",
+        "outcome": "Failed",
+        "severity": "Required",
+        "message": "RuleFlip on rules is 0.20 below champion [0.15, 0.25]",
+        "value": "0.5",
+        "champion": None,
+    },
+]
+
+
+def world(model_there: bool = True, champion_there: bool = True, **changes: Any) -> World:
+    w = World(evaluation, resource("RelevanceEval", "nightly", json.loads(json.dumps(SPEC)) | changes))
+    if model_there:
+        w.add(lore())
+    if champion_there:
+        w.add(champion())
+    return w
+
+
+def lore(letter: str = "a") -> dict[str, Any]:
+    spec = {"uri": "pvc://lore/model", "digest": digest(letter), "role": "Generative"}
+    return resource("RelevanceModel", "lore", spec)
+
+
+def champion() -> dict[str, Any]:
+    found = resource("RelevanceEval", "champion", {"workspace": {"uri": "s3://runs", "secretRef": {"name": "old"}}})
+    return found | {"status": {"evidence": {"uri": "s3://runs/evidence", "digest": digest("c")}}}
+
+
+def summary(w: World, verdict: str, **changes: Any) -> dict[str, Any]:
+    from lore_core.jobs import ServingProfile
+
+    config = config_of(w, "nightly-eval-a1")
+    return {
+        "verdict": verdict,
+        "primary": {"metric": "Accuracy2", "value": "0.81"},
+        "gates": GATES if verdict != "Passed" else [GATES[0], GATES[1] | {"outcome": "Passed"}],
+        "scores": [{"metric": "Accuracy2", "value": "0.81", "label": None}],
+        "modelDigest": config["model"]["digest"],
+        "gateSetDigest": config["gateSetDigest"],
+        "benchmarkDigest": config["benchmark"]["digest"],
+        "profileDigest": ServingProfile.model_validate(config["profile"]).content_digest(),
+    } | changes
+
+
+def judged(verdict: str, **changes: Any) -> World:
+    w = world()
+    w.settle()
+    w.succeed("nightly-eval-a1", "e", summary(w, verdict, **changes))
+    w.settle()
+    return w
+
+
+def test_an_evaluation_waits_for_its_model() -> None:
+    w = world(model_there=False)
+    waits = w.settle()
+    w.add(lore())
+    goes_on = w.settle()
+
+    assert statuses(waits) == {"Ready": "Unknown", "Reconciling": "True", "reason": "AwaitingModel"}
+    assert statuses(goes_on) == {"Ready": "Unknown", "Reconciling": "True", "reason": "AwaitingVerdict"}
+
+
+def test_an_evaluation_waits_for_the_evidence_of_its_champion() -> None:
+    w = world(champion_there=False)
+
+    plan = w.settle()
+
+    assert statuses(plan)["reason"] == "AwaitingChampion"
+    assert w.names("Job") == []
+
+
+def test_it_compares_with_the_champions_evidence_by_digest_and_with_its_credentials() -> None:
+    w = world()
+    w.settle()
+
+    assert config_of(w, "nightly-eval-a1")["champion"] == {
+        "name": "champion",
+        "evidence": {"uri": "s3://runs/evidence", "digest": digest("c"), "credentials": "/mnt/lore/secrets/old"},
+    }
+
+
+def test_the_profile_says_the_image_that_serves_even_where_the_spec_names_none() -> None:
+    w = world()
+    w.settle()
+
+    container = w.find("Job", "nightly-eval-a1")["spec"]["template"]["spec"]["containers"][0]
+    assert config_of(w, "nightly-eval-a1")["profile"]["image"] == container["image"] == "server@sha256:2"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        ("Passed", {"Ready": "True", "Passed": "True", "reason": "Passed"}),
+        ("Failed", {"Ready": "False", "Stalled": "True", "Passed": "False", "reason": "GateFailed"}),
+        ("Inconclusive", {"Ready": "False", "Stalled": "True", "Passed": "False", "reason": "Inconclusive"}),
+    ],
+)
+def test_the_verdict_is_in_the_conditions(verdict: str, expected: dict[str, str]) -> None:
+    assert statuses(judged(verdict).plan()) == expected
+
+
+def test_a_refusal_says_slice_interval_and_champion() -> None:
+    ready = condition(judged("Failed").plan(), "Ready")
+
+    assert ready is not None
+    assert ready["message"] == "1/2 gates passed; rules: RuleFlip on rules is 0.20 below champion [0.15, 0.25]"
+
+
+def test_an_advisory_gate_is_not_among_the_refusals() -> None:
+    gates = [GATES[0], GATES[1] | {"severity": "Advisory"}]
+    ready = condition(judged("Passed", gates=gates).plan(), "Ready")
+
+    assert ready is not None
+    assert ready["message"] == "1/2 gates passed"
+
+
+def test_the_status_follows_the_crd_and_carries_what_the_verdict_is_bound_to() -> None:
+    status = EvalStatus.model_validate(judged("Failed").plan().status)
+
+    assert (status.verdict, status.gates_passed) == ("Failed", "1/2")
+    assert status.model is not None
+    assert status.evidence is not None
+    assert (status.model.digest, status.benchmark_digest, status.evidence.digest) == (digest("a"), DIGEST, digest("e"))
+
+
+@pytest.mark.parametrize("field", ["modelDigest", "gateSetDigest", "profileDigest", "benchmarkDigest"])
+def test_a_report_about_something_else_is_no_verdict(field: str) -> None:
+    plan = judged("Passed", **{field: digest("9")}).plan()
+
+    assert statuses(plan) == {"Ready": "False", "Stalled": "True", "reason": "ReportMismatch"}
+    assert "verdict" not in plan.status
+
+
+def test_a_verdict_is_never_tried_again() -> None:
+    w = judged("Failed")
+    w.pass_time(timedelta(days=1))
+    w.settle()
+
+    assert w.names("Job") == ["nightly-eval-a1"]
+
+
+def test_a_model_that_is_re_pointed_while_it_is_judged_changes_nothing() -> None:
+    w = world()
+    w.settle()
+    del w.objects[ObjectKey("RelevanceModel", "lore")]
+    w.add(lore("b"))
+    w.fail_pod("nightly-eval-a1")
+    w.settle()
+    w.pass_time(timedelta(minutes=1))
+
+    plan = w.settle()
+
+    assert config_of(w, "nightly-eval-a2")["model"]["digest"] == digest("a")
+    assert plan.status["model"]["digest"] == digest("a")
+
+
+def test_a_digest_that_the_model_does_not_have_is_refused() -> None:
+    plan = world(modelRef={"name": "lore", "digest": digest("b")}).settle()
+
+    assert statuses(plan) == {"Ready": "False", "Stalled": "True", "reason": "DigestMismatch"}
+
+
+def test_another_image_than_the_profiles_marks_the_verdict() -> None:
+    assert world(runner={"image": "mine"}).settle().status["customRunner"] is True
+
+
+def test_an_edited_evaluation_keeps_its_verdict_and_shows_the_drift() -> None:
+    w = judged("Passed")
+    w.resource["spec"]["gates"][0]["min"] = "0.10"
+
+    assert statuses(w.settle()) == {"Ready": "True", "Passed": "True", "SpecDrift": "True", "reason": "Passed"}
+
+
+def test_a_model_shows_the_evaluations_that_passed_for_its_digest_and_no_others() -> None:
+    w = World(model, lore())
+    for name, letter, verdict in (("good", "a", "Passed"), ("bad", "a", "Failed"), ("other", "b", "Passed")):
+        status = {"verdict": verdict, "model": {"digest": digest(letter)}, "profileDigest": digest("d")}
+        w.add(resource("RelevanceEval", name, {}) | {"status": status})
+
+    plan = w.settle()
+
+    assert plan.status["verdicts"] == [{"eval": "good", "profileDigest": digest("d")}]
+    assert statuses(plan) == {"Ready": "True", "reason": "Registered"}
+
+
+def test_publishing_notes_are_not_for_evaluations() -> None:
+    annotations = judged("Passed").find("ConfigMap", "nightly-eval-a1-report")["metadata"]["annotations"]
+
+    assert PUBLISHED not in annotations
