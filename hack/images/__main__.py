@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         "--push", metavar="REGISTRY", help="copy them to this registry, e.g. registry.example.com/team"
     )
     builder.add_argument(
-        "--load", metavar="SOCKET", type=Path, help="import them into the containerd that listens here"
+        "--load", action="store_true", help="import them into the containerd of the node that hack.cluster runs"
     )
     builder.add_argument("--lock", metavar="NAME", help="requirements file of the server image, e.g. serving-gpu")
     tags = commands.add_parser("tags", help="print the image references as JSON, built or not")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lore_core.jobs.reporter import JobError
+from lore_core.training.extensions import extension_environment
 
 _WORKER: Final = "lore_core.training.worker"
 DEFAULT_PORT: Final = 29500
@@ -70,7 +71,8 @@ class Topology:
 
 def run_ranks(topology: Topology, arguments: Sequence[str]) -> int:
     """Run this node's ranks to their end; a termination signal is passed on. Returns the exit status."""
-    child = subprocess.Popen(topology.command(arguments), env={**os.environ, **topology.environment()})
+    environment = {**os.environ, **topology.environment(), **extension_environment(os.environ)}
+    child = subprocess.Popen(topology.command(arguments), env=environment)
 
     def pass_on(number: int, _frame: object) -> None:
         child.send_signal(number)

@@ -1,7 +1,7 @@
 """The pod template of every workload: restricted profile, read-only root, config and report wired in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lore_operator.api.v1alpha1.common import ArtifactRef, PodSettings
@@ -48,6 +48,7 @@ class Workload:
     workspace: ArtifactRef
     gpus: int = 0
     subdomain: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 def pod_template(workload: Workload, settings: Settings) -> dict[str, Any]:
@@ -97,9 +98,9 @@ def _main(workload: Workload, settings: Settings, volumes: Volumes) -> dict[str,
 
 
 def environment(workload: Workload, settings: Settings) -> list[dict[str, str]]:
-    """Scratch folders, then the installation's variables, then the spec's, and the report's name last and for sure."""
+    """Scratch folders, then the installation's variables, then the spec's, and last and for sure the operator's own."""
     values = {**WRITABLE, **settings.environment, **{item.name: item.value for item in workload.pods.env}}
-    values["LORE_REPORT"] = f"{workload.namespace}/{workload.attempt.report}"
+    values |= {**workload.variables, "LORE_REPORT": f"{workload.namespace}/{workload.attempt.report}"}
     return [{"name": name, "value": value} for name, value in values.items()]
 
 

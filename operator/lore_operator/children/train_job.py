@@ -1,4 +1,4 @@
-"""A training stage as an Indexed Job: one pod a node, torchrun in each, the rank from the completion index."""
+"""A training stage as an Indexed Job: one pod a node, torchrun inside it, the node's rank from the completion index."""
 
 from typing import Any, Final
 
@@ -31,7 +31,8 @@ def train_objects(
         attempt=attempt,
         namespace=train_job.metadata.namespace,
         image=spec.runner.image or settings.images.trainer,
-        command=_command(attempt, spec.nodes.count, max(1, spec.nodes.gpus_per_node)),
+        command=("lore", "train", "--config", CONFIG_PATH),
+        variables=_gang(attempt, spec.nodes.count, max(1, spec.nodes.gpus_per_node)),
         pods=spec.runner,
         service_account=service_account_name(resource, spec.runner),
         labels=labels,
@@ -48,19 +49,13 @@ def train_objects(
     ]
 
 
-def _command(attempt: Attempt, nodes: int, processes: int) -> tuple[str, ...]:
-    """Torchrun with a static rendezvous at pod 0; the kubelet puts the completion index in."""
-    master = f"{attempt.job}-0.{attempt.job}" if nodes > 1 else "127.0.0.1"
-    return (
-        "torchrun",
-        f"--nnodes={nodes}",
-        f"--nproc-per-node={processes}",
-        "--node-rank=$(JOB_COMPLETION_INDEX)",
-        f"--master-addr={master}",
-        f"--master-port={_PORT}",
-        "--module",
-        "lore_core",
-        "train",
-        "--config",
-        CONFIG_PATH,
-    )
+def _gang(attempt: Attempt, nodes: int, processes: int) -> dict[str, str]:
+    """What `lore train` starts its ranks with (lore_core.training.launch); the node's own rank is its completion index."""
+    if nodes == 1:
+        return {"LORE_NPROC": str(processes)}
+    return {
+        "LORE_NODES": str(nodes),
+        "LORE_NPROC": str(processes),
+        "LORE_MASTER_ADDR": f"{attempt.job}-0.{attempt.job}",
+        "LORE_MASTER_PORT": str(_PORT),
+    }
