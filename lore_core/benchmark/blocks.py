@@ -213,13 +213,20 @@ def _offers(
         for place in range(PATTERNS):
             main, companion = dict(shared), dict(beside)
             for owner, pattern in enumerate(patterns):
-                for name, fit in zip(pattern.decisive, pattern.fits[(place - owner) % PATTERNS], strict=True):
+                decisive = _in_rule_order(plan, kinds[side], pattern.decisive)
+                for name, fit in zip(decisive, pattern.fits[(place - owner) % PATTERNS], strict=True):
                     main[name], companion[name] = _fitted(stream, plan, name, pattern.values[name], fit)
             if plan.pictured:
                 _fill_picture(stream, main, companion)
             things = Thing(kinds[side], _ordered(main)), Thing(kinds[1 - side], _ordered(companion))
             found.append(Offer(f"{prefix}-{side * PATTERNS + place}", *things, shop, plan.pictured))
     return tuple(found)
+
+
+def _in_rule_order(plan: Plan, kind: str, decisive: tuple[str, ...]) -> tuple[str, ...]:
+    """Where rules differ, the dimension that the first market is strict about comes first: so items stay balanced."""
+    reverse = plan.ruled and not is_strict(MARKETS[0], kind, decisive[0])
+    return decisive[::-1] if reverse else decisive
 
 
 def _fitted(stream: Stream, plan: Plan, name: str, wanted: str, fit: Fit) -> tuple[str, str]:
