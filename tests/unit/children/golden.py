@@ -1,0 +1,163 @@
+"""What the builders write for one rich spec of each kind. `python -m unit.children.golden` (in tests/) writes the files anew."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lore_operator.api import parse_deployment, parse_eval, parse_train_job
+from lore_operator.api.v1alpha1.common import ArtifactRef, LocalReference
+from lore_operator.children.eval_job import Resolved, eval_config, eval_objects
+from lore_operator.children.head_job import head_config, head_inputs, head_objects
+from lore_operator.children.labels import ATTEMPT, RUN, STAGE, owner_labels
+from lore_operator.children.names import Attempt, eval_base, head_base, train_base
+from lore_operator.children.report_access import report_access
+from lore_operator.children.settings import Images, Settings
+from lore_operator.children.train_config import stage_inputs, train_config
+from lore_operator.children.train_job import train_objects
+
+FOLDER = Path(__file__).parent / "golden"
+SETTINGS = Settings(
+    Images("trainer:1", "server:1", "router:1"), "1.0", {"HTTPS_PROXY": "http://proxy:3128"}, ("registry",)
+)
+D = "sha256:" + "d" * 64
+
+
+def resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "team", "uid": f"uid-of-{name}"}
+    return {"apiVersion": "lore-platform.io/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+TRAIN = resource(
+    "RelevanceTrainJob",
+    "demo",
+    {
+        "baseModel": {"uri": "s3://models/base", "digest": D, "secretRef": {"name": "store"}},
+        "data": {"uri": "pvc://datasets/pairs", "digest": D},
+        "ruleSet": {"uri": "pvc://lore/rules", "digest": D},
+        "workspace": {"uri": "pvc://lore/runs"},
+        "nodes": {"count": 2, "gpusPerNode": 8},
+        "deepspeed": {"zeroStage": 3, "dtype": "bfloat16"},
+        "runner": {
+            "queueName": "gpu",
+            "sharedMemory": "16Gi",
+            "nodeSelector": {"gpu": "h200"},
+            "imagePullSecrets": [{"name": "team-registry"}],
+            "env": [{"name": "NCCL_DEBUG", "value": "WARN"}],
+            "resources": {"requests": {"cpu": 4, "memory": "64Gi"}, "limits": {"memory": "64Gi"}},
+            "podTemplate": {
+                "metadata": {"labels": {"team": "search"}},
+                "spec": {
+                    "priorityClassName": "training",
+                    "tolerations": [{"key": "gpu", "operator": "Exists"}],
+                    "volumes": [{"name": "certs", "configMap": {"name": "company-ca"}}],
+                    "containers": [
+                        {"name": "lore", "volumeMounts": [{"name": "certs", "mountPath": "/etc/company"}]},
+                        {"name": "agent", "image": "agent:1"},
+                    ],
+                },
+            },
+        },
+        "stages": [{"name": "sft", "sft": {}}, {"name": "student", "distill": {"from": "sft", "base": {"uri": "pvc://datasets/minilm"}}}],
+    },
+)  # fmt: skip
+
+EVAL = resource(
+    "RelevanceEval",
+    "nightly",
+    {
+        "modelRef": {"name": "lore"},
+        "benchmark": {"uri": "pvc://datasets/bench", "digest": D, "subsets": ["general", "rules"]},
+        "ruleSet": {"uri": "pvc://datasets/rules", "digest": D},
+        "workspace": {"uri": "s3://runs", "secretRef": {"name": "store"}},
+        "servingProfile": {"image": "server@sha256:1", "dtype": "bfloat16"},
+        "champion": {"evalRef": {"name": "last"}},
+        "gates": [{"name": "floor", "metric": "Accuracy2", "min": "0.75"}],
+        "runner": {"serviceAccountName": "evaluator"},
+    },
+)
+
+DEPLOYMENT = resource(
+    "RelevanceDeployment",
+    "search",
+    {
+        "strata": {"uri": "pvc://lore/strata", "digest": D},
+        "items": {"uri": "pvc://lore/items", "digest": D},
+        "workspace": {"uri": "pvc://lore/runs"},
+        "tiers": [
+            {"stratum": "head", "cache": {"candidates": {"uri": "pvc://lore/candidates", "digest": D}, "onMiss": "tail"}},
+            {"stratum": "tail", "predictor": {"modelRef": {"name": "lore", "digest": D}}},
+        ],
+        "gate": {"mode": "Disabled"},
+    },
+)  # fmt: skip
+
+
+def labels(owner: dict[str, Any], stage: str) -> dict[str, str]:
+    own = owner_labels(owner["kind"], owner["metadata"]["name"])
+    return {**own, STAGE: stage, ATTEMPT: "1", RUN: "cafe0000"}
+
+
+def train(stage_index: int) -> list[dict[str, Any]]:
+    job = parse_train_job(TRAIN)
+    stage = job.spec.stages[stage_index]
+    results = {"sft": ArtifactRef(uri="pvc://lore/runs/sft", digest=D)}
+    config = train_config(job, stage, results, "run", SETTINGS)
+    inputs = tuple(ref for ref in stage_inputs(job, stage, results).values() if ref)
+    attempt = Attempt(train_base("demo", stage.name), 1)
+    return train_objects(TRAIN, job, attempt, labels(TRAIN, stage.name), config, inputs, SETTINGS)
+
+
+def evaluation() -> list[dict[str, Any]]:
+    evaluation = parse_eval(EVAL)
+    store = LocalReference(name="old-store")
+    resolved = Resolved(
+        ArtifactRef(uri="pvc://lore/model", digest=D), "last", ArtifactRef(uri="s3://old/e", digest=D, secret_ref=store)
+    )
+    config = eval_config(evaluation, resolved, "run", SETTINGS)
+    attempt = Attempt(eval_base("nightly"), 1)
+    access = report_access(EVAL, evaluation.spec.runner, [attempt.report])
+    return access + eval_objects(EVAL, evaluation, attempt, labels(EVAL, "eval"), config, resolved, SETTINGS)
+
+
+def head() -> list[dict[str, Any]]:
+    deployment = parse_deployment(DEPLOYMENT)
+    predictor = deployment.spec.tiers[1].predictor
+    assert predictor is not None
+    model = ArtifactRef(uri="pvc://lore/model", digest=D)
+    config = head_config(deployment, model, predictor.serving_profile.resolved(SETTINGS.images.server))
+    inputs = tuple(ref for ref in head_inputs(deployment, model).values() if ref)
+    attempt = Attempt(head_base("search", config.input_key), 1)
+    access = report_access(DEPLOYMENT, deployment.spec.runner, [attempt.report])
+    return access + head_objects(DEPLOYMENT, deployment, attempt, labels(DEPLOYMENT, "head"), config, inputs, SETTINGS)
+
+
+GOLDEN = {
+    "train-sft.yaml": lambda: train(0),
+    "train-student.yaml": lambda: train(1),
+    "eval.yaml": evaluation,
+    "head.yaml": head,
+}
+
+
+class Plain(yaml.SafeDumper):
+    """No anchors; texts of several lines stay readable."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+Plain.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
+)
+
+
+def render(name: str) -> str:
+    return str(yaml.dump_all(GOLDEN[name](), Dumper=Plain, sort_keys=False, width=120))
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for file in GOLDEN:
+        (FOLDER / file).write_text(render(file), encoding="utf-8")

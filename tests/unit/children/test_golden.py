@@ -1,0 +1,65 @@
+"""What the pods are is reviewed as YAML: a change of a builder shows in golden/, written by `python -m unit.children.golden`."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from unit.children.golden import FOLDER, GOLDEN, evaluation, head, render, train
+
+from lore_core.jobs import EvaluateConfig, HeadBuildConfig, TrainConfig
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_the_children_are_as_reviewed(name: str) -> None:
+    assert render(name) == (FOLDER / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_rendering_twice_gives_the_same_bytes(name: str) -> None:
+    assert render(name) == render(name)
+
+
+@pytest.mark.parametrize(
+    ("objects", "config"),
+    [(train(0), TrainConfig), (train(1), TrainConfig), (evaluation(), EvaluateConfig), (head(), HeadBuildConfig)],
+    ids=["sft", "distill", "evaluate", "head"],
+)
+def test_the_pod_accepts_the_config_that_the_operator_renders(objects: list[dict[str, Any]], config: Any) -> None:
+    (found,) = (item["data"]["config.json"] for item in objects if item["kind"] == "ConfigMap" and "data" in item)
+
+    assert json.loads(found) == config.model_validate_json(found).model_dump(
+        mode="json", by_alias=True, exclude_none=True
+    )
+
+
+def every_pod() -> list[dict[str, Any]]:
+    found = [item for name in GOLDEN for item in yaml.safe_load_all(render(name)) if item["kind"] == "Job"]
+    return [job["spec"]["template"]["spec"] for job in found]
+
+
+def test_every_pod_keeps_to_the_restricted_profile_and_a_read_only_root() -> None:
+    for pod in every_pod():
+        main = pod["containers"][0]
+        assert pod["securityContext"] | {"runAsNonRoot": True, "runAsUser": 65532} == pod["securityContext"]
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert main["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+
+def test_only_the_claim_with_the_workspace_is_writable() -> None:
+    pod = every_pod()[0]
+    claims = {
+        volume["persistentVolumeClaim"]["claimName"]: volume["persistentVolumeClaim"].get("readOnly", False)
+        for volume in pod["volumes"]
+        if "persistentVolumeClaim" in volume
+    }
+
+    assert claims == {"datasets": True, "lore": False}
+
+
+def test_an_attempt_of_a_gang_is_four_objects() -> None:
+    assert [item["kind"] for item in train(0)] == ["ConfigMap", "ConfigMap", "Service", "Job"]
