@@ -1,43 +1,52 @@
-"""`python -m benchmarks.router`: runtimes for the router beside KServe's InferenceGraph router, on one stub backend.
+"""`python -m benchmarks.router`: the router beside KServe's InferenceGraph router, on one stub backend.
 
-Contenders are kept running and measured in turn (A B C, A B C, …), each pinned to one core; the load and the stub share the
-other one. Printed: median and range over the rounds.
+Servers are kept running and measured in turn (A B C, A B C, …), each pinned to one core; the load and the stub share the
+other one. Printed: median and range over the rounds. `--runtimes` adds the minimal routers of `contenders.py`, which do
+nothing but pass on and look up: what ADR 0009 was decided by.
 """
 
 import argparse
-import asyncio
 import contextlib
 import json
 import os
 import shlex
-import signal
+import shutil
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 import uvloop
 
+from benchmarks.router import world
 from benchmarks.router.contenders import item_text
-from benchmarks.router.wire import closed_loop, post
+from benchmarks.router.wire import closed_loop, open_loop, post
+from lore_core.headcache import Item, QueryItem
+from lore_core.prompts import ModelKit
 
 PASS_BODY = json.dumps({"model": "m", "input": list(range(40))}).encode()
-HERE = [sys.executable, "-m", "benchmarks.router.contenders"]
+RUNTIMES = ("granian+raw", "granian+aiohttp", "raw+raw", "aiohttp+raw", "aiohttp+aiohttp")
+ITEMS = 100
+SHORT = {"rounds": 1, "seconds": 0.5}
+TARGET_ITEMS = 100_000
 
 
 @dataclass
-class Contender:
-    """One server to measure. `head` is whether it has the head endpoint."""
+class Server:
+    """One server to measure: how it starts, what it is asked, and what was found."""
 
     name: str
     command: list[str]
-    path: str = "/pass"
-    head: bool = True
-    port: int = 0
+    port: int
+    one: list[bytes]
+    head: list[bytes]
     added: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)
     rate: list[float] = field(default_factory=list)
@@ -51,55 +60,85 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int, core: int, env: dict[str, str] | None = None) -> Iterator[None]:
+def running(command: list[str], port: int, core: int) -> Iterator[None]:
     """A server on one core, until the block ends."""
     process = subprocess.Popen(
-        command, preexec_fn=lambda: os.sched_setaffinity(0, {core}), env={**os.environ, **(env or {})},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        ["taskset", "--cpu-list", str(core), *command],
+        env={**os.environ, "GOMAXPROCS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
-        deadline = time.monotonic() + 30
-        while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
+        deadline = time.monotonic() + 60
+        while not listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"did not start: {shlex.join(command)}")
             time.sleep(0.05)
         yield
     finally:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
 
 
-def kserve(binary: str, backend: int) -> Contender:
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def runtime(name: str, backend: int) -> Server:
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.router.contenders", name, str(port), str(backend)]
+    return Server(name, command, port, [post("/pass", PASS_BODY)], minimal_head())
+
+
+def other(named: str, backend: int) -> Server:
+    """A server of the reader's own with the two paths of `contenders.py`."""
+    name, _, command = named.partition("=")
+    port = free_port()
+    words = shlex.split(command.format(port=port, backend=backend))
+    return Server(name, words, port, [post("/pass", PASS_BODY)], minimal_head())
+
+
+def kserve(binary: str, backend: int) -> Server:
     """KServe's router with a graph of one step. It listens on 8080 and nowhere else."""
     graph = {"nodes": {"root": {"routerType": "Sequence", "steps": [{"serviceUrl": f"http://127.0.0.1:{backend}/"}]}}}
-    return Contender("kserve", [binary, "--graph-json", json.dumps(graph)], path="/", head=False, port=8080)
+    return Server("kserve", [binary, "--graph-json", json.dumps(graph)], 8080, [post("/", PASS_BODY)], [])
 
 
-async def measure(contender: Contender, stub: int, seconds: float) -> None:
+def minimal_head() -> list[bytes]:
+    items = [{"id": str(number), "text": item_text(number)} for number in range(ITEMS)]
+    return [post("/head", msgspec.json.encode({"query": f"query {query}", "items": items})) for query in range(100)]
+
+
+async def measure(server: Server, stub: int, seconds: float) -> None:
     direct, _ = await closed_loop(stub, [post("/", PASS_BODY)], 1, seconds)
-    through, _ = await closed_loop(contender.port, [post(contender.path, PASS_BODY)], 1, seconds)
-    contender.added.append((statistics.median(through) - statistics.median(direct)) * 1e3)
-    contender.p99.append(statistics.quantiles(through, n=100)[98] * 1e3)
-    _, rate = await closed_loop(contender.port, [post(contender.path, PASS_BODY)], 16, seconds)
-    contender.rate.append(rate)
-    if contender.head:
-        _, rate = await closed_loop(contender.port, head_requests(), 4, seconds)
-        contender.items.append(rate * 100)
+    through, _ = await closed_loop(server.port, server.one, 1, seconds)
+    server.added.append((statistics.median(through) - statistics.median(direct)) * 1e3)
+    server.p99.append(percentile_99(through) * 1e3)
+    server.rate.append((await closed_loop(server.port, server.one, 16, seconds))[1])
+    if server.head:
+        server.items.append((await closed_loop(server.port, server.head, 4, seconds))[1] * ITEMS)
 
 
-def head_requests() -> list[bytes]:
-    bodies = []
-    for query in range(100):
-        items = [{"id": str(number), "text": item_text(number)} for number in range(100)]
-        bodies.append(post("/head", msgspec.json.encode({"query": f"query {query}", "items": items})))
-    return bodies
+def percentile_99(seconds: list[float]) -> float:
+    return statistics.quantiles(seconds, n=100)[98]
 
 
-def table(contenders: list[Contender]) -> str:
+def rendering(kit: ModelKit) -> float:
+    """Milliseconds to render the one-item request's prompt, median."""
+    record, times = QueryItem("odd query", "", Item(str(world.TAIL_ITEM["title"]))), []
+    for _ in range(2_000):
+        start = time.perf_counter()
+        kit.render(record)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times) * 1e3
+
+
+def table(servers: list[Server]) -> str:
     lines = [f"{'':<16}{'added median ms':>24}{'p99 ms':>22}{'requests/s, 16 clients':>26}{'head items/s':>28}"]
-    for c in contenders:
-        cells = [spread(c.added, ".3f"), spread(c.p99, ".3f"), spread(c.rate, ".0f"), spread(c.items, ".0f")]
-        lines.append(f"{c.name:<16}{cells[0]:>24}{cells[1]:>22}{cells[2]:>26}{cells[3]:>28}")
+    for s in servers:
+        cells = [spread(s.added, ".3f"), spread(s.p99, ".3f"), spread(s.rate, ".0f"), spread(s.items, ".0f")]
+        lines.append(f"{s.name:<16}{cells[0]:>24}{cells[1]:>22}{cells[2]:>26}{cells[3]:>28}")
     return "\n".join(lines)
 
 
@@ -109,37 +148,58 @@ def spread(values: list[float], form: str) -> str:
     return f"{statistics.median(values):{form}} ({min(values):{form}}-{max(values):{form}})"
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.router", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
-    parser.add_argument("--kserve-router", help="KServe's router binary")
-    parser.add_argument("--also", action="append", default=[], metavar="NAME=COMMAND", help="{port} and {backend} filled in")
-    parser.add_argument("--only", help="contenders, comma separated")
-    args = parser.parse_args()
-    backend = free_port()
-    found = [Contender(n, [*HERE, n]) for n in ("granian+raw", "granian+lib", "raw+raw", "aiohttp+raw", "aiohttp+lib")]
-    for one in found:
-        one.port = free_port()
-        one.command += [str(one.port), str(backend)]
-    for name, _, command in (text.partition("=") for text in args.also):
-        port = free_port()
-        found.append(Contender(name, shlex.split(command.format(port=port, backend=backend)), port=port))
-    if args.kserve_router:
-        found.append(kserve(args.kserve_router, backend))
-    if args.only:
-        found = [c for c in found if c.name in args.only.split(",")]
-    stub = [sys.executable, "-m", "benchmarks.router.stub", str(backend)]
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
+    parser.add_argument("--short", action="store_true", help="for CI: one short round; fails below half of the target")
+    parser.add_argument("--kserve-router", help="KServe's router binary; needs port 8080")
+    parser.add_argument("--runtimes", action="store_true", help="minimal routers on other runtimes too")
+    parser.add_argument(
+        "--also", action="append", default=[], metavar="NAME=COMMAND", help="{port} and {backend} filled in"
+    )
+    return parser.parse_args()
+
+
+def await_ready(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz") as answer:
+            if answer.status == 200:
+                return
+        time.sleep(0.05)
+    raise SystemExit("the router did not become ready")
+
+
+def main() -> int:
+    args = arguments()
+    rounds, seconds = (SHORT["rounds"], SHORT["seconds"]) if args.short else (args.rounds, args.seconds)
+    if shutil.which("taskset") is None or (os.cpu_count() or 1) < 2:
+        raise SystemExit("needs two cores and taskset (Debian package util-linux)")
+    root, backend = Path(tempfile.mkdtemp(prefix="lore-bench-")), free_port()
+    command, kit = world.prepare(root, backend)
+    port = free_port()
+    lore = Server("lore", [*command, "--port", str(port)], port, world.one_item(), world.hundred_items())
+    servers = [lore, *(runtime(name, backend) for name in RUNTIMES if args.runtimes)]
+    servers += [other(named, backend) for named in args.also]
+    servers += [kserve(args.kserve_router, backend)] if args.kserve_router else []
     os.sched_setaffinity(0, {0})
     with contextlib.ExitStack() as stack:
-        stack.enter_context(running(stub, backend, 0))
-        for contender in found:
-            stack.enter_context(running(contender.command, contender.port, 1, {"GOMAXPROCS": "1"}))
-        for _ in range(args.rounds):
-            for contender in found:
-                uvloop.run(measure(contender, backend, args.seconds))
-    print(table(found))
+        stack.callback(shutil.rmtree, root)
+        stack.enter_context(running([sys.executable, "-m", "benchmarks.router.stub", str(backend)], backend, 0))
+        for server in servers:
+            stack.enter_context(running(server.command, server.port, 1))
+        await_ready(lore.port)
+        for _ in range(int(rounds)):
+            for server in servers:
+                uvloop.run(measure(server, backend, seconds))
+        half = TARGET_ITEMS / 2 / ITEMS
+        late = uvloop.run(open_loop(lore.port, lore.head, half, 16, 4 * seconds))
+    print(table(servers))
+    print(f"lore: head p99 at {half * ITEMS:,.0f} items/s: {percentile_99(late) * 1e3:.2f} ms")
+    print(f"lore: of the added time, rendering the prompt takes {rendering(kit):.3f} ms")
+    return 1 if args.short and statistics.median(lore.items) < TARGET_ITEMS / 2 else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

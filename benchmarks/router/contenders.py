@@ -19,16 +19,22 @@ LABELS = ("L1", "L2", "L3", "L4")
 
 
 class Item(msgspec.Struct):
+    """One item asked."""
+
     id: str
     text: str
 
 
 class Request(msgspec.Struct):
+    """A query with its items."""
+
     query: str
     items: list[Item]
 
 
 class Answer(msgspec.Struct):
+    """One item answered."""
+
     id: str
     label: str
     probabilities: list[float]
@@ -49,6 +55,7 @@ class Head:
         self._decode, self._encode = msgspec.json.Decoder(Request).decode, msgspec.json.Encoder().encode
 
     def answer(self, body: bytes) -> bytes:
+        """Decode, hash, look up, encode."""
         request = self._decode(body)
         keys = np.array([key(request.query, item.id) for item in request.items], dtype=np.uint64)
         content = np.array([key("", item.text) for item in request.items], dtype=np.uint64)
@@ -72,6 +79,7 @@ class RawClient:
         self._port, self._idle = port, list[_Upstream]()
 
     async def post(self, body: bytes) -> bytes:
+        """Send and wait."""
         if self._idle:
             connection = self._idle.pop()
         else:
@@ -91,7 +99,8 @@ class _Upstream(asyncio.Protocol):
     def send(self, body: bytes) -> asyncio.Future[bytes]:
         self._answer = self._loop.create_future()
         self._transport.write(
-            b"POST /classify HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+            b"POST /classify HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+            % len(body)
             + body
         )
         return self._answer
@@ -111,6 +120,7 @@ class LibraryClient:
         self._url, self._session = f"http://127.0.0.1:{port}/classify", None
 
     async def post(self, body: bytes) -> bytes:
+        """Send and wait."""
         import aiohttp
 
         if self._session is None:
@@ -129,24 +139,29 @@ class RawServer(asyncio.Protocol):
         self._url, self._body = b"", bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember where to write."""
         self._transport: Any = transport
 
     def data_received(self, data: bytes) -> None:
+        """Feed the parser."""
         self._parser.feed_data(data)
 
     def on_url(self, url: bytes) -> None:
+        """Part of the path."""
         self._url += url
 
     def on_body(self, body: bytes) -> None:
+        """Part of the body."""
         self._body += body
 
     def on_message_complete(self) -> None:
+        """Answer."""
         url, body = self._url, bytes(self._body)
         self._url, self._body = b"", bytearray()
         if url == b"/head":
             self._write(self._head.answer(body))
         else:
-            asyncio.ensure_future(self._pass(body))
+            self._task = asyncio.ensure_future(self._pass(body))
 
     async def _pass(self, body: bytes) -> None:
         self._write(await self._client.post(body))
@@ -183,7 +198,7 @@ async def serve_aiohttp(port: int, client: Any) -> None:
 
 
 def serve_granian(port: int, client: Any) -> None:
-    from granian.constants import Interfaces, Loops
+    from granian.constants import Interfaces
     from granian.server.embed import Server
 
     head = Head()
@@ -194,7 +209,6 @@ def serve_granian(port: int, client: Any) -> None:
         proto.response_bytes(200, [("content-type", "application/json")], answer)
 
     server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.RSGI, log_enabled=False)
-    assert Loops
     uvloop.run(server.serve())
 
 

@@ -13,6 +13,8 @@ from lore_core.artifacts.ref import ArtifactRef, Digest
 from lore_core.jobs.config import Decimal, LabelName, Name, WireModel
 
 CONFIG_KEY: Final = "router.json"
+CONFIG_MAP_VARIABLE: Final = "LORE_ROUTER_CONFIGMAP"
+"""Environment of router and loader: NAMESPACE/NAME of the ConfigMap to watch."""
 FULL_WEIGHT: Final = 100
 
 Stratum = Literal["head", "torso", "tail"]

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from lore_core.router.loader import Loader
-from lore_core.router.serve_command import ARTIFACTS, CONFIG_FILE
+from lore_core.router.serve_command import DATA_FOLDER, CONFIG_FILE
 from lore_core.router.shelf import Shelf
 from lore_core.router.source import client_from_environment, config_texts
 
@@ -15,7 +15,7 @@ from lore_core.router.source import client_from_environment, config_texts
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `lore router load`."""
     parser.add_argument("--config", type=Path, default=Path(CONFIG_FILE), help="the mounted RouterConfig")
-    parser.add_argument("--artifacts", type=Path, default=Path(ARTIFACTS), help="the folder to fill")
+    parser.add_argument("--data", type=Path, default=Path(DATA_FOLDER), help="the folder to fill")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _follow(args: argparse.Namespace) -> None:
-    loop, loader = asyncio.get_running_loop(), Loader(Shelf(args.artifacts))
+    loop, loader = asyncio.get_running_loop(), Loader(Shelf(args.data))
     task = asyncio.create_task(loader.follow(config_texts(args.config, client_from_environment())))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)

@@ -14,14 +14,14 @@ from lore_core.router.shelf import Shelf
 from lore_core.router.source import client_from_environment, config_texts
 from lore_core.router.swap import Swapper
 
-CONFIG_FILE: Final = "/etc/lore/router.json"
-ARTIFACTS: Final = "/var/lib/lore/artifacts"
+CONFIG_FILE: Final = "/etc/lore/router/router.json"
+DATA_FOLDER: Final = "/var/lib/lore/router"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `lore router serve`."""
     parser.add_argument("--config", type=Path, default=Path(CONFIG_FILE), help="the mounted RouterConfig")
-    parser.add_argument("--artifacts", type=Path, default=Path(ARTIFACTS), help="the folder the loader fills")
+    parser.add_argument("--data", type=Path, default=Path(DATA_FOLDER), help="the folder the loader fills")
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument(
@@ -48,7 +48,7 @@ async def serve(args: argparse.Namespace) -> None:
     server = HttpServer(app, app.refuse, app.max_body)
     port = await server.start(args.host, args.port)
     print(f"router: listens on {args.host}:{port}", flush=True)
-    swapper = Swapper(app, Library(Shelf(args.artifacts)))
+    swapper = Swapper(app, Library(Shelf(args.data)))
     follower = asyncio.create_task(swapper.follow(config_texts(args.config, client_from_environment())))
     await asyncio.wait([follower, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
     app.draining = True

@@ -15,9 +15,8 @@ from typing import Any, Final
 
 import httpx
 
-from lore_core.router.config import CONFIG_KEY
+from lore_core.router.config import CONFIG_KEY, CONFIG_MAP_VARIABLE
 
-CONFIG_MAP: Final = "LORE_ROUTER_CONFIGMAP"
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _FILE_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 2.0
@@ -75,7 +74,7 @@ class ConfigMapClient:
 
 def client_from_environment() -> ConfigMapClient | None:
     """`LORE_ROUTER_CONFIGMAP=NAMESPACE/NAME` names the ConfigMap; without it only the file is read."""
-    named = os.environ.get(CONFIG_MAP)
+    named = os.environ.get(CONFIG_MAP_VARIABLE)
     if not named:
         return None
     namespace, _, name = named.partition("/")

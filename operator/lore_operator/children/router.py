@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from lore_core.artifacts.manifest import canonical_json, sha256_digest
-from lore_core.router.config import CONFIG_KEY, RouterConfig
+from lore_core.router.config import CONFIG_KEY, CONFIG_MAP_VARIABLE, RouterConfig
 from lore_operator.api.v1alpha1.common import ArtifactRef
 from lore_operator.api.v1alpha1.deployment import RelevanceDeployment, Router
 from lore_operator.api.v1alpha1.group import GROUP
@@ -164,7 +164,7 @@ def _container(name: str, verb: str, resource: Mapping[str, Any], router: Router
     watched = f"{metadata['namespace']}/{router_name(metadata['name'])}"
     command = ["lore", "router", verb, "--config", f"{CONFIG_FOLDER}/{CONFIG_KEY}", "--data", DATA_FOLDER]
     values = {**WRITABLE, **settings.environment, **{item.name: item.value for item in router.runner.env}}
-    values["LORE_ROUTER_CONFIG"] = watched
+    values[CONFIG_MAP_VARIABLE] = watched
     return {
         "name": name,
         "image": router.image or settings.images.router,
