@@ -1,6 +1,7 @@
 """containerd: its configuration, its images, and leaving nothing of it behind."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -14,12 +15,12 @@ from hack.cluster.command import run
 from hack.cluster.errors import ClusterError
 from hack.cluster.host import CNI_PLUGINS
 from hack.cluster.network import BRIDGE, FIRST_POD, POD_RANGE
-from hack.cluster.process import Daemon, running
+from hack.cluster.process import Daemon, Running, running
 
 _READY_SECONDS = 60.0
 _CLEARED_SECONDS = 60.0
-# The name of the CNI network; CNI keeps files under it outside the cluster's folder.
-_CNI_NETWORK = "lore-node"
+# The kubelet's, not the kernel's and not Kubernetes': containerd's own division of its containers.
+_NAMESPACE = "k8s.io"
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,6 @@ class Containerd:
             probe.wait_for("containerd forgets the pods", self._remove_containers, _CLEARED_SECONDS)
         self.daemon.stop()
         self._clear_dead()
-        for record in Path("/var/lib/cni/results").glob(f"{_CNI_NETWORK}-*"):
-            record.unlink(missing_ok=True)
 
     def _remove_containers(self) -> bool:
         """Delete what can be deleted now; True when no container is left."""
@@ -91,9 +90,19 @@ class Containerd:
         return not left
 
     def _kill_containers(self) -> None:
-        for pid in _family(self._shims()):
+        shims = list(self._shims())
+        for pid in _family(shim.pid for shim in shims):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        for shim in shims:
+            self._remove_traces(shim.arguments[shim.arguments.index("-id") + 1])
+
+    def _remove_traces(self, pod: str) -> None:
+        """What is kept of a pod outside the cluster's folder: its shim's socket, and CNI's memory of it."""
+        named = hashlib.sha256(f"{self.socket}/{_NAMESPACE}/{pod}".encode()).hexdigest()
+        (Path("/run/containerd/s") / named).unlink(missing_ok=True)
+        for record in Path("/var/lib/cni/results").glob(f"*-{pod}-*"):
+            record.unlink(missing_ok=True)
 
     def _clear_dead(self) -> None:
         """What a killed containerd, or a reboot, left: shims with their containers, mounts, leases of addresses."""
@@ -102,10 +111,10 @@ class Containerd:
         for folder in (self._state, self.directory / "run" / "addresses"):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _shims(self) -> Iterator[int]:
+    def _shims(self) -> Iterator[Running]:
         for process in running():
             if process.arguments[0].endswith("containerd-shim-runc-v2") and str(self.socket) in process.arguments:
-                yield process.pid
+                yield process
 
     def _answers(self) -> bool:
         try:
@@ -114,7 +123,7 @@ class Containerd:
             return False
 
     def _ctr(self, *arguments: str) -> str:
-        return run("ctr", f"--address={self.socket}", "--namespace=k8s.io", *arguments)
+        return run("ctr", f"--address={self.socket}", f"--namespace={_NAMESPACE}", *arguments)
 
     def _configure(self) -> Path:
         networks = self.directory / "run" / "cni"
@@ -123,10 +132,8 @@ class Containerd:
 
     def _toml(self, networks: Path) -> str:
         # A JSON string is a TOML string.
-        root, state, socket, plugins, configured = (
-            json.dumps(str(path))
-            for path in (self.directory / "images", self._state, self.socket, CNI_PLUGINS, networks)
-        )
+        paths = (self.directory / "images", self._state, self.socket, CNI_PLUGINS, networks, self._state / "runc")
+        root, state, socket, plugins, configured, runc = (json.dumps(str(path)) for path in paths)
         return f"""\
 version = 2
 root = {root}
@@ -141,6 +148,10 @@ state = {state}
   sandbox_image = {json.dumps(images.BUSYBOX)}
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "overlayfs"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+    Root = {runc}
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = {plugins}
     conf_dir = {configured}
@@ -154,7 +165,7 @@ state = {state}
             "routes": [{"dst": "0.0.0.0/0"}],
         }
         bridge = {"type": "bridge", "bridge": BRIDGE, "isGateway": True, "hairpinMode": True, "ipam": addresses}
-        return {"cniVersion": "0.4.0", "name": _CNI_NETWORK, "plugins": [bridge]}
+        return {"cniVersion": "0.4.0", "name": "lore-node", "plugins": [bridge]}
 
 
 def unmount_below(directory: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cluster.cli import run_cli
 from cluster.fixtures import REPOSITORY
 
 from hack.cluster import tools
@@ -52,17 +53,6 @@ def running(pids: list[int]) -> list[int]:
 
 def pids_of(cluster: ControlPlane) -> list[int]:
     return [pid for daemon in cluster.daemons() if (pid := daemon.pid())]
-
-
-def run_cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "hack.cluster", *arguments],
-        cwd=REPOSITORY,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_the_server_says_the_version_that_is_pinned(kubectl: Kubectl) -> None:

@@ -1,6 +1,7 @@
 """What the node of hack/ gives to whoever runs pods on it."""
 
 import base64
+import shutil
 import ssl
 import urllib.request
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 import s3fs
 from cluster import manifests
+from cluster.cli import run_cli
 
 from hack.cluster import probe, storage
+from hack.cluster.command import run
 from hack.cluster.errors import ClusterError
 from hack.cluster.kubectl import Kubectl
 from hack.cluster.node import Node
@@ -22,8 +25,9 @@ _CLAIM = "workspace"
 
 
 @pytest.fixture
-def claim(node: Node, kubectl: Kubectl, namespace: str) -> Iterator[str]:
-    kubectl.apply(*storage.volume(node.plane.directory, namespace, _CLAIM))
+def claim(kubectl: Kubectl, namespace: str) -> Iterator[str]:
+    printed = run_cli("volume", "--namespace", namespace, "--claim", _CLAIM)
+    kubectl("apply", "--filename=-", stdin=printed.stdout)
     yield _CLAIM
     kubectl("delete", f"persistentvolume/{namespace}-{_CLAIM}", "--wait=false")
 
@@ -170,9 +174,25 @@ def test_commands_run_inside_a_pod(kubectl: Kubectl, namespace: str, inference_s
 
 
 def test_the_printed_secret_is_one_that_the_cluster_takes(node: Node, kubectl: Kubectl, namespace: str) -> None:
-    kubectl.apply(node.store.secret(namespace, "s3"))
+    kubectl("apply", "--filename=-", stdin=run_cli("s3-secret", "--namespace", namespace).stdout)
 
     data = kubectl.get("secret/s3", f"--namespace={namespace}")["data"]
 
     assert sorted(data) == ["accessKeyId", "ca.crt", "endpoint", "region", "secretAccessKey"]
     assert base64.b64decode(data["endpoint"]).decode() == node.store.endpoint
+
+
+def test_an_imported_image_is_named_and_runs(kubectl: Kubectl, namespace: str, tmp_path: Path) -> None:
+    archive, name = tmp_path / "own.oci.tar", f"localhost/own-{namespace}:1"
+    (tmp_path / "busybox").write_bytes(Path(shutil.which("busybox") or "").read_bytes())
+    (tmp_path / "busybox").chmod(0o755)
+    recipe = tmp_path / "Containerfile"
+    recipe.write_text('FROM scratch\nCOPY busybox /bin/busybox\nENTRYPOINT ["/bin/busybox", "echo", "own"]\n')
+    run("buildah", "build", "--quiet", "--isolation=chroot", f"--tag=oci-archive:{archive}:{name}", tmp_path)
+
+    imported = run_cli("import-image", str(archive))
+
+    own = manifests.container(name, "")
+    del own["command"]
+    kubectl.apply(manifests.pod(namespace, "own", manifests.pod_spec([own])))
+    assert (imported.stdout.strip(), finish(kubectl, namespace, "own").strip()) == (name, "own")

@@ -12,6 +12,13 @@ from hack.cluster.images import BUSYBOX
 from hack.cluster.node import Node
 from hack.cluster.process import running
 
+# Where containerd, runc and CNI keep something of every pod, whoever's it is.
+_TRACES = ("/run/containerd/s", "/run/containerd/runc/k8s.io", "/var/lib/cni/results", "/var/log/containers")
+
+
+def traces() -> set[Path]:
+    return {path for folder in _TRACES for path in Path(folder).glob("*")}
+
 
 def start_pod(node: Node) -> None:
     """A pod that keeps running with a volume, a token and its own network namespace."""
@@ -49,12 +56,13 @@ def left_over(node: Node) -> list[str]:
 
 
 def test_nothing_is_left_after_the_end(stopped_node: Node) -> None:
+    before = traces()
     stopped_node.start()
     start_pod(stopped_node)
 
     stopped_node.delete()
 
-    assert left_over(stopped_node) == []
+    assert (left_over(stopped_node), traces() - before) == ([], set())
 
 
 def test_images_need_not_be_loaded_again(stopped_node: Node) -> None:
