@@ -28,12 +28,12 @@ def _place(text: str, seed: int) -> str:
 def _homes(queries: Sequence[str], shares: Mapping[str, float]) -> dict[str, str]:
     if len(queries) < len(shares):
         raise ValueError(f"{len(queries)} queries cannot fill {len(shares)} splits; give more data or fewer splits")
-    total, spare = sum(shares.values()), len(queries) - len(shares)
-    home: dict[str, str] = {}
+    total, home = sum(shares.values()), dict[str, str]()
     start, reached = 0, 0.0
     for number, (name, share) in enumerate(shares.items(), start=1):
         reached += share
-        end = number + round(spare * reached / total)
+        left = len(queries) - (len(shares) - number)
+        end = min(max(start + 1, round(len(queries) * reached / total)), left)
         home |= dict.fromkeys(queries[start:end], name)
         start = end
     return home
