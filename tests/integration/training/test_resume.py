@@ -1,0 +1,63 @@
+"""A killed stage goes on from its last whole checkpoint and ends with the weights of an undisturbed run."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from lore_core.artifacts import ArtifactRef, open_store
+from lore_core.training.checkpoints import complete_checkpoints
+
+from .conftest import Site
+
+RANKS = 2
+SFT: dict[str, Any] = {
+    "kind": "sft",
+    "optimizer": {"batch_size": 4, "max_steps": 120, "checkpoint_every": 20, "warmup_steps": 2},
+}
+
+
+def rank_pid(launcher: int, rank: int) -> int:
+    """The process of one rank: a descendant of the launcher with that RANK in its environment."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and launcher in ancestors(int(entry.name)):
+            with contextlib.suppress(OSError):
+                if f"RANK={rank}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                    return int(entry.name)
+    raise AssertionError(f"no process of rank {rank}")
+
+
+def ancestors(pid: int) -> list[int]:
+    found = []
+    while pid > 1:
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            break
+        found.append(pid)
+    return found
+
+
+def killed_after_a_checkpoint(process: "subprocess.Popen[bytes]", where: ArtifactRef) -> int:
+    """Wait for the first whole checkpoint, kill -9 one rank, and return the launcher's status."""
+    while not complete_checkpoints(where):
+        assert process.poll() is None, "the stage ended before its first checkpoint"
+        time.sleep(0.02)  # polls a file of another process; nothing here depends on how long it takes
+    os.kill(rank_pid(process.pid, 1), signal.SIGKILL)
+    return process.wait()
+
+
+def test_a_killed_stage_resumes_and_ends_with_the_same_weights(site: Site) -> None:
+    undisturbed = site.config("undisturbed", SFT)
+    site.run("undisturbed", undisturbed, RANKS)
+    disturbed = site.config("disturbed", SFT)
+    assert killed_after_a_checkpoint(site.start("disturbed", disturbed, RANKS), disturbed.checkpoints) != 0
+    assert not open_store(disturbed.output).exists()
+    newest = complete_checkpoints(disturbed.checkpoints)[0].step
+    report = site.run("disturbed", disturbed, RANKS)
+    assert report.summary["resumedFromStep"] == newest
+    assert report.result is not None
+    assert report.result.digest == open_store(undisturbed.output).manifest().digest

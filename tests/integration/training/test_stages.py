@@ -1,0 +1,47 @@
+"""`lore train` from published inputs to published models that say how they are to be served."""
+
+from pathlib import Path
+from typing import Any
+
+from lore_core.artifacts import ArtifactRef, open_store, verify
+from lore_core.jobs import Phase, Report, RuleMode
+from lore_core.prompts import ModelKit, PromptLayout
+from lore_core.scoring import TransformersScorer
+from lore_core.training.base_command import publish_packaged
+
+from .conftest import WORLD, Site
+
+SHORT: dict[str, Any] = {"batch_size": 4, "max_steps": 8, "warmup_steps": 1, "checkpoint_every": 100}
+
+
+def fetched(report: Report, folder: Path) -> Path:
+    assert report.phase is Phase.SUCCEEDED
+    assert report.result is not None
+    verify(ArtifactRef(uri=report.result.uri, digest=report.result.digest), folder)
+    return folder
+
+
+def test_a_language_model_and_then_its_student(site: Site, tmp_path: Path) -> None:
+    sft = site.config("sft", {"kind": "sft", "optimizer": SHORT}, deepspeed={"zero_stage": 3})
+    report = site.run("sft", sft)
+    teacher = ModelKit.load(fetched(report, tmp_path / "teacher"))
+    assert (teacher.contract.layout, teacher.contract.rule_mode) == (PromptLayout.THINK_FIRST, RuleMode.RETRIEVED)
+    assert report.resolved == {"baseModel": site.base.digest, "data": site.pairs.digest, "ruleSet": site.rules.digest}
+    assert len(report.summary["curve"]) == 8
+
+    digest, _ = publish_packaged(site.root / "minilm")
+    base = ArtifactRef(uri=(site.root / "minilm").as_uri(), digest=digest)
+    distill = {"kind": "distill", "base": base, "teacher": sft.output, "optimizer": {**SHORT, "max_steps": 2}}
+    student = fetched(site.run("distill", site.config("distill", distill)), tmp_path / "student")
+    kit = ModelKit.load(student)
+    pair = next(WORLD.pairs("tune", "general"))
+    scores = TransformersScorer(student).score([kit.render(pair)])
+    assert (kit.contract.layout, scores.probabilities.shape) == (PromptLayout.CLASSIFIER, (1, 4))
+
+
+def test_a_finished_stage_is_found_again_and_not_repeated(site: Site) -> None:
+    config = site.config("again", {"kind": "sft", "layout": "LabelFirst", "optimizer": SHORT})
+    first, second = site.run("again", config), site.run("again", config)
+    assert first.result is not None
+    assert second.result == first.result.model_copy(update={"reused": True})
+    assert open_store(config.output).manifest().metadata["layout"] == "LabelFirst"
