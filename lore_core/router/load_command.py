@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from lore_core.router.loader import Loader
-from lore_core.router.serve_command import DATA_FOLDER, CONFIG_FILE
+from lore_core.router.serve_command import CONFIG_FILE, DATA_FOLDER
 from lore_core.router.shelf import Shelf
 from lore_core.router.source import client_from_environment, config_texts
 
