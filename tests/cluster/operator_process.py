@@ -153,7 +153,7 @@ def operator_account(kubectl: Kubectl, kubeconfig: Path, tmp_path_factory: pytes
 async def api(kubeconfig: Path, namespace: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
     """The test's namespace as the administrator sees it."""
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-    async with KubeClient(connect) as client:
+    async with KubeClient(connect, manager="a-person") as client:
         yield Api(client, namespace)
 
 

@@ -115,7 +115,8 @@ async def test_an_update_never_creates_what_was_deleted_meanwhile(client: KubeCl
 async def test_a_successor_of_the_same_name_is_not_deleted(client: KubeClient, namespace: str) -> None:
     old = await client.create(config_map(namespace), CONFIG_MAPS)
     key = Key("RelevanceTrainJob", namespace, "x")
-    await writes.delete(client, key, Delete(ObjectKey("ConfigMap", "one"), uid=old["metadata"]["uid"]))
+    first = Delete(ObjectKey("ConfigMap", "one"), uid=old["metadata"]["uid"], propagation="Background")
+    await writes.delete(client, key, first)
     await client.create(config_map(namespace), CONFIG_MAPS)
 
     with pytest.raises(Conflict):

@@ -1,6 +1,6 @@
 """The API client: a dozen verbs over HTTP, typed errors, every call counted.
 
-Objects are plain dicts, as the API serves them. Writes carry the field manager `lore-operator`, so that
+Objects are plain dicts, as the API serves them. Writes carry a field manager, `lore-operator`, so that
 `managedFields` tells which fields are ours (server-side apply, Kubernetes API concepts).
 """
 
@@ -61,8 +61,13 @@ class KubeClient:
     Every method raises a subclass of `ApiError` where the answer is not the object asked for.
     """
 
-    def __init__(self, connect: Callable[[], kopf.ConnectionInfo], observe: CallObserver | None = None) -> None:
-        self._connect = connect
+    def __init__(
+        self,
+        connect: Callable[[], kopf.ConnectionInfo],
+        observe: CallObserver | None = None,
+        manager: str = FIELD_MANAGER,
+    ) -> None:
+        self._connect, self._manager = connect, manager
         self._observe: CallObserver = observe or (lambda verb, kind, code, seconds: None)
         self._info: kopf.ConnectionInfo | None = None
         self._http: aiohttp.ClientSession | None = None
@@ -113,13 +118,13 @@ class KubeClient:
     async def create(self, manifest: Manifest, resource: Resource) -> Manifest:
         """Create an object. AlreadyExists where the name is taken."""
         path = resource.path(manifest["metadata"]["namespace"])
-        return await self._call("create", resource, "POST", path, {"fieldManager": FIELD_MANAGER}, manifest, _JSON)
+        return await self._call("create", resource, "POST", path, {"fieldManager": self._manager}, manifest, _JSON)
 
     async def apply(self, manifest: Manifest, resource: Resource) -> Manifest:
         """Server-side apply of the fields in the manifest; ours win over another manager's."""
         metadata = manifest["metadata"]
         path = resource.path(metadata["namespace"], metadata["name"])
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        query = {"fieldManager": self._manager, "force": "true"}
         return await self._call("apply", resource, "PATCH", path, query, manifest, _APPLY)
 
     async def merge(
@@ -128,7 +133,7 @@ class KubeClient:
         """Merge-patch an object or its subresource. With `metadata.resourceVersion` in the patch: Conflict if it moved."""
         path = resource.path(namespace, name, subresource)
         verb = f"patch_{subresource}" if subresource else "patch"
-        return await self._call(verb, resource, "PATCH", path, {"fieldManager": FIELD_MANAGER}, patch, _MERGE)
+        return await self._call(verb, resource, "PATCH", path, {"fieldManager": self._manager}, patch, _MERGE)
 
     async def json_patch(
         self, resource: Resource, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]
@@ -136,7 +141,7 @@ class KubeClient:
         """JSON-patch an object; Invalid where a `test` operation fails."""
         path = resource.path(namespace, name)
         return await self._call(
-            "patch", resource, "PATCH", path, {"fieldManager": FIELD_MANAGER}, operations, _JSON_PATCH
+            "patch", resource, "PATCH", path, {"fieldManager": self._manager}, operations, _JSON_PATCH
         )
 
     async def delete(
