@@ -1,0 +1,213 @@
+"""One good spec of each kind, and edits of it: what every rule of the CRDs refuses.
+
+An edit is (path, value): a dotted path into the object, numbers index lists; DELETE removes the field.
+"""
+
+import copy
+from typing import Any, NamedTuple
+
+D = "sha256:" + "d" * 64
+E = "sha256:" + "e" * 64
+DELETE = object()
+
+TRAIN: dict[str, Any] = {
+    "baseModel": {"uri": "s3://models/base", "digest": D, "secretRef": {"name": "store"}},
+    "data": {"uri": "pvc://data/pairs"},
+    "workspace": {"uri": "pvc://lore/runs"},
+    "runner": {"env": [{"name": "HTTPS_PROXY", "value": "http://proxy"}], "resources": {"limits": {"cpu": 2, "memory": "4Gi"}}},
+    "stages": [
+        {"name": "sft", "sft": {}, "publish": {"as": "lore"}},
+        {"name": "student", "distill": {"from": "sft", "base": {"uri": "pvc://data/minilm"}}, "publish": {"as": "student"}},
+    ],
+    "runPolicy": {"activeDeadline": "1h30m"},
+}  # fmt: skip
+MODEL: dict[str, Any] = {
+    "uri": "s3://models/lore",
+    "digest": D,
+    "role": "Generative",
+    "secretRef": {"name": "store"},
+    "contract": {"layout": "ThinkFirst"},
+    "lineage": {"trainJob": "demo", "inputs": [{"name": "data", "uri": "pvc://data/pairs", "digest": D}]},
+    "evidence": [{"uri": "s3://evidence/one", "digest": D}],
+}
+EVAL: dict[str, Any] = {
+    "modelRef": {"name": "lore"},
+    "benchmark": {"uri": "pvc://data/bench", "digest": D, "subsets": ["general", "rules"]},
+    "workspace": {"uri": "pvc://lore/runs"},
+    "champion": {"evalRef": {"name": "last"}},
+    "runner": {"env": [{"name": "A", "value": "b"}]},
+    "gates": [
+        {"name": "floor", "metric": "Accuracy2", "subset": "general", "min": "0.75"},
+        {"name": "regression", "metric": "F1", "label": "L3", "maxRegression": "0.02", "where": {"market": "eu"}},
+    ],
+}
+DEPLOYMENT: dict[str, Any] = {
+    "strata": {"uri": "pvc://lore/strata", "digest": D},
+    "items": {"uri": "pvc://lore/items", "digest": D},
+    "workspace": {"uri": "pvc://lore/runs"},
+    "tiers": [
+        {"stratum": "head", "cache": {"candidates": {"uri": "pvc://lore/candidates", "digest": D}}},
+        {
+            "stratum": "torso",
+            "predictor": {"modelRef": {"name": "student"}, "replicas": {"min": 1, "max": 4}},
+            "fallback": ["tail"],
+        },
+        {"stratum": "tail", "predictor": {"modelRef": {"name": "lore"}}},
+    ],
+    "gate": {"requirements": [{"name": "quality", "evalSelector": {"matchLabels": {"suite": "nightly"}}}]},
+    "rollout": {"steps": [{"weight": 10, "for": "1h"}]},
+}
+GOOD = {
+    "RelevanceTrainJob": TRAIN,
+    "RelevanceModel": MODEL,
+    "RelevanceEval": EVAL,
+    "RelevanceDeployment": DEPLOYMENT,
+}
+
+
+def resource(kind: str, name: str = "demo", namespace: str = "default") -> dict[str, Any]:
+    metadata = {"name": name, "namespace": namespace}
+    return {
+        "apiVersion": "lore-platform.io/v1alpha1",
+        "kind": kind,
+        "metadata": metadata,
+        "spec": copy.deepcopy(GOOD[kind]),
+    }
+
+
+class Case(NamedTuple):
+    """An edit of the good object of `kind`; `message` is what the user reads, None where the edit is fine."""
+
+    kind: str
+    message: str | None
+    edits: tuple[tuple[str, Any], ...]
+
+    def build(self, name: str = "demo", namespace: str = "default") -> dict[str, Any]:
+        found = resource(self.kind, name, namespace)
+        for path, value in self.edits:
+            edit(found, path, value)
+        return found
+
+
+def edit(found: Any, path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    for step in parents:
+        found = found[int(step)] if isinstance(found, list) else found.setdefault(step, {})
+    key: Any = int(last) if isinstance(found, list) else last
+    if value is DELETE:
+        del found[key]
+    else:
+        found[key] = value
+
+
+def case(kind: str, message: str | None, *edits: tuple[str, Any]) -> Case:
+    return Case(kind, message, edits)
+
+
+_WORKSPACE = "workspace is a place, not an artifact: it has no digest"
+_RESERVED = "LORE_ variables are the operator's"
+_LORE = {"name": "LORE_REPORT", "value": "x"}
+_LONG = "x" * 41
+REFUSED = [
+    case("RelevanceTrainJob", "give exactly one of sft, distill", ("spec.stages.0.distill", {"base": {"uri": "s3://a"}})),
+    case("RelevanceTrainJob", "give exactly one of sft, distill", ("spec.stages.0.sft", DELETE)),
+    case("RelevanceTrainJob", "distill.from must name an earlier stage", ("spec.stages.1.distill.from", "none")),
+    case("RelevanceTrainJob", "distill.from must name an earlier stage", ("spec.stages.1.distill.from", "student")),
+    case("RelevanceTrainJob", "two stages publish under the same name", ("spec.stages.1.publish.as", "lore")),
+    case("RelevanceTrainJob", _WORKSPACE, ("spec.workspace.digest", D)),
+    case("RelevanceTrainJob", _RESERVED, ("spec.runner.env.0", _LORE)),
+    case("RelevanceTrainJob", "metadata.name may have 52 characters", ("metadata.name", "x" * 53)),
+    case("RelevanceTrainJob", "metadata.name may have 52 characters", ("metadata.name", "with.dot")),
+    case("RelevanceTrainJob", "metadata.name and the name of each stage", ("metadata.name", "x" * 46)),
+    case("RelevanceModel", "metadata.name may have 63 characters", ("metadata.name", "x" * 64)),
+    case("RelevanceEval", "give exactly one of min, max, maxRegression", ("spec.gates.0.max", "0.9")),
+    case("RelevanceEval", "give exactly one of min, max, maxRegression", ("spec.gates.0.min", DELETE)),
+    case("RelevanceEval", "label goes with metric F1 and with no other", ("spec.gates.0.label", "L1")),
+    case("RelevanceEval", "label goes with metric F1 and with no other", ("spec.gates.1.label", DELETE)),
+    case("RelevanceEval", "give exactly one of evalRef, evidence", ("spec.champion.evidence", {"uri": "s3://a"})),
+    case("RelevanceEval", "a gate with maxRegression needs a champion", ("spec.champion", DELETE)),
+    case("RelevanceEval", "a gate's subset must be one of benchmark.subsets", ("spec.gates.0.subset", "hard")),
+    case("RelevanceEval", "it cannot satisfy a Required gate", ("spec.benchmark.ruleMode", "Oracle")),
+    case("RelevanceEval", _WORKSPACE, ("spec.workspace.digest", D)),
+    case("RelevanceEval", _RESERVED, ("spec.runner.env.0", _LORE)),
+    case("RelevanceEval", "metadata.name may have 52 characters", ("metadata.name", "x" * 53)),
+    case("RelevanceDeployment", "give exactly one of cache, predictor", ("spec.tiers.2.predictor", DELETE)),
+    case("RelevanceDeployment", "give exactly one of generation, candidates", ("spec.tiers.0.cache.candidates", DELETE)),
+    case("RelevanceDeployment", "only head can be a cache", ("spec.tiers.0.stratum", "torso"), ("spec.tiers.1.stratum", "head")),
+    case("RelevanceDeployment", "fallback goes with predictor", ("spec.tiers.0.fallback", ["tail"])),
+    case("RelevanceDeployment", "a tier cannot fall back to itself", ("spec.tiers.1.fallback", ["torso"])),
+    case("RelevanceDeployment", "tiers must have one with stratum tail", ("spec.tiers", [{"stratum": "torso", "predictor": {"modelRef": {"name": "a"}}}])),
+    case("RelevanceDeployment", "cache.onMiss and fallback must name tiers that exist", ("spec.tiers.1", DELETE)),
+    case("RelevanceDeployment", "needs workspace, items and the tier fromTier", ("spec.items", DELETE)),
+    case("RelevanceDeployment", "needs workspace, items and the tier fromTier", ("spec.workspace", DELETE)),
+    case("RelevanceDeployment", "max must be at least min", ("spec.tiers.1.predictor.replicas.min", 5)),
+    case("RelevanceDeployment", "requirements must not be empty; set mode: Disabled", ("spec.gate", {})),
+    case("RelevanceDeployment", _WORKSPACE, ("spec.workspace.digest", D)),
+    case("RelevanceDeployment", _RESERVED, ("spec.runner.env", [_LORE])),
+    case("RelevanceDeployment", _RESERVED, ("spec.router.runner.env", [_LORE])),
+    case("RelevanceDeployment", _RESERVED, ("spec.tiers.2.predictor.runner.env", [_LORE])),
+    case("RelevanceDeployment", "metadata.name may have 40 characters", ("metadata.name", _LONG)),
+]  # fmt: skip
+"""Refused at creation by a CEL rule."""
+
+_PATTERN = "should match"
+MALFORMED = [
+    case("RelevanceTrainJob", _PATTERN, ("spec.data.uri", "pvc://data/../etc")),
+    case("RelevanceTrainJob", _PATTERN, ("spec.data.uri", "file:///etc/passwd")),
+    case("RelevanceTrainJob", _PATTERN, ("spec.data.uri", "s3://a b")),
+    case("RelevanceTrainJob", _PATTERN, ("spec.data.digest", "sha256:short")),
+    case("RelevanceTrainJob", _PATTERN, ("spec.runPolicy.activeDeadline", "3 days")),
+    case("RelevanceTrainJob", _PATTERN, ("spec.runner.resources.limits.memory", "much")),
+    case("RelevanceTrainJob", "greater than or equal to 1", ("spec.nodes.count", 0)),
+    case("RelevanceTrainJob", "at least 1 items", ("spec.stages", [])),
+    case("RelevanceTrainJob", "Duplicate value", ("spec.stages.1.name", "sft"), ("spec.stages.1.distill.from", DELETE)),
+    case("RelevanceEval", "Duplicate value", ("spec.gates.1.name", "floor")),
+    case("RelevanceEval", "Duplicate value", ("spec.benchmark.subsets", ["general", "general"])),
+    case("RelevanceEval", "Unsupported value", ("spec.gates.0.metric", "Recall")),
+    case("RelevanceModel", "Unsupported value", ("spec.role", "Oracle")),
+    case("RelevanceModel", "Required value", ("spec.digest", DELETE)),
+    case("RelevanceDeployment", "Required value", ("spec.strata.digest", DELETE)),
+]
+"""Refused at creation by the schema."""
+
+ACCEPTED = [
+    *(case(kind, None) for kind in GOOD),
+    case("RelevanceTrainJob", None, ("spec.stages.1.distill.from", DELETE)),
+    case("RelevanceTrainJob", None, ("spec.stages.1.publish", DELETE)),
+    case("RelevanceTrainJob", None, ("metadata.name", "x" * 45)),
+    case("RelevanceTrainJob", None, ("spec.data.uri", "pvc://data/..hidden/a.b/...")),
+    case("RelevanceTrainJob", None, ("spec.runner.podTemplate", {"spec": {"anything": [{"goes": 1}]}})),
+    case("RelevanceEval", None, ("spec.champion", {"evidence": {"uri": "s3://a"}})),
+    case("RelevanceEval", None, ("spec.champion", DELETE), ("spec.gates.1", DELETE)),
+    case("RelevanceEval", None, ("spec.benchmark.ruleMode", "Oracle"), ("spec.gates.0.severity", "Advisory"), ("spec.gates.1.severity", "Advisory")),
+    case("RelevanceEval", None, ("metadata.name", "x" * 52)),
+    case("RelevanceDeployment", None, ("spec.gate", {"mode": "Disabled"})),
+    case("RelevanceDeployment", None, ("spec.tiers.0.cache", {"generation": {"uri": "s3://a", "digest": D}}), ("spec.items", DELETE), ("spec.workspace", DELETE)),
+    case("RelevanceDeployment", None, ("spec.tiers.1", DELETE), ("spec.tiers.0.cache.onMiss", "tail")),
+    case("RelevanceDeployment", None, ("metadata.name", "x" * 40)),
+    case("RelevanceModel", None, ("spec.lineage", DELETE), ("spec.contract", DELETE), ("spec.secretRef", DELETE)),
+]  # fmt: skip
+
+_FROZEN = "is immutable: create a new RelevanceModel"
+FROZEN = [
+    case("RelevanceModel", f"uri {_FROZEN}", ("spec.uri", "s3://other")),
+    case("RelevanceModel", f"digest {_FROZEN}", ("spec.digest", E)),
+    case("RelevanceModel", f"role {_FROZEN}", ("spec.role", "Classifier")),
+    case("RelevanceModel", f"secretRef {_FROZEN}", ("spec.secretRef.name", "other")),
+    case("RelevanceModel", f"secretRef {_FROZEN}", ("spec.secretRef", DELETE)),
+    case("RelevanceModel", f"contract {_FROZEN}", ("spec.contract.layout", "LabelFirst")),
+    case("RelevanceModel", f"lineage {_FROZEN}", ("spec.lineage.trainJob", "other")),
+    case("RelevanceModel", "evidence may grow, never shrink", ("spec.evidence", DELETE)),
+    case("RelevanceModel", "evidence may grow, never shrink", ("spec.evidence.0.digest", E)),
+]
+"""Refused on an existing object."""
+
+GROWN = [
+    case("RelevanceModel", None, ("metadata.labels", {"a": "b"})),
+    case("RelevanceModel", None, ("spec.evidence", [*MODEL["evidence"], {"uri": "s3://evidence/two", "digest": E}])),
+]
+"""Accepted on an existing object."""
+
+
+def case_name(found: Case) -> str:
+    return "-".join((found.kind, *(path for path, _ in found.edits)))
