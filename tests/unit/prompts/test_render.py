@@ -43,7 +43,7 @@ def test_the_classifier_prompt_is_frozen(bert_encoder: TextEncoder, pair: Pair) 
 def test_the_prompt_digest_is_frozen(word_encoder: TextEncoder) -> None:
     unbound = {"label_schema": "sha256:" + "0" * 64, "tokenizer": "sha256:" + "0" * 64}
     contract = kit_of(word_encoder).contract.model_copy(update=unbound)
-    assert contract.prompt_digest == ""
+    assert contract.prompt_digest == "sha256:156543872c51f6a41509d93ae29433c6b82e9aefb6b6932c880bb64f657fb727"
 
 
 def test_calibrating_a_model_does_not_change_its_prompt_version(word_encoder: TextEncoder) -> None:
