@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 from cluster.fixtures import namespace
+from e2e.platform import Platform
 
 from hack.cluster import external, tools
 from hack.cluster.images import BUSYBOX
 from hack.cluster.kubectl import Kubectl
 from hack.cluster.node import Node
 from hack.cluster.paths import cluster_directory
+from hack.demo import data, steps
+from hack.demo.target import Target
 
 __all__ = ["namespace"]
 
@@ -56,6 +59,14 @@ def kubeconfig(request: pytest.FixtureRequest) -> Path:
 def kubectl(kubeconfig: Path) -> Kubectl:
     """kubectl as the user of that kubeconfig."""
     return Kubectl(tools.require("kubectl"), kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def platform(request: pytest.FixtureRequest, kubectl: Kubectl) -> Platform:
+    """The operator installed by its chart, the images where the cluster finds them, and the generated data."""
+    node = None if _named_by_the_user() else request.getfixturevalue("node")
+    target = Target(kubectl, node)
+    return Platform(target, steps.install_platform(target), data.prepare())
 
 
 @pytest.fixture(scope="session")
