@@ -109,7 +109,9 @@ _RESERVED = "LORE_ variables are the operator's"
 _LORE = {"name": "LORE_REPORT", "value": "x"}
 _LONG = "x" * 41
 REFUSED = [
-    case("RelevanceTrainJob", "give exactly one of sft, distill", ("spec.stages.0.distill", {"base": {"uri": "s3://a"}})),
+    case(
+        "RelevanceTrainJob", "give exactly one of sft, distill", ("spec.stages.0.distill", {"base": {"uri": "s3://a"}})
+    ),
     case("RelevanceTrainJob", "give exactly one of sft, distill", ("spec.stages.0.sft", DELETE)),
     case("RelevanceTrainJob", "distill.from must name an earlier stage", ("spec.stages.1.distill.from", "none")),
     case("RelevanceTrainJob", "distill.from must name an earlier stage", ("spec.stages.1.distill.from", "student")),
@@ -132,11 +134,22 @@ REFUSED = [
     case("RelevanceEval", _RESERVED, ("spec.runner.env.0", _LORE)),
     case("RelevanceEval", "metadata.name may have 52 characters", ("metadata.name", "x" * 53)),
     case("RelevanceDeployment", "give exactly one of cache, predictor", ("spec.tiers.2.predictor", DELETE)),
-    case("RelevanceDeployment", "give exactly one of generation, candidates", ("spec.tiers.0.cache.candidates", DELETE)),
-    case("RelevanceDeployment", "only head can be a cache", ("spec.tiers.0.stratum", "torso"), ("spec.tiers.1.stratum", "head")),
+    case(
+        "RelevanceDeployment", "give exactly one of generation, candidates", ("spec.tiers.0.cache.candidates", DELETE)
+    ),
+    case(
+        "RelevanceDeployment",
+        "only head can be a cache",
+        ("spec.tiers.0.stratum", "torso"),
+        ("spec.tiers.1.stratum", "head"),
+    ),
     case("RelevanceDeployment", "fallback goes with predictor", ("spec.tiers.0.fallback", ["tail"])),
     case("RelevanceDeployment", "a tier cannot fall back to itself", ("spec.tiers.1.fallback", ["torso"])),
-    case("RelevanceDeployment", "tiers must have one with stratum tail", ("spec.tiers", [{"stratum": "torso", "predictor": {"modelRef": {"name": "a"}}}])),
+    case(
+        "RelevanceDeployment",
+        "tiers must have one with stratum tail",
+        ("spec.tiers", [{"stratum": "torso", "predictor": {"modelRef": {"name": "a"}}}]),
+    ),
     case("RelevanceDeployment", "cache.onMiss and fallback must name tiers that exist", ("spec.tiers.1", DELETE)),
     case("RelevanceDeployment", "needs workspace, items and the tier fromTier", ("spec.items", DELETE)),
     case("RelevanceDeployment", "needs workspace, items and the tier fromTier", ("spec.workspace", DELETE)),
@@ -147,7 +160,7 @@ REFUSED = [
     case("RelevanceDeployment", _RESERVED, ("spec.router.runner.env", [_LORE])),
     case("RelevanceDeployment", _RESERVED, ("spec.tiers.2.predictor.runner.env", [_LORE])),
     case("RelevanceDeployment", "metadata.name may have 40 characters", ("metadata.name", _LONG)),
-]  # fmt: skip
+]
 """Refused at creation by a CEL rule."""
 
 _PATTERN = "should match"
@@ -179,14 +192,26 @@ ACCEPTED = [
     case("RelevanceTrainJob", None, ("spec.runner.podTemplate", {"spec": {"anything": [{"goes": 1}]}})),
     case("RelevanceEval", None, ("spec.champion", {"evidence": {"uri": "s3://a"}})),
     case("RelevanceEval", None, ("spec.champion", DELETE), ("spec.gates.1", DELETE)),
-    case("RelevanceEval", None, ("spec.benchmark.ruleMode", "Oracle"), ("spec.gates.0.severity", "Advisory"), ("spec.gates.1.severity", "Advisory")),
+    case(
+        "RelevanceEval",
+        None,
+        ("spec.benchmark.ruleMode", "Oracle"),
+        ("spec.gates.0.severity", "Advisory"),
+        ("spec.gates.1.severity", "Advisory"),
+    ),
     case("RelevanceEval", None, ("metadata.name", "x" * 52)),
     case("RelevanceDeployment", None, ("spec.gate", {"mode": "Disabled"})),
-    case("RelevanceDeployment", None, ("spec.tiers.0.cache", {"generation": {"uri": "s3://a", "digest": D}}), ("spec.items", DELETE), ("spec.workspace", DELETE)),
+    case(
+        "RelevanceDeployment",
+        None,
+        ("spec.tiers.0.cache", {"generation": {"uri": "s3://a", "digest": D}}),
+        ("spec.items", DELETE),
+        ("spec.workspace", DELETE),
+    ),
     case("RelevanceDeployment", None, ("spec.tiers.1", DELETE), ("spec.tiers.0.cache.onMiss", "tail")),
     case("RelevanceDeployment", None, ("metadata.name", "x" * 40)),
     case("RelevanceModel", None, ("spec.lineage", DELETE), ("spec.contract", DELETE), ("spec.secretRef", DELETE)),
-]  # fmt: skip
+]
 
 _FROZEN = "is immutable: create a new RelevanceModel"
 FROZEN = [
