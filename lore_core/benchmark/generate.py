@@ -23,7 +23,7 @@ FITTED: Final = ("train", "tune", "calibration")
 HEAD_QUERIES: Final = 40
 FACT_REPEATS: Final = 12
 CATALOGUE_ITEMS: Final = 4_000
-REASONED_QUERIES: Final = 8_000
+REASONED_QUERIES_PER_BLOCK: Final = 25
 _EVENTS_PER_QUERY: Final = 200
 
 Metadata = dict[str, JsonValue]
@@ -102,7 +102,7 @@ def _corpus(world: World, folder: Path) -> Metadata:
         "facts": list(facts()) * FACT_REPEATS,
         "rules": list(rule_facts()) * FACT_REPEATS,
         "catalogue": list(catalogue(items)),
-        "reasoning": list(reasoning(world, REASONED_QUERIES)),
+        "reasoning": list(reasoning(world, REASONED_QUERIES_PER_BLOCK * world.scale.train)),
     }
     (folder / "corpus.txt").write_text("".join(f"{line}\n" for lines in texts.values() for line in lines), "utf-8")
     words = vocabulary()

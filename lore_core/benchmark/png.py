@@ -4,7 +4,8 @@ Formats: PNG (ISO/IEC 15948) with a palette and four bits a pixel; DEFLATE (RFC 
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Final
 
 Colour = tuple[int, int, int]
@@ -43,44 +44,38 @@ def _zlib(data: bytes, stride: int) -> bytes:
     return b"\x78\x01" + _deflate(data, stride) + zlib.adler32(data).to_bytes(4, "big")
 
 
-class _Bits:
-    """Bits in DEFLATE's order: the first is the lowest of the first byte."""
-
-    def __init__(self) -> None:
-        self._value, self._length = 0, 0
-
-    def add(self, value: int, length: int) -> None:
-        self._value |= value << self._length
-        self._length += length
-
-    def code(self, value: int, length: int) -> None:
-        """A Huffman code: its highest bit comes first."""
-        self.add(int(f"{value:0{length}b}"[::-1], 2), length)
-
-    def to_bytes(self) -> bytes:
-        return self._value.to_bytes((self._length + 7) // 8, "little")
+# Some bits and how many they are; the first bit of the stream is the lowest.
+_Bits = tuple[int, int]
 
 
 def _deflate(data: bytes, stride: int) -> bytes:
     """One block; repeats are looked for one byte and one row back only, which is where drawings repeat."""
-    bits = _Bits()
-    bits.add(0b011, 3)
+    found: list[_Bits] = [(0b011, 3)]
     place = 0
     while place < len(data):
-        length, distance = max((_repeat(data, place, back), -back) for back in (1, stride))
-        if length < _SHORTEST:
-            _symbol(bits, data[place])
-            place += 1
-        else:
-            _match(bits, length, -distance)
-            place += length
-    _symbol(bits, _END)
-    return bits.to_bytes()
+        length, distance = _repeat(data, place, 1), 1
+        if (above := _repeat(data, place, stride)) > length:
+            length, distance = above, stride
+        found.append(_symbol(data[place]) if length < _SHORTEST else _match(length, distance))
+        place += 1 if length < _SHORTEST else length
+    found.append(_symbol(_END))
+    return _joined(found)
+
+
+def _joined(found: Iterable[_Bits]) -> bytes:
+    out, waiting, count = bytearray(), 0, 0
+    for value, length in found:
+        waiting |= value << count
+        count += length
+        out += (waiting & (1 << count // 8 * 8) - 1).to_bytes(count // 8, "little")
+        waiting >>= count // 8 * 8
+        count %= 8
+    return bytes(out) + waiting.to_bytes((count + 7) // 8, "little")
 
 
 def _repeat(data: bytes, place: int, back: int) -> int:
     """How many bytes from `place` on equal those `back` bytes earlier."""
-    if back > place:
+    if back > place or data[place] != data[place - back]:
         return 0
     end = min(len(data), place + _LONGEST)
     at = place
@@ -89,21 +84,35 @@ def _repeat(data: bytes, place: int, back: int) -> int:
     return at - place
 
 
-def _symbol(bits: _Bits, symbol: int) -> None:
+@cache
+def _symbol(symbol: int) -> _Bits:
+    """The fixed Huffman code of a literal, a length or the end."""
     if symbol < 144:
-        bits.code(0x30 + symbol, 8)
-    elif symbol < 256:
-        bits.code(0x190 + symbol - 144, 9)
-    elif symbol < 280:
-        bits.code(symbol - 256, 7)
-    else:
-        bits.code(0xC0 + symbol - 280, 8)
+        return _code(0x30 + symbol, 8)
+    if symbol < 256:
+        return _code(0x190 + symbol - 144, 9)
+    if symbol < 280:
+        return _code(symbol - 256, 7)
+    return _code(0xC0 + symbol - 280, 8)
 
 
-def _match(bits: _Bits, length: int, distance: int) -> None:
+def _code(value: int, length: int) -> _Bits:
+    """A Huffman code: its highest bit comes first."""
+    return int(f"{value:0{length}b}"[::-1], 2), length
+
+
+@cache
+def _match(length: int, distance: int) -> _Bits:
     place = max(index for index, base in enumerate(_LENGTH_BASE) if base <= length)
-    _symbol(bits, 257 + place)
-    bits.add(length - _LENGTH_BASE[place], _LENGTH_BITS[place])
-    place = max(index for index, base in enumerate(_DISTANCE_BASE) if base <= distance)
-    bits.code(place, 5)
-    bits.add(distance - _DISTANCE_BASE[place], _DISTANCE_BITS[place])
+    far = max(index for index, base in enumerate(_DISTANCE_BASE) if base <= distance)
+    parts = (
+        _symbol(257 + place),
+        (length - _LENGTH_BASE[place], _LENGTH_BITS[place]),
+        _code(far, 5),
+        (distance - _DISTANCE_BASE[far], _DISTANCE_BITS[far]),
+    )
+    value = count = 0
+    for bits, more in parts:
+        value |= bits << count
+        count += more
+    return value, count

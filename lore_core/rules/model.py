@@ -1,8 +1,8 @@
 """A versioned set of annotation rules, laid out as RAIR's rule files are, with machine-readable conditions beside the text."""
 
 import json
-from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lore_core.artifacts.manifest import canonical_json, sha256_digest
 from lore_core.jobs.reporter import JobError
+from lore_core.rules.index import RuleIndex, words
 
 RULES_NAME = "rules.json"
 MAX_RULE_BYTES = 16 << 20
@@ -98,10 +99,11 @@ class RuleSet(_Model):
         """The canonical bytes of `rules.json`."""
         return canonical_json(self.model_dump(mode="json"))
 
-    @property
-    def by_id(self) -> Mapping[str, Rule]:
-        """Rules by id."""
-        return {rule.id: rule for rule in self.rules}
+    @cached_property
+    def index(self) -> RuleIndex:
+        """Rules by word: the lexicon's for the rule's dimension, else the rule's own."""
+        own = [self.lexicon.get(rule.dimension) or words(f"{rule.dimension} {rule.summary}") for rule in self.rules]
+        return RuleIndex(own, self.kinds)
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -1,14 +1,13 @@
 """Which rules a prompt shows. `Retrieved` looks at query, market and item text only, so gold cannot reach the prompt."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from lore_core.jobs.config import RuleMode
+from lore_core.rules.index import RuleIndex, words
 from lore_core.rules.model import Rule, RuleSet
 
-_WORD: Final = re.compile(r"\w+")
 DEFAULT_LIMIT: Final = 5
 
 
@@ -43,11 +42,6 @@ class RuledRecord(Protocol):
     def rule_list(self) -> str: ...  # noqa: D102
 
 
-def words(text: str) -> tuple[str, ...]:
-    """Words of a text, casefolded, in order."""
-    return tuple(_WORD.findall(text.casefold()))
-
-
 def retrieve(
     rules: RuleSet, query: str, market: str, attributes: Mapping[str, str] | None = None, limit: int = DEFAULT_LIMIT
 ) -> FoundRules:
@@ -56,12 +50,12 @@ def retrieve(
     A query that names no category the set knows takes the categories that the item's attributes name; such rules are
     `by_item`, so that the part of the prompt before the query stays the same for all items of a query.
     """
-    asked = frozenset(words(query))
-    kinds = _kinds(rules, asked)
+    asked, index = frozenset(words(query)), rules.index
+    kinds = index.kinds_in(asked)
     if kinds or not rules.kinds:
-        return FoundRules(by_query=_best(rules, asked, market, kinds, limit))
+        return FoundRules(by_query=_best(rules, index, asked, market, kinds, limit))
     item = frozenset(word for text in (attributes or {}).values() for word in words(text))
-    return FoundRules(by_item=_best(rules, asked, market, _kinds(rules, item), limit))
+    return FoundRules(by_item=_best(rules, index, asked, market, index.kinds_in(item), limit))
 
 
 def rules_for(mode: RuleMode, record: RuledRecord, rules: RuleSet | None, limit: int = DEFAULT_LIMIT) -> FoundRules:
@@ -80,16 +74,13 @@ def rule_lines(mode: RuleMode, record: RuledRecord, rules: RuleSet | None) -> tu
     return found.query_lines, found.item_lines
 
 
-def _kinds(rules: RuleSet, found: frozenset[str]) -> frozenset[str]:
-    return frozenset(kind for kind, terms in rules.kinds.items() if not found.isdisjoint(terms))
-
-
-def _best(rules: RuleSet, asked: frozenset[str], market: str, kinds: frozenset[str], limit: int) -> tuple[Rule, ...]:
-    scored = [
-        (_hits(rules, rule, asked), index) for index, rule in enumerate(rules.rules) if _open(rule, market, kinds)
-    ]
-    best = sorted((-hits, index) for hits, index in scored if hits)
-    return tuple(rules.rules[index] for _, index in best[:limit])
+def _best(
+    rules: RuleSet, index: RuleIndex, asked: frozenset[str], market: str, kinds: frozenset[str], limit: int
+) -> tuple[Rule, ...]:
+    best = sorted(
+        (-hits, place) for place, hits in index.hits(asked).items() if _open(rules.rules[place], market, kinds)
+    )
+    return tuple(rules.rules[place] for _, place in best[:limit])
 
 
 def _open(rule: Rule, market: str, kinds: frozenset[str]) -> bool:
@@ -97,10 +88,3 @@ def _open(rule: Rule, market: str, kinds: frozenset[str]) -> bool:
         return False
     condition = rule.condition
     return condition is None or not condition.categories or any(condition.covers(kind) for kind in kinds)
-
-
-def _hits(rules: RuleSet, rule: Rule, asked: frozenset[str]) -> int:
-    terms = rules.lexicon.get(rule.dimension)
-    if terms is None:
-        terms = words(f"{rule.dimension} {rule.summary}")
-    return len(asked.intersection(terms))

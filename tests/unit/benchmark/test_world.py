@@ -16,6 +16,7 @@ from lore_core.benchmark.vocabulary import (
     novel,
     vocabulary,
 )
+from lore_core.benchmark.wording import query_text
 from lore_core.benchmark.world import SCALES, SPLITS, SUBSETS, World
 from lore_core.records import LABELS, Needs, Pair, Verdict
 from lore_core.records.leakage import overlaps
@@ -190,6 +191,6 @@ def test_the_catalogue_of_the_corpus_gives_no_verdicts(world: World) -> None:
 
 @pytest.mark.parametrize("subset", SUBSETS)
 def test_a_full_gate_has_300_queries_and_3000_pairs_a_subset(subset: str) -> None:
-    pairs = list(World(3, SCALES["full"]).pairs("gate", subset))
-    assert len(pairs) >= 3_000
-    assert len({pair.query for pair in pairs}) >= 300
+    drawn = list(World(3, SCALES["full"]).blocks("gate", subset))
+    assert sum(len(block.edges) * len(plan.markets) for plan, block in drawn) >= 3_000
+    assert len({query_text(demand) for _, block in drawn for demand in block.demands}) >= 300
