@@ -14,7 +14,7 @@ from lore_core.jobs.config import DistillStage, RuleMode
 from lore_core.jobs.reporter import JobError
 from lore_core.prompts import ModelKit, PromptLayout, RuleSource, TextEncoder, build_contract
 from lore_core.records import LABELS, Pair
-from lore_core.training.examples import Example, collate, render_all
+from lore_core.training.examples import Example, Examples, collate
 
 _TEMPERATURE: Final = 2.0
 _TEACHER_SHARE: Final = 0.5
@@ -37,12 +37,10 @@ class StudentModel:
         teacher: npt.NDArray[np.float64] | None,
     ) -> None:
         """Raises JobError where the base model cannot be a four-class encoder."""
-        rendered = render_all(kit, pairs, rules)
-        self.kit, self.truncated, self._teacher = kit, rendered.truncated, teacher
-        self.examples = [
-            Example(prompt.token_ids, (LABELS.index(pair.groundtruth),))
-            for prompt, pair in zip(rendered.prompts, pairs, strict=True)
-        ]
+        self.kit, self._teacher = kit, teacher
+        self.examples = Examples(
+            kit, pairs, rules, lambda prompt, pair: Example(prompt.token_ids, (LABELS.index(pair.groundtruth),))
+        )
         self.model = load_encoder(base, kit)
 
     def __len__(self) -> int:

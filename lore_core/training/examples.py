@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lore_core.jobs.reporter import JobError
-from lore_core.prompts import ModelKit, PromptLayout, PromptRules, RenderedPrompt, trace_text
-from lore_core.records import LABELS, Pair
+from lore_core.prompts import ModelKit, PromptLayout, PromptRules, PromptTooLong, RenderedPrompt, trace_text
+from lore_core.records import LABELS, Label, Pair
 
 IGNORED: Final = -100  # the target that cross-entropy leaves out
 
 RulesFor = Callable[[Pair], PromptRules]
+Build = Callable[[RenderedPrompt, Pair], "Example"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,23 +22,43 @@ class Example:
     targets: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """Prompts of all pairs and how many of them were cut."""
+class Examples:
+    """The pairs of a stage as training sequences, each rendered when it is first drawn and then kept.
 
-    prompts: list[RenderedPrompt]
-    truncated: int
+    A rank renders its own share only; `truncated` of `rendered` prompts so far lost tokens to the limit.
+    """
+
+    def __init__(self, kit: ModelKit, pairs: Sequence[Pair], rules: RulesFor, build: Build) -> None:
+        """Raises JobError naming the first pair whose query alone exceeds the limit."""
+        self._kit, self._pairs, self._rules, self._build = kit, pairs, rules, build
+        self._built: dict[int, Example] = {}
+        self.truncated = 0
+        _check_queries(kit, pairs)
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __getitem__(self, index: int) -> Example:
+        if (found := self._built.get(index)) is None:
+            pair = self._pairs[index]
+            prompt = self._kit.render(pair, self._rules(pair))
+            self.truncated += prompt.truncated
+            found = self._built[index] = self._build(prompt, pair)
+        return found
+
+    @property
+    def rendered(self) -> int:
+        """Number of prompts rendered so far."""
+        return len(self._built)
 
 
-def render_all(kit: ModelKit, pairs: Sequence[Pair], rules_for: RulesFor) -> Rendered:
-    """Render the pairs. Raises JobError naming the pair whose query alone exceeds the limit."""
-    prompts = []
-    for pair in pairs:
+def _check_queries(kit: ModelKit, pairs: Sequence[Pair]) -> None:
+    first = {pair.query: pair for pair in reversed(pairs)}
+    for query, pair in first.items():
         try:
-            prompts.append(kit.render(pair, rules_for(pair)))
-        except ValueError as error:
+            kit.render(Pair(id="query", item_id="none", query=query, title="", groundtruth=Label.L1, subset="none"))
+        except PromptTooLong as error:
             raise JobError("PromptTooLong", f"pair {pair.id}: {error}", field="query") from error
-    return Rendered(prompts, sum(prompt.truncated for prompt in prompts))
 
 
 def answer_ids(kit: ModelKit, pair: Pair) -> list[int]:

@@ -6,13 +6,14 @@ from typing import Any, Final
 
 from lore_core.jobs.config import SftStage
 from lore_core.jobs.reporter import JobError
-from lore_core.prompts import ModelKit, PromptLayout, TextEncoder, build_contract
+from lore_core.prompts import ModelKit, PromptLayout, TextEncoder, build_contract, trace_text
 from lore_core.prompts.rules import RuleSource
 from lore_core.records import Pair
-from lore_core.training.examples import IGNORED, Example, answer_ids, causal_example, collate, render_all
+from lore_core.training.examples import IGNORED, Examples, answer_ids, causal_example, collate, trace_ids
 
 # Room beyond the longest training trace, so that a slightly longer one is not cut at serving time.
 _TRACE_MARGIN: Final = 8
+_LONGEST_TRACES: Final = 256
 
 
 def sft_kit(spec: SftStage, encoder: TextEncoder, pairs: Sequence[Pair]) -> ModelKit:
@@ -22,9 +23,14 @@ def sft_kit(spec: SftStage, encoder: TextEncoder, pairs: Sequence[Pair]) -> Mode
     kit = ModelKit(contract, encoder)
     if contract.trace is None:
         return kit
-    longest = max(len(answer_ids(kit, pair)) for pair in pairs)
+    longest = max(len(trace_ids(kit, pair)) for pair in _longest_traces(pairs)) + 1
     trace = contract.trace.model_copy(update={"max_tokens": longest + _TRACE_MARGIN})
     return ModelKit(contract.model_copy(update={"trace": trace}), encoder)
+
+
+def _longest_traces(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs with the most words in their traces; only these are worth encoding to find the longest."""
+    return sorted(pairs, key=lambda pair: len(trace_text(pair.trace).split()), reverse=True)[:_LONGEST_TRACES]
 
 
 class SftModel:
@@ -32,11 +38,8 @@ class SftModel:
 
     def __init__(self, kit: ModelKit, base: Path, pairs: Sequence[Pair], rules: RuleSource) -> None:
         """Raises JobError where the base model is not a causal language model of this tokenizer."""
-        rendered = render_all(kit, pairs, rules)
-        self.kit, self.truncated = kit, rendered.truncated
-        self.examples: list[Example] = [
-            causal_example(prompt, answer_ids(kit, pair)) for prompt, pair in zip(rendered.prompts, pairs, strict=True)
-        ]
+        self.kit = kit
+        self.examples = Examples(kit, pairs, rules, lambda prompt, pair: causal_example(prompt, answer_ids(kit, pair)))
         self.model = load_causal(base, kit.encoder.size)
 
     def __len__(self) -> int:

@@ -104,7 +104,7 @@ def _finish(
         "loss": final,
         "curve": _curve(start, losses),
         "pairs": len(stage),
-        "truncated": stage.truncated,
+        "truncatedShare": f"{stage.examples.truncated / max(1, stage.examples.rendered):.4f}",
         "resumedFromStep": start,
     }
     reporter.succeeded(Result(uri=ref.uri, digest=ref.digest), summary)
