@@ -64,7 +64,15 @@ def apply(
     gates: Sequence[Gate], scores: Slice, *, champion_name: str | None = None, rule_mode: RuleMode = RuleMode.RETRIEVED
 ) -> list[GateOutcome]:
     """The outcome of each gate, in the gates' order. `scores` is the whole evaluation, with the champion's where given."""
-    return [_guard_oracle(_Decision(gate, scores, champion_name).outcome(), rule_mode) for gate in gates]
+    slices: dict[tuple[object, bool], Slice] = {}
+    outcomes = []
+    for gate in gates:
+        where, flips = _selector(gate), gate.metric == "RuleFlip"
+        key = (frozenset(where.items()), flips)
+        if key not in slices:  # gates on one slice share its resamples
+            slices[key] = scores.narrowed(where, flips_only=flips)
+        outcomes.append(_guard_oracle(_Decision(gate, slices[key], champion_name).outcome(), rule_mode))
+    return outcomes
 
 
 def combine(outcomes: Sequence[GateOutcome]) -> tuple[Outcome, str]:
@@ -83,6 +91,10 @@ def slice_name(gate: Gate) -> str:
     parts = [f"subset {gate.subset}"] if gate.subset else []
     parts += [f"{name}={value}" for name, value in sorted(gate.where.items())]
     return ", ".join(parts) or "all pairs"
+
+
+def _selector(gate: Gate) -> dict[str, str]:
+    return dict(gate.where) | ({"subset": gate.subset} if gate.subset else {})
 
 
 def number(value: float | None) -> str | None:
@@ -110,12 +122,10 @@ class _Found:
 
 
 class _Decision:
-    """One gate on its slice."""
+    """One gate on its slice, `scores`."""
 
     def __init__(self, gate: Gate, scores: Slice, champion_name: str | None) -> None:
-        where = dict(gate.where) | ({"subset": gate.subset} if gate.subset else {})
-        self._gate, self._where = gate, slice_name(gate)
-        self._slice = scores.narrowed(where, flips_only=gate.metric == "RuleFlip")
+        self._gate, self._slice, self._where = gate, scores, slice_name(gate)
         self._metric = (gate.metric, gate.label)
         self._confidence = float(gate.confidence)
         self._champion = champion_name or "the champion"

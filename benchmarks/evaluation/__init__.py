@@ -1,0 +1,1 @@
+"""What metrics, intervals and gates cost at the size of the published benchmark."""
