@@ -23,4 +23,7 @@ def connect() -> kopf.ConnectionInfo:
         raise NoCluster("no cluster: set KUBECONFIG, or run in a pod with a service account")
     if info.as_http_headers() or info.certificate_path or info.certificate_data:
         return info
-    return kopf.login_via_client(logger=logging.getLogger(__name__), settings=settings) or info
+    try:
+        return kopf.login_via_client(logger=logging.getLogger(__name__), settings=settings) or info
+    except ImportError as error:
+        raise NoCluster("this kubeconfig runs a plugin for its credentials: install the package kubernetes") from error
