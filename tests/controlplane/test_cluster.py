@@ -16,6 +16,7 @@ from hack.cluster import tools
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.errors import ClusterError
 from hack.cluster.kubectl import Kubectl
+from hack.cluster.probe import wait_for
 from hack.cluster.process import identity
 
 RESTRICTED_POD = {
@@ -179,6 +180,7 @@ def test_starting_again_restarts_what_died_and_keeps_the_data(tmp_path: Path) ->
         cluster.kubectl.apply(config_map("kept"))
         etcd, apiserver = pids_of(cluster)[:2]
         os.kill(apiserver, signal.SIGKILL)
+        wait_for("the killed API server is gone", lambda: identity(apiserver) is None, 60)
 
         cluster.start()
 

@@ -10,7 +10,8 @@ from hack.cluster import storage
 from hack.cluster.command import run
 from hack.cluster.images import BUSYBOX
 from hack.cluster.node import Node
-from hack.cluster.process import running
+from hack.cluster.probe import wait_for
+from hack.cluster.process import identity, running
 
 # Where containerd, runc and CNI keep something of every pod, whoever's it is.
 _TRACES = ("/run/containerd/s", "/run/containerd/runc/k8s.io", "/var/lib/cni/results", "/var/log/containers")
@@ -39,8 +40,10 @@ def lose_all_processes(node: Node) -> None:
     for process in sorted(running(), key=lambda process: process.pid):
         if process.parent in family:
             family.add(process.pid)
-    for pid in {*family, *(pid for daemon in node.daemons() if (pid := daemon.pid()))}:
+    family |= {pid for daemon in node.daemons() if (pid := daemon.pid())}
+    for pid in family:
         os.kill(pid, signal.SIGKILL)
+    wait_for("the killed processes are gone", lambda: not any(identity(pid) for pid in family), 60)
 
 
 def left_over(node: Node) -> list[str]:
