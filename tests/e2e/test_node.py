@@ -17,6 +17,7 @@ from hack.cluster import probe, storage
 from hack.cluster.command import run
 from hack.cluster.errors import ClusterError
 from hack.cluster.kubectl import Kubectl
+from hack.cluster.network import Network
 from hack.cluster.node import Node
 
 pytestmark = pytest.mark.usefixtures("node")
@@ -196,3 +197,8 @@ def test_an_imported_image_is_named_and_runs(kubectl: Kubectl, namespace: str, t
     del own["command"]
     kubectl.apply(manifests.pod(namespace, "own", manifests.pod_spec([own])))
     assert (imported.stdout.strip(), finish(kubectl, namespace, "own").strip()) == (name, "own")
+
+
+def test_a_second_node_beside_it_is_refused(node: Node) -> None:
+    with pytest.raises(ClusterError, match="another cluster runs here; stop it, or name it with KUBECONFIG"):
+        Network(f"{node.network.name[:-1]}x").up()
