@@ -22,6 +22,7 @@ def train_job(name: str = "demo", **spec: Any) -> dict[str, Any]:
         "spec": {
             "baseModel": {"uri": "pvc://artifacts/base", "digest": DIGEST},
             "data": {"uri": "pvc://artifacts/pairs", "digest": DIGEST},
+            "ruleSet": {"uri": "pvc://artifacts/rules", "digest": DIGEST},
             "workspace": {"uri": "pvc://workspace/runs"},
             "stages": [
                 {"name": "sft", "sft": {}, "publish": {"as": f"{name}-llm"}},

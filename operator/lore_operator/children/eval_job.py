@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lore_core import jobs
-from lore_core.artifacts.manifest import canonical_json, sha256_digest
 from lore_core.jobs import CONFIG_PATH, EvaluateConfig
 from lore_operator.api.v1alpha1.common import ArtifactRef
-from lore_operator.api.v1alpha1.evaluation import EvalSpec, Gate, RelevanceEval
+from lore_operator.api.v1alpha1.evaluation import EvalSpec, RelevanceEval
 from lore_operator.children.config_maps import config_map, report_map
 from lore_operator.children.input_key import input_key
 from lore_operator.children.job import job
@@ -16,16 +15,6 @@ from lore_operator.children.names import Attempt
 from lore_operator.children.pod import Workload
 from lore_operator.children.report_access import service_account_name
 from lore_operator.children.settings import Settings
-
-
-def gate_set_digest(gates: tuple[Gate, ...]) -> str:
-    """Digest of a set of gates; their order does not count, defaults do."""
-    ordered = sorted((gate.model_dump(mode="json", by_alias=True, exclude_none=True) for gate in gates), key=_name)
-    return sha256_digest(canonical_json(ordered))
-
-
-def _name(gate: dict[str, Any]) -> str:
-    return str(gate["name"])
 
 
 @dataclass(frozen=True)
@@ -56,10 +45,10 @@ def eval_config(evaluation: RelevanceEval, resolved: Resolved, run: str, setting
     """The config, with every reference resolved to a digest."""
     spec, model = evaluation.spec, resolved.model
     profile = spec.serving_profile.resolved(settings.images.server)
-    gates = gate_set_digest(spec.gates)
+    gates = tuple(jobs.Gate.model_validate(gate.model_dump()) for gate in spec.gates)
     parameters = {
         "profile": profile.content_digest(),
-        "gates": gates,
+        "gates": jobs.gate_set_digest(gates),
         "subsets": sorted(spec.benchmark.subsets),
         "ruleMode": spec.benchmark.rule_mode,
         "image": _image(spec, settings),
@@ -81,8 +70,8 @@ def eval_config(evaluation: RelevanceEval, resolved: Resolved, run: str, setting
             rule_mode=spec.benchmark.rule_mode,
         ),
         rule_set=spec.rule_set.mounted() if spec.rule_set else None,
-        gates=tuple(jobs.Gate.model_validate(gate.model_dump()) for gate in spec.gates),
-        gate_set_digest=gates,
+        gates=gates,
+        gate_set_digest=jobs.gate_set_digest(gates),
         champion=_champion(resolved),
         workspace=spec.workspace.mounted(),
         input_key=input_key("evaluate", inputs, parameters, run),

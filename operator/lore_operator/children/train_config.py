@@ -13,15 +13,15 @@ from lore_operator.children.settings import Settings
 def stage_inputs(
     job: RelevanceTrainJob, stage: Stage, results: Mapping[str, ArtifactRef]
 ) -> dict[str, ArtifactRef | None]:
-    """The artifacts that a stage reads, by role. `results` are the models of the stages before it."""
+    """The artifacts that a stage reads, by the role that its report names them by. `results` are the models of the stages before it."""
     spec = job.spec
-    shared: dict[str, ArtifactRef | None] = {"data": spec.data, "rules": spec.rule_set}
+    shared: dict[str, ArtifactRef | None] = {"data": spec.data, "ruleSet": spec.rule_set}
     if stage.distill is not None:
         teacher = results[stage.distill.from_] if stage.distill.from_ else None
-        return {**shared, "base": stage.distill.base, "teacher": teacher}
+        return {**shared, "baseModel": stage.distill.base, "teacher": teacher}
     earlier = spec.stages[: spec.stages.index(stage)]
     tuned = [results[item.name] for item in earlier if item.sft is not None]
-    return {**shared, "base": tuned[-1] if tuned else spec.base_model}
+    return {**shared, "baseModel": tuned[-1] if tuned else spec.base_model}
 
 
 def train_config(
@@ -39,9 +39,9 @@ def train_config(
     return TrainConfig(
         job=job.metadata.name,
         stage=stage.name,
-        base_model=mounted["base"],
+        base_model=mounted["baseModel"],
         data=mounted["data"],
-        rule_set=mounted.get("rules"),
+        rule_set=mounted.get("ruleSet"),
         workspace=job.spec.workspace.mounted(),
         input_key=input_key("train", inputs, parameters, run),
         deepspeed=job.spec.deepspeed,
@@ -52,5 +52,5 @@ def train_config(
 def _work(stage: Stage, mounted: Mapping[str, artifacts.ArtifactRef]) -> SftStage | DistillStage:
     if stage.distill is not None:
         knobs = stage.distill.model_dump(include={"optimizer", "max_prompt_tokens"})
-        return DistillStage.model_validate({**knobs, "base": mounted["base"], "teacher": mounted.get("teacher")})
+        return DistillStage.model_validate({**knobs, "base": mounted["baseModel"], "teacher": mounted.get("teacher")})
     return SftStage.model_validate((stage.sft or Sft()).model_dump())

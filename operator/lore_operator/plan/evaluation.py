@@ -158,6 +158,8 @@ def mismatch(report: Report, config: EvaluateConfig) -> str | None:
         "gateSetDigest": config.gate_set_digest,
         "profileDigest": config.profile.content_digest(),
         "benchmarkDigest": config.benchmark.digest,
+        "rulesDigest": config.rule_set.digest if config.rule_set else None,
+        "championDigest": config.champion.evidence.digest if config.champion else None,
     }
     for name, digest in asked.items():
         if digest is not None and report.summary.get(name) != digest:

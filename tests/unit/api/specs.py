@@ -13,6 +13,7 @@ DELETE = object()
 TRAIN: dict[str, Any] = {
     "baseModel": {"uri": "s3://models/base", "digest": D, "secretRef": {"name": "store"}},
     "data": {"uri": "pvc://data/pairs"},
+    "ruleSet": {"uri": "pvc://data/rules"},
     "workspace": {"uri": "pvc://lore/runs"},
     "runner": {"env": [{"name": "HTTPS_PROXY", "value": "http://proxy"}], "resources": {"limits": {"cpu": 2, "memory": "4Gi"}}},
     "stages": [
@@ -33,6 +34,7 @@ MODEL: dict[str, Any] = {
 EVAL: dict[str, Any] = {
     "modelRef": {"name": "lore"},
     "benchmark": {"uri": "pvc://data/bench", "digest": D, "subsets": ["general", "rules"]},
+    "ruleSet": {"uri": "pvc://data/rules"},
     "workspace": {"uri": "pvc://lore/runs"},
     "champion": {"evalRef": {"name": "last"}},
     "runner": {"env": [{"name": "A", "value": "b"}]},
@@ -116,6 +118,7 @@ REFUSED = [
     case("RelevanceTrainJob", "distill.from must name an earlier stage", ("spec.stages.1.distill.from", "none")),
     case("RelevanceTrainJob", "distill.from must name an earlier stage", ("spec.stages.1.distill.from", "student")),
     case("RelevanceTrainJob", "two stages publish under the same name", ("spec.stages.1.publish.as", "lore")),
+    case("RelevanceTrainJob", "ruleMode Retrieved needs ruleSet", ("spec.ruleSet", DELETE)),
     case("RelevanceTrainJob", _WORKSPACE, ("spec.workspace.digest", D)),
     case("RelevanceTrainJob", _RESERVED, ("spec.runner.env.0", _LORE)),
     case("RelevanceTrainJob", "metadata.name may have 52 characters", ("metadata.name", "x" * 53)),
@@ -130,6 +133,7 @@ REFUSED = [
     case("RelevanceEval", "a gate with maxRegression needs a champion", ("spec.champion", DELETE)),
     case("RelevanceEval", "a gate's subset must be one of benchmark.subsets", ("spec.gates.0.subset", "hard")),
     case("RelevanceEval", "it cannot satisfy a Required gate", ("spec.benchmark.ruleMode", "Oracle")),
+    case("RelevanceEval", "ruleMode Retrieved needs ruleSet", ("spec.ruleSet", DELETE)),
     case("RelevanceEval", _WORKSPACE, ("spec.workspace.digest", D)),
     case("RelevanceEval", _RESERVED, ("spec.runner.env.0", _LORE)),
     case("RelevanceEval", "metadata.name may have 52 characters", ("metadata.name", "x" * 53)),
@@ -187,6 +191,8 @@ ACCEPTED = [
     *(case(kind, None) for kind in GOOD),
     case("RelevanceTrainJob", None, ("spec.stages.1.distill.from", DELETE)),
     case("RelevanceTrainJob", None, ("spec.stages.1.publish", DELETE)),
+    case("RelevanceTrainJob", None, ("spec.ruleSet", DELETE), ("spec.stages.0.sft", {"ruleMode": "None"})),
+    case("RelevanceEval", None, ("spec.ruleSet", DELETE), ("spec.benchmark.ruleMode", "None")),
     case("RelevanceTrainJob", None, ("metadata.name", "x" * 45)),
     case("RelevanceTrainJob", None, ("spec.data.uri", "pvc://data/..hidden/a.b/...")),
     case("RelevanceTrainJob", None, ("spec.runner.podTemplate", {"spec": {"anything": [{"goes": 1}]}})),

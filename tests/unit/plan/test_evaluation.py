@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 from unit.plan.world import DIGEST, World, condition, config_of, digest, resource, statuses
 
+from lore_core.jobs import ServingProfile
 from lore_operator.api.v1alpha1.evaluation import EvalStatus
-from lore_operator.children.labels import PUBLISHED
 from lore_operator.plan import evaluation, model
 from lore_operator.plan.types import ObjectKey
 
 SPEC: dict[str, Any] = {
     "modelRef": {"name": "lore"},
     "benchmark": {"uri": "pvc://data/bench", "digest": DIGEST, "subsets": ["general", "rules"]},
+    "ruleSet": {"uri": "pvc://data/rules", "digest": digest("7")},
     "workspace": {"uri": "s3://runs/evals", "secretRef": {"name": "store"}},
     "champion": {"evalRef": {"name": "champion"}},
     "gates": [
@@ -55,8 +56,6 @@ def champion() -> dict[str, Any]:
 
 
 def summary(w: World, verdict: str, **changes: Any) -> dict[str, Any]:
-    from lore_core.jobs import ServingProfile
-
     config = config_of(w, "nightly-eval-a1")
     return {
         "verdict": verdict,
@@ -66,6 +65,8 @@ def summary(w: World, verdict: str, **changes: Any) -> dict[str, Any]:
         "modelDigest": config["model"]["digest"],
         "gateSetDigest": config["gateSetDigest"],
         "benchmarkDigest": config["benchmark"]["digest"],
+        "rulesDigest": config["ruleSet"]["digest"],
+        "championDigest": config["champion"]["evidence"]["digest"],
         "profileDigest": ServingProfile.model_validate(config["profile"]).content_digest(),
     } | changes
 
@@ -151,7 +152,9 @@ def test_the_status_follows_the_crd_and_carries_what_the_verdict_is_bound_to() -
     assert (status.model.digest, status.benchmark_digest, status.evidence.digest) == (digest("a"), DIGEST, digest("e"))
 
 
-@pytest.mark.parametrize("field", ["modelDigest", "gateSetDigest", "profileDigest", "benchmarkDigest"])
+@pytest.mark.parametrize(
+    "field", ["modelDigest", "gateSetDigest", "profileDigest", "benchmarkDigest", "rulesDigest", "championDigest"]
+)
 def test_a_report_about_something_else_is_no_verdict(field: str) -> None:
     plan = judged("Passed", **{field: digest("9")}).plan()
 
@@ -209,9 +212,3 @@ def test_a_model_shows_the_evaluations_that_passed_for_its_digest_and_no_others(
 
     assert plan.status["verdicts"] == [{"eval": "good", "profileDigest": digest("d")}]
     assert statuses(plan) == {"Ready": "True", "reason": "Registered"}
-
-
-def test_publishing_notes_are_not_for_evaluations() -> None:
-    annotations = judged("Passed").find("ConfigMap", "nightly-eval-a1-report")["metadata"]["annotations"]
-
-    assert PUBLISHED not in annotations

@@ -17,6 +17,7 @@ from lore_operator.plan.types import ObjectKey
 SPEC: dict[str, Any] = {
     "baseModel": {"uri": "s3://models/base", "digest": DIGEST, "secretRef": {"name": "store"}},
     "data": {"uri": "pvc://data/pairs", "digest": DIGEST},
+    "ruleSet": {"uri": "pvc://data/rules", "digest": DIGEST},
     "workspace": {"uri": "pvc://lore/runs"},
     "runPolicy": {"maxRestarts": 1},
     "stages": [

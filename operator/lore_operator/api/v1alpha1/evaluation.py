@@ -108,11 +108,16 @@ _NO_ORACLE = Rule(
     "ruleMode Oracle may show gold labels: it cannot satisfy a Required gate",
 )
 
+_RULES_THERE = Rule(
+    "has(self.ruleSet) || self.benchmark.ruleMode != 'Retrieved'",
+    "ruleMode Retrieved needs ruleSet; give it or use ruleMode None",
+)
+
 
 class EvalSpec(ApiModel):
     """What is judged, on what, and when it passes."""
 
-    model_config = ConfigDict(json_schema_extra=cel(_CHAMPION_THERE, _SUBSETS_SCORED, _NO_ORACLE))
+    model_config = ConfigDict(json_schema_extra=cel(_CHAMPION_THERE, _SUBSETS_SCORED, _NO_ORACLE, _RULES_THERE))
 
     model_ref: ModelReference
     """Model to judge."""
@@ -143,6 +148,8 @@ class EvalSpec(ApiModel):
     def _gates_can_be_judged(self) -> "EvalSpec":
         if self.workspace.digest is not None:
             raise ValueError("workspace is a place, not an artifact: it has no digest")
+        if self.benchmark.rule_mode == RuleMode.RETRIEVED and self.rule_set is None:
+            raise ValueError("ruleMode Retrieved needs ruleSet; give it or use ruleMode None")
         for gate in self.gates:
             if gate.max_regression is not None and self.champion is None:
                 raise ValueError(f"gate {gate.name}: maxRegression needs a champion")

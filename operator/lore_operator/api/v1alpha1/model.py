@@ -36,7 +36,7 @@ class LineageInput(ApiModel):
     """One artifact that the model was made from."""
 
     name: str = Field(min_length=1, max_length=64)
-    """Role of the input: base, data, rules, teacher."""
+    """Role of the input: baseModel, data, ruleSet, teacher."""
     uri: str = Field(max_length=1024)
     """Where it was."""
     digest: Digest | None = None

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, model_validator
 
-from lore_core.jobs.config import DeepSpeedConfig, Name, Optimizer, SftSettings
+from lore_core.jobs.config import DeepSpeedConfig, Name, Optimizer, RuleMode, SftSettings
 from lore_operator.api.v1alpha1.common import (
     ApiModel,
     ArtifactRef,
@@ -99,8 +99,16 @@ class Nodes(ApiModel):
     """GPUs of each pod."""
 
 
+_RULES_THERE = Rule(
+    "has(self.ruleSet) || self.stages.all(s, !has(s.sft) || s.sft.ruleMode != 'Retrieved')",
+    "a stage with ruleMode Retrieved needs ruleSet; give it or use ruleMode None",
+)
+
+
 class TrainJobSpec(ApiModel):
     """What to train. Edits after the start change nothing until `runToken` changes."""
+
+    model_config = ConfigDict(json_schema_extra=cel(_RULES_THERE))
 
     base_model: ArtifactRef
     """Model that the first stage starts from."""
@@ -134,6 +142,9 @@ class TrainJobSpec(ApiModel):
     def _stages_fit_together(self) -> "TrainJobSpec":
         if self.workspace.digest is not None:
             raise ValueError("workspace is a place, not an artifact: it has no digest")
+        retrieved = [stage.name for stage in self.stages if stage.sft and stage.sft.rule_mode == RuleMode.RETRIEVED]
+        if retrieved and self.rule_set is None:
+            raise ValueError(f"stage {retrieved[0]}: ruleMode Retrieved needs ruleSet; give it or use ruleMode None")
         names = [stage.name for stage in self.stages]
         for index, stage in enumerate(self.stages):
             teacher = stage.distill.from_ if stage.distill else None
