@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, Strict, StringConstraints
 
 from lore_core.headcache.generation import head_query_hash
-from lore_core.headcache.items import Item, QueryItem, content_hash, item_hash
+from lore_core.headcache.items import Features, QueryItem, content_hash, item_hash
 from lore_core.records.jsonl import read_records
 from lore_core.records.pair import MAX_QUERY, Identifier, Word
 from lore_core.strata.normaliser import query_key
@@ -54,7 +54,7 @@ def read_candidates(folder: Path) -> Iterator[Candidate]:
     return (line for _, line in read_records(folder / CANDIDATES_NAME, Candidate))
 
 
-def wanted_pairs(candidates: Iterator[Candidate], items: dict[str, Item]) -> Wanted:
+def wanted_pairs(candidates: Iterator[Candidate], items: dict[str, Features]) -> Wanted:
     """Join candidates with items. The first of several spellings of one query is the one that is scored."""
     seen: set[tuple[int, int]] = set()
     pairs: list[WantedPair] = []

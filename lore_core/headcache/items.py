@@ -4,31 +4,12 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, StringConstraints
-
-from lore_core.records.jsonl import read_records
-from lore_core.records.pair import MAX_TITLE, Attributes, Identifier, Text
-
-ITEMS_NAME: Final = "items.jsonl"
-
-
-class _Line(BaseModel):
-    """One line of `items.jsonl`; the names are those of a pair record."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    item_id: Identifier
-    title: Annotated[str, Strict(), StringConstraints(max_length=MAX_TITLE)]
-    shop_name: Annotated[str, Strict(), StringConstraints(max_length=MAX_TITLE)] = ""
-    cpv_sku: Attributes = {}
-    vqa_result: Text = ""
-    version: str = Field(default="", max_length=128)
+from lore_core.records.item import ITEMS_NAME, read_items
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Features:
     """What a prompt can show of an item."""
 
     title: str
@@ -43,7 +24,7 @@ class QueryItem:
 
     query: str
     market: str
-    item: Item
+    item: Features
     rule_list: str = ""
 
     @property
@@ -67,10 +48,10 @@ class QueryItem:
         return self.item.vqa_result
 
 
-def read_items(folder: Path) -> Iterator[tuple[str, Item]]:
+def read_features(folder: Path) -> Iterator[tuple[str, Features]]:
     """Id and features of every line of an items artifact. Raises RecordError naming file, line and field."""
-    for _, line in read_records(folder / ITEMS_NAME, _Line):
-        yield line.item_id, Item(line.title, line.shop_name, dict(line.cpv_sku), line.vqa_result)
+    for item in read_items(folder / ITEMS_NAME):
+        yield item.item_id, Features(item.title, item.shop_name, dict(item.cpv_sku), item.vqa_result)
 
 
 def item_hash(item_id: str) -> int:
@@ -78,7 +59,7 @@ def item_hash(item_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(item_id.encode(), digest_size=8).digest(), "little")
 
 
-def content_hash(item: Item) -> int:
+def content_hash(item: Features) -> int:
     """BLAKE2b-64 of all that a prompt can show of an item, little-endian; attribute order counts, since prompts keep it.
 
     Hashed are the lengths of all parts, then the parts, so that no text can imitate another division into parts.

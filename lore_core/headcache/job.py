@@ -12,7 +12,7 @@ from lore_core.artifacts.ref import ArtifactRef
 from lore_core.artifacts.store import open_store, publish, verify
 from lore_core.headcache.candidates import Wanted, WantedPair, read_candidates, wanted_pairs
 from lore_core.headcache.generation import BIN_NAME, FORMAT_VERSION, JSON_NAME, HeadEntry, generation_bytes
-from lore_core.headcache.items import read_items
+from lore_core.headcache.items import read_features
 from lore_core.jobs.config import HeadBuildConfig
 from lore_core.jobs.report import Progress, Result
 from lore_core.jobs.reporter import JobError, Reporter
@@ -66,7 +66,7 @@ def run_head_build(config: HeadBuildConfig, reporter: Reporter) -> Result:
     with tempfile.TemporaryDirectory(prefix="lore-head-") as work:
         inputs = _fetch(config, Path(work))
         kit = ModelKit.load(inputs.model)
-        wanted = wanted_pairs(read_candidates(inputs.candidates), dict(read_items(inputs.items)))
+        wanted = wanted_pairs(read_candidates(inputs.candidates), dict(read_features(inputs.items)))
         rules = RuleSource.load(kit.contract.rule_mode, inputs.rules)
         reporter.started(inputs.digests, total_steps=len(wanted.pairs))
         with LocalServer(inputs.model, config.profile, name="head") as served:

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lore_core.headcache.generation import Lookup, head_query_hash
-from lore_core.headcache.items import Item, QueryItem, content_hash, item_hash, text_hash
-from lore_core.router.config import NeutralAnswer, Stratum, TierPolicy
+from lore_core.headcache.items import Features, QueryItem, content_hash, item_hash, text_hash
+from lore_core.router.config import Stratum, TierPolicy
 from lore_core.router.decision import Chain, Choice, chain, choose
-from lore_core.router.loaded import Items, KnownItem, LoadedComposition, Serving
+from lore_core.router.loaded import Items, KnownItem, LoadedComposition, Neutral, Serving
 from lore_core.router.requests import Asked, AskedItem
 from lore_core.strata.normaliser import query_key
 
@@ -24,7 +24,7 @@ NEUTRAL: Final = "neutral"
 CACHE: Final = "cache"
 PREDICTOR: Final = "predictor"
 UNKNOWN: Final = "unknown"
-_NO_ITEM: Final = Item("")
+_NO_ITEM: Final = Features("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def begin(serving: Serving, asked: Asked) -> Answer | Question:
     loaded = serving.compositions[choice.composition.revision]
     tiers = chain(choice.composition.tiers, choice.stratum)
     items = [_resolved(item, loaded.items) for item in asked.items]
-    answer = _neutral(choice, serving.config.neutral, items)
+    answer = _neutral(choice, serving.neutral, items)
     open_items = [index for index, item in enumerate(items) if item is not None]
     if tiers.cached:
         open_items = _from_head(answer, loaded, head_query_hash(key, asked.market), asked.items, items, open_items)
@@ -115,7 +115,7 @@ def _resolved(asked: AskedItem, items: Items) -> KnownItem | None:
         if known is None:
             return _text_only(asked)
     base = known.item if known is not None else _NO_ITEM
-    item = Item(
+    item = Features(
         asked.title if asked.title is not None else base.title,
         asked.shop_name if asked.shop_name is not None else base.shop_name,
         asked.attributes if asked.attributes is not None else base.cpv_sku,
@@ -128,23 +128,25 @@ def _resolved(asked: AskedItem, items: Items) -> KnownItem | None:
 def _text_only(asked: AskedItem) -> KnownItem | None:
     if not asked.title or asked.title.isspace():
         return None
-    return KnownItem(Item(asked.title), item_hash(asked.id or ""), text_hash(asked.title))
+    return KnownItem(Features(asked.title), item_hash(asked.id or ""), text_hash(asked.title))
 
 
-def _has_text(item: Item) -> bool:
+def _has_text(item: Features) -> bool:
     return bool(item.title.strip() or item.cpv_sku or item.vqa_result.strip())
 
 
-def _neutral(choice: Choice, neutral: NeutralAnswer, items: Sequence[KnownItem | None]) -> Answer:
+def _neutral(choice: Choice, neutral: Neutral, items: Sequence[KnownItem | None]) -> Answer:
     """The answer before anybody was asked."""
     n = len(items)
+    probabilities = np.empty((n, 4))
+    probabilities[:] = neutral.probabilities
     return Answer(
         revision=choice.composition.revision,
         stratum=choice.stratum,
         tier=NEUTRAL,
         neutral_label=neutral.label,
-        probabilities=np.tile(np.array([float(p) for p in neutral.probabilities]), (n, 1)),
-        grades=np.full(n, float(neutral.grade)),
+        probabilities=probabilities,
+        grades=np.full(n, neutral.grade),
         tiers=[NEUTRAL] * n,
         sources=[NEUTRAL if item is not None else UNKNOWN for item in items],
     )

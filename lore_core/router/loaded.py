@@ -11,10 +11,18 @@ import numpy.typing as npt
 
 from lore_core.headcache.generation import JSON_NAME as HEAD_JSON
 from lore_core.headcache.generation import HeadGeneration
-from lore_core.headcache.items import Item, content_hash, item_hash, read_items
+from lore_core.headcache.items import Features, content_hash, item_hash, read_features
 from lore_core.prompts import ModelKit, RuleSource
 from lore_core.prompts.contract import Calibration as ContractCalibration
-from lore_core.router.config import Calibration, Composition, PinnedRef, PredictorTier, RouterConfig, Stratum
+from lore_core.router.config import (
+    Calibration,
+    Composition,
+    NeutralAnswer,
+    PinnedRef,
+    PredictorTier,
+    RouterConfig,
+    Stratum,
+)
 from lore_core.router.predictor import Predictor
 from lore_core.router.shelf import KIT_FILES, Shelf
 from lore_core.router.upstream import Upstream
@@ -29,7 +37,7 @@ Array = npt.NDArray[np.float64]
 class KnownItem:
     """An item of the snapshot with the hashes that find its score."""
 
-    item: Item
+    item: Features
     identity: int
     content: int
 
@@ -43,12 +51,15 @@ class Grader:
     def __init__(self, contract: ContractCalibration, line: Calibration | None) -> None:
         knots = line.knots if line is not None else ()
         self._contract = contract
+        self._plain = float(contract.temperature) == 1.0
+        self._grades = np.array([float(grade) for grade in contract.grades])
         self._raw = [float(knot.raw) for knot in knots]
         self._calibrated = [float(knot.calibrated) for knot in knots]
 
     def __call__(self, probabilities: Array) -> Array:
         """Grades in the contract's unit, usually 1 to 4."""
-        grades = expected_grade(probabilities, self._contract)
+        # At temperature 1 the calibrated probabilities are the probabilities.
+        grades = probabilities @ self._grades if self._plain else expected_grade(probabilities, self._contract)
         return np.interp(grades, self._raw, self._calibrated) if self._raw else grades
 
 
@@ -65,12 +76,27 @@ class LoadedComposition:
 
 
 @dataclass(frozen=True, slots=True)
+class Neutral:
+    """The declared neutral answer as numbers."""
+
+    label: str
+    probabilities: Array
+    grade: float
+
+    @classmethod
+    def of(cls, declared: NeutralAnswer) -> "Neutral":
+        """From the configuration."""
+        return cls(declared.label, np.array([float(p) for p in declared.probabilities]), float(declared.grade))
+
+
+@dataclass(frozen=True, slots=True)
 class Serving:
     """What the router serves at one moment. Never changed, only replaced."""
 
     config: RouterConfig
     config_hash: str
     compositions: dict[str, LoadedComposition]
+    neutral: Neutral
 
 
 class Library:
@@ -89,7 +115,7 @@ class Library:
         """
         self._used = set()
         compositions = {c.revision: self._composition(c) for c in config.compositions}
-        return Serving(config, config.content_digest(), compositions)
+        return Serving(config, config.content_digest(), compositions, Neutral.of(config.neutral))
 
     def forget_unused(self) -> None:
         """Drop what the last `load` did not use. Call it in the event loop, once that configuration serves."""
@@ -143,4 +169,4 @@ def _open_head(folder: Path) -> tuple[HeadGeneration, ContractCalibration]:
 
 
 def _open_items(folder: Path) -> Items:
-    return {name: KnownItem(item, item_hash(name), content_hash(item)) for name, item in read_items(folder)}
+    return {name: KnownItem(item, item_hash(name), content_hash(item)) for name, item in read_features(folder)}

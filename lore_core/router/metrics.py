@@ -1,5 +1,9 @@
 """What the router counts, per stratum."""
 
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from lore_core.router.answering import Answer
@@ -12,6 +16,8 @@ class RouterMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        # `labels` checks and locks at every call; the label values here are few.
+        self._child: Callable[..., Any] = cache(lambda metric, *values: metric.labels(*values))
         registry = self.registry
         self._answers = Counter(
             "lore_router_answers", "Answered queries", ["stratum", "tier", "revision"], registry=registry
@@ -33,17 +39,20 @@ class RouterMetrics:
 
     def answered(self, answer: Answer, seconds: float) -> None:
         """One answered query."""
-        self._answers.labels(answer.stratum, answer.tier, answer.revision).inc()
-        self._seconds.labels(answer.stratum, answer.tier).observe(seconds)
-        sources = list(zip(answer.tiers, answer.sources, strict=True))
-        for tier, source in set(sources):
-            self._items.labels(answer.stratum, tier, source).inc(sources.count((tier, source)))
+        self._answered(answer.stratum, answer.tier, answer.revision, seconds)
+        pairs = list(zip(answer.tiers, answer.sources, strict=True))
+        for tier, source in set(pairs):
+            self._child(self._items, answer.stratum, tier, source).inc(pairs.count((tier, source)))
         if answer.looked_up:
-            self._pairs.labels("hit").inc(answer.hits)
-            self._pairs.labels("stale").inc(answer.stale)
-            self._pairs.labels("miss").inc(answer.looked_up - answer.hits - answer.stale)
+            missed = answer.looked_up - answer.hits - answer.stale
+            for result, count in (("hit", answer.hits), ("stale", answer.stale), ("miss", missed)):
+                self._child(self._pairs, result).inc(count)
         for fallback in answer.fallbacks:
-            self._fallbacks.labels(answer.stratum, fallback.tier, fallback.reason).inc()
+            self._child(self._fallbacks, answer.stratum, fallback.tier, fallback.reason).inc()
+
+    def _answered(self, stratum: str, tier: str, revision: str, seconds: float) -> None:
+        self._child(self._answers, stratum, tier, revision).inc()
+        self._child(self._seconds, stratum, tier).observe(seconds)
 
     def refused(self, status: int) -> None:
         """One request that was not answered."""

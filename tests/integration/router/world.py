@@ -13,7 +13,7 @@ from aiohttp import web
 
 from lore_core.artifacts import ArtifactRef, publish
 from lore_core.artifacts.manifest import canonical_json
-from lore_core.headcache import HeadEntry, Item, content_hash, item_hash
+from lore_core.headcache import Features, HeadEntry, content_hash, item_hash
 from lore_core.headcache.generation import generation_bytes, head_query_hash
 from lore_core.jobs.config import RuleMode
 from lore_core.prompts import PromptLayout, TextEncoder, build_contract
@@ -30,7 +30,7 @@ from lore_core.strata.snapshot import snapshot_bytes
 from lore_core.training.tokenizer import build_tokenizer, vocabulary
 
 WORDS = "red blue shirt shoe lamp kettle acme size m cotton"
-ITEMS = {"i1": Item("red shirt", "acme", {"size": "m"}), "i2": Item("blue shirt"), "i3": Item("kettle")}
+ITEMS = {"i1": Features("red shirt", "acme", {"size": "m"}), "i2": Features("blue shirt"), "i3": Features("kettle")}
 STRATA: dict[str, Stratum] = {"red shirt": "head", "blue shoe": "torso"}
 QUERIES = {"head": "red shirt", "torso": "blue shoe", "tail": "odd lamp"}
 HEAD_SCORES = (0.0, 0.125, 0.125, 0.75)
@@ -108,7 +108,7 @@ class Warehouse:
     def strata(self, strata: dict[str, Stratum] = STRATA) -> PinnedRef:
         return self.publish("strata", {"strata.bin": snapshot_bytes(strata.items(), b"k" * 16), "strata.json": b"{}"})
 
-    def items(self, items: dict[str, Item] = ITEMS) -> PinnedRef:
+    def items(self, items: dict[str, Features] = ITEMS) -> PinnedRef:
         lines = [
             {
                 "item_id": name,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lore_core.artifacts import ArtifactRef, publish
-from lore_core.headcache import HeadGeneration, Item, content_hash, item_hash
+from lore_core.headcache import Features, HeadGeneration, content_hash, item_hash
 from lore_core.headcache.candidates import Candidate, read_candidates, wanted_pairs
 from lore_core.headcache.generation import generation_bytes, head_query_hash
 from lore_core.headcache.job import Coverage, _require, run_head_build, score_pairs
@@ -19,7 +19,7 @@ from lore_core.records import RecordError
 from lore_core.scoring import LabelScore, LabelScores
 from lore_core.training.tokenizer import build_tokenizer, vocabulary
 
-ITEMS = {"i1": Item("red shirt"), "i2": Item("blue shirt", "acme", {"size": "m"})}
+ITEMS = {"i1": Features("red shirt"), "i2": Features("blue shirt", "acme", {"size": "m"})}
 NO_RULES = RuleSource(RuleMode.NONE)
 
 
