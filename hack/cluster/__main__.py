@@ -66,7 +66,7 @@ def _directory(arguments: argparse.Namespace) -> Path:
 
 def _cluster(arguments: argparse.Namespace) -> ControlPlane | Node:
     directory = _directory(arguments)
-    return Node(directory) if arguments.profile == "node" else ControlPlane(directory)
+    return Node(directory) if arguments.profile == "node" else ControlPlane(directory / "run")
 
 
 def _up(arguments: argparse.Namespace) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -43,6 +42,7 @@ class ControlPlane:
         folder = cache_root() / "temporary"
         _sweep(folder)
         directory = folder / f"{os.getpid()}-{secrets.token_hex(4)}"
+        files.take(directory)
         files.write(directory / "owner.json", json.dumps(asdict(_own_identity())))
         return cls(directory, definitions)
 
@@ -71,6 +71,7 @@ class ControlPlane:
 
     def start(self) -> None:
         """Start what does not run; returns when the API serves and namespaces have their ServiceAccount."""
+        files.take(self.directory)
         record = self.directory / "ports.json"
         if record.exists():
             self._plane(Ports(**json.loads(record.read_text()))).start(self._definitions)
@@ -84,7 +85,7 @@ class ControlPlane:
         """Stop everything and delete the folder."""
         for daemon in reversed(self.daemons()):
             daemon.stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        files.delete(self.directory)
 
     def daemons(self) -> list[Daemon]:
         """The components in the order in which they start."""

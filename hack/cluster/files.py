@@ -1,10 +1,16 @@
-"""Small files that are whole or absent, and locks on folders."""
+"""Small files that are whole or absent, and folders that are ours: marked, locked, deleted whole."""
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from hack.cluster.errors import ClusterError
+
+# Only a folder with this file in it is ever deleted.
+_MARK = ".lore-cluster"
 
 
 def write(path: Path, content: str | bytes, mode: int = 0o644) -> Path:
@@ -17,6 +23,24 @@ def write(path: Path, content: str | bytes, mode: int = 0o644) -> Path:
     with os.fdopen(os.open(pending, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as handle:
         handle.write(wanted)
     return pending.rename(path)
+
+
+def take(folder: Path) -> None:
+    """Make the folder ours; an error if it is somebody's already."""
+    if folder.exists() and not is_ours(folder) and any(folder.iterdir()):
+        raise ClusterError(f"{folder} holds something else; set LORE_CLUSTER_DIR to a folder of its own")
+    write(folder / _MARK, "`python -m hack.cluster down` deletes this folder.\n")
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether `take` was here."""
+    return (folder / _MARK).exists()
+
+
+def delete(folder: Path) -> None:
+    """Delete the folder if it is ours."""
+    if is_ours(folder):
+        shutil.rmtree(folder)
 
 
 @contextmanager

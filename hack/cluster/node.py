@@ -1,7 +1,6 @@
 """The node profile: a control plane, one node that runs pods, KServe, shared volumes and an S3 endpoint."""
 
 import hashlib
-import shutil
 from pathlib import Path
 
 from hack.cluster import files, host
@@ -49,6 +48,7 @@ class Node:
         """Start what does not run; returns when the node is Ready and KServe and the S3 endpoint answer."""
         self.check()
         with files.exclusive(self.directory):
+            files.take(self.plane.directory)
             self.network.up()
             self.plane.start()
             self.containerd.start()
@@ -63,9 +63,9 @@ class Node:
     def delete(self) -> None:
         """Stop everything, unmount and delete all but the images."""
         with files.exclusive(self.directory):
-            if self.plane.directory.exists():
+            if files.is_ours(self.plane.directory):
                 self._stop()
-                shutil.rmtree(self.plane.directory)
+                files.delete(self.plane.directory)
 
     def _stop(self) -> None:
         self.kserve.daemon.stop()

@@ -46,6 +46,10 @@ class Containerd:
         return self.directory / "run" / "containerd.sock"
 
     @property
+    def _images(self) -> Path:
+        return self.directory / "images"
+
+    @property
     def _state(self) -> Path:
         return self.directory / "run" / "containerd"
 
@@ -107,7 +111,8 @@ class Containerd:
     def _clear_dead(self) -> None:
         """What a killed containerd, or a reboot, left: shims with their containers, mounts, leases of addresses."""
         self._kill_containers()
-        unmount_below(self.directory)
+        for folder in (self.directory / "run", self._images):
+            unmount_below(folder)
         for folder in (self._state, self.directory / "run" / "addresses"):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -132,7 +137,7 @@ class Containerd:
 
     def _toml(self, networks: Path) -> str:
         # A JSON string is a TOML string.
-        paths = (self.directory / "images", self._state, self.socket, CNI_PLUGINS, networks, self._state / "runc")
+        paths = (self._images, self._state, self.socket, CNI_PLUGINS, networks, self._state / "runc")
         root, state, socket, plugins, configured, runc = (json.dumps(str(path)) for path in paths)
         return f"""\
 version = 2

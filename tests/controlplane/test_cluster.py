@@ -216,6 +216,15 @@ def test_a_cluster_of_the_users_own_is_left_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "cluster").exists()
 
 
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+
+    with pytest.raises(ClusterError, match="LORE_CLUSTER_DIR"), ControlPlane(tmp_path):
+        pass
+
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
 def test_missing_binaries_are_an_error_with_the_command_that_builds_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cluster import manifests
 
-from hack.cluster import storage
+from hack.cluster import files, storage
 from hack.cluster.command import run
 from hack.cluster.images import BUSYBOX
 from hack.cluster.node import Node
@@ -70,12 +70,14 @@ def test_nothing_is_left_after_the_end(stopped_node: Node) -> None:
 
 def test_images_need_not_be_loaded_again(stopped_node: Node) -> None:
     containerd = stopped_node.containerd
+    files.take(stopped_node.plane.directory)
     stopped_node.network.up()
     containerd.start()
     kept = "localhost/kept:1"
     run("ctr", f"--address={containerd.socket}", "--namespace=k8s.io", "images", "tag", "--force", BUSYBOX, kept)
     digest = containerd.images()[kept]
     stopped_node.delete()
+    files.take(stopped_node.plane.directory)
     stopped_node.network.up()
 
     containerd.start()
