@@ -79,7 +79,12 @@ def read_lines(stream: IO[bytes], file: Path | str) -> Iterator[tuple[int, bytes
 
 def read_records(path: Path, model: type[M]) -> Iterator[tuple[int, M]]:
     """Each line of a JSONL file as a validated model, with its line number."""
-    with path.open("rb") as stream:
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        remedy = "check the path and that its producer finished"
+        raise RecordError(f"cannot be read ({error.strerror})", remedy, file=path, line=0) from error
+    with stream:
         for number, line in read_lines(stream, path):
             yield number, validated(model, parse_object(line, path, number), path, number)
 

@@ -116,6 +116,12 @@ def test_an_endless_line_is_refused_without_being_read_whole(tmp_path: Path) -> 
     assert "longer than" in refused(path).failure.message
 
 
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    error = refused(tmp_path / "absent.jsonl")
+    assert error.failure.file == str(tmp_path / "absent.jsonl")
+    assert "check the path" in error.failure.message
+
+
 def test_an_id_is_unique_over_all_splits(tmp_path: Path) -> None:
     for name, identity in (("train", "1"), ("tune", "2"), ("calibration", "1")):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps(GOOD | {"id": identity}) + "\n")
