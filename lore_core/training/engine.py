@@ -1,6 +1,7 @@
 """The DeepSpeed engine of one rank, its loop and its checkpoints: the only module that knows DeepSpeed."""
 
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,17 @@ def deepspeed_config(config: DeepSpeedConfig, optimizer: Optimizer, world: int) 
     }
 
 
+class StopSignal:
+    """Remembers SIGTERM instead of dying of it; the loop looks after each step."""
+
+    def __init__(self) -> None:
+        self.received = False
+        signal.signal(signal.SIGTERM, self._remember)
+
+    def _remember(self, _number: int, _frame: object) -> None:
+        self.received = True
+
+
 class StageLoop:
     """Trains one stage on this rank, saving and resuming whole checkpoints."""
 
@@ -131,16 +143,24 @@ class StageLoop:
         return fitting
 
     def run(self, start: int, checkpoint_every: int, on_step: OnStep) -> list[float]:
-        """Steps `start` up to the last; returns the mean loss over ranks of every step."""
+        """Steps `start` up to the last; returns the mean loss over ranks of every step.
+
+        A termination signal (a suspended job, a drained node) ends it with a checkpoint and SystemExit.
+        """
         losses = []
+        stop = StopSignal()
         for step in range(start, self._optimizer.max_steps):
-            losses.append(self._step(step))
-            on_step(step + 1, losses[-1])
-            if (step + 1) % checkpoint_every == 0 and step + 1 < self._optimizer.max_steps:
+            loss, stopping = self._step(step, stop.received)
+            losses.append(loss)
+            on_step(step + 1, loss)
+            if step + 1 < self._optimizer.max_steps and (stopping or (step + 1) % checkpoint_every == 0):
                 self.save(step + 1)
+                if stopping:
+                    raise SystemExit(128 + signal.SIGTERM)
         return losses
 
-    def _step(self, step: int) -> float:
+    def _step(self, step: int, stop: bool) -> tuple[float, bool]:
+        """Mean loss over ranks, and whether any rank was asked to stop: all of them must save together."""
         import torch
         import torch.distributed as dist
 
@@ -151,9 +171,9 @@ class StageLoop:
         loss = self._stage.loss(self.engine, rank_share(indices, self._ranks.rank, self._ranks.world))
         self.engine.backward(loss)
         self.engine.step()
-        mean = loss.detach().float()
-        dist.all_reduce(mean)
-        return float(mean) / self._ranks.world
+        shared = torch.stack([loss.detach().float(), torch.tensor(float(stop), device=loss.device)])
+        dist.all_reduce(shared)
+        return float(shared[0]) / self._ranks.world, bool(shared[1] > 0)
 
     def save(self, step: int) -> None:
         """Save on all ranks, upload, and only then mark the checkpoint complete."""

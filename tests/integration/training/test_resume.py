@@ -61,3 +61,23 @@ def test_a_killed_stage_resumes_and_ends_with_the_same_weights(site: Site) -> No
     assert report.summary["resumedFromStep"] == newest
     assert report.result is not None
     assert report.result.digest == open_store(undisturbed.output).manifest().digest
+
+
+def test_a_suspended_stage_saves_before_it_ends(site: Site) -> None:
+    # No checkpoint is due in these steps: the only one is that of the termination signal.
+    spec = {**SFT, "optimizer": {**SFT["optimizer"], "max_steps": 100_000, "checkpoint_every": 100_000}}
+    config = site.config("suspended", spec)
+    process = site.start("suspended", config, RANKS)
+    while not stepping(site):
+        assert process.poll() is None
+        time.sleep(0.02)  # polls a file of another process; nothing here depends on how long it takes
+    process.terminate()
+    assert process.wait() != 0
+    saved = complete_checkpoints(config.checkpoints)[0]
+    assert (saved.world_size, saved.step > 0) == (RANKS, True)
+
+
+def stepping(site: Site) -> bool:
+    path = site.report_path("suspended")
+    progress = site.report("suspended").progress if path.exists() else None
+    return progress is not None and progress.step > 0
