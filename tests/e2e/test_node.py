@@ -52,10 +52,16 @@ def inference_service(kubectl: Kubectl, namespace: str, busybox: str) -> dict[st
 
 
 def finish(kubectl: Kubectl, namespace: str, name: str) -> str:
-    """Wait until the pod has succeeded and return what it printed."""
+    """Wait until the pod has ended, expect success, and return what it printed."""
     where = f"--namespace={namespace}"
-    kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s", where, f"pod/{name}")
-    return kubectl("logs", where, name)
+
+    def phase() -> str:
+        return str(kubectl.get(f"pod/{name}", where)["status"]["phase"])
+
+    probe.wait_for(f"the end of pod {name}", lambda: phase() in {"Succeeded", "Failed"}, 120)
+    printed = kubectl("logs", where, name)
+    assert phase() == "Succeeded", printed
+    return printed
 
 
 def test_two_pods_of_an_indexed_job_meet_by_name(kubectl: Kubectl, namespace: str, busybox: str) -> None:
