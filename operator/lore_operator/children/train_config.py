@@ -13,7 +13,7 @@ from lore_operator.children.settings import Settings
 def stage_inputs(
     job: RelevanceTrainJob, stage: Stage, results: Mapping[str, ArtifactRef]
 ) -> dict[str, ArtifactRef | None]:
-    """The artifacts that a stage reads, by the role that its report names them by. `results` are the models of the stages before it."""
+    """The artifacts that a stage reads, by the role that its report gives them. `results` are the models of earlier stages."""
     spec = job.spec
     shared: dict[str, ArtifactRef | None] = {"data": spec.data, "ruleSet": spec.rule_set}
     if stage.distill is not None:

@@ -1,0 +1,50 @@
+"""ADR 0001: what makes two tiers share one backend, and what keeps them apart."""
+
+from typing import Any
+
+import pytest
+
+from lore_operator.api import parse_model
+from lore_operator.api.v1alpha1.deployment import Predictor
+from lore_operator.children.backend import Backend, backend_of
+
+DIGEST, OTHER = "sha256:" + "d" * 64, "sha256:" + "e" * 64
+
+
+def backend(
+    default_image: str = "server:1", digest: str = DIGEST, uri: str = "pvc://lore/model", **spec: Any
+) -> Backend:
+    model = {"uri": uri, "digest": digest, "role": "Generative"}
+    found = parse_model({"apiVersion": "v", "kind": "RelevanceModel", "metadata": {"name": "lore"}, "spec": model})
+    return backend_of(Predictor.model_validate({"modelRef": {"name": "lore"}, **spec}), found, default_image)
+
+
+def profile(**fields: Any) -> dict[str, Any]:
+    return {"servingProfile": fields}
+
+
+@pytest.mark.parametrize(
+    ("other", "shared"),
+    [
+        (backend(), True),
+        (backend(replicas={"min": 3, "max": 9}), True),
+        (backend(runner={"resources": {"limits": {"memory": "8Gi"}}}), True),
+        (backend(runner={"nodeSelector": {"pool": "a"}}), True),
+        (backend(uri="s3://elsewhere/model"), True),
+        (backend(**profile(image="server:1")), True),
+        (backend(digest=OTHER), False),
+        (backend(default_image="server:2"), False),
+        (backend(**profile(image="server:2")), False),
+        (backend(**profile(dtype="bfloat16")), False),
+        (backend(**profile(quantization="fp8")), False),
+        (backend(**profile(kvCacheDtype="fp8")), False),
+        (backend(**profile(maxModelLen=512)), False),
+        (backend(tensorParallel=2), False),
+    ],
+    ids=[
+        "equal", "replicas", "memory", "node", "place", "same image said aloud",
+        "model", "default image", "image", "dtype", "quantization", "kv cache", "length", "tensor parallel",
+    ],
+)  # fmt: skip
+def test_what_shares_a_backend(other: Backend, shared: bool) -> None:
+    assert (backend().name == other.name) is shared
