@@ -104,6 +104,10 @@ async def not_probabilities(_: web.Request) -> web.Response:
     return web.json_response({"data": [{"probs": [9.0, -8.0, 0.0, 0.0]}], "choices": []})
 
 
+async def more_than_all(_: web.Request) -> web.Response:
+    return web.json_response({"data": [{"probs": [0.9, 0.9, 0.1, 0.1]}], "choices": []})
+
+
 async def nan(_: web.Request) -> web.Response:
     return web.Response(text='{"data": [{"probs": [NaN, 0.5, 0.25, 0.25]}]}', content_type="application/json")
 
@@ -118,7 +122,7 @@ async def disconnect(request: web.Request) -> web.Response:
     return web.Response()
 
 
-BROKEN = [status_500, garbage, wrong_shape, not_numbers, not_probabilities, nan, a_list, disconnect]
+BROKEN = [status_500, garbage, wrong_shape, not_numbers, not_probabilities, more_than_all, nan, a_list, disconnect]
 
 
 @pytest.mark.parametrize("behaviour", BROKEN)
