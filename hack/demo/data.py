@@ -32,7 +32,7 @@ def prepare() -> Data:
     source = Path(made["data"])
     strata = source / "strata"
     if not (strata / "lore-manifest.json").exists():
-        _run("lore_core", "strata", "build", "--log", str(source / "log" / "log.jsonl"), "--output", strata.as_uri())
+        lore("strata", "build", "--log", str(source / "log" / "log.jsonl"), "--output", strata.as_uri())
     folders = {f"data/{name}": source / name for name in _GENERATED} | {"data/strata": strata}
     return Data(folders | {"base/lm": Path(made["base"]), "base/minilm": Path(made["minilm"])})
 
@@ -40,6 +40,11 @@ def prepare() -> Data:
 def digest(folder: Path) -> str:
     """Digest of the artifact in a local folder."""
     return open_store(ArtifactRef(uri=folder.absolute().as_uri())).manifest().digest
+
+
+def lore(*words: str) -> None:
+    """Run a verb of `lore`; DemoError where it fails."""
+    _run("lore_core", *words)
 
 
 def _run(module: str, *words: str) -> str:

@@ -2,12 +2,15 @@
 
 import sys
 
-from hack.demo import data, examples
+from hack.demo import chorus, data, examples
 
 
 def main() -> int:
     """Pin and say which files changed."""
-    for path in examples.pin(data.prepare().digests()):
+    digests = data.prepare().digests()
+    if (judgements := chorus.folder()) is not None:
+        digests |= chorus.prepare(judgements).digests()
+    for path in examples.pin(digests):
         print(f"wrote {path.relative_to(data.ROOT)}")
     return 0
 

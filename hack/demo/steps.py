@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from hack.cluster.kubectl import Kubectl
-from hack.demo import ask, data, examples, follow, gates, install, seed, view
+from hack.demo import ask, chorus, data, examples, follow, gates, install, seed, view
 from hack.demo.examples import CLAIM, NAMESPACE
 from hack.demo.phases import Phases
 from hack.demo.target import Target
@@ -12,6 +12,11 @@ from hack.demo.target import Target
 TRAIN_JOB: Final = ("RelevanceTrainJob", "lore-q")
 EVALUATIONS: Final = (("RelevanceEval", "lore-q"), ("RelevanceEval", "lore-q-student"))
 DEPLOYMENT: Final = ("RelevanceDeployment", "search")
+CHORUS: Final = (
+    ("RelevanceTrainJob", "chorus"),
+    ("RelevanceEval", "chorus-student"),
+    ("RelevanceDeployment", "chorus"),
+)
 
 
 def install_platform(target: Target) -> Mapping[str, str]:
@@ -59,17 +64,34 @@ def ask_router(kubectl: Kubectl, made: data.Data) -> list[tuple[ask.Question, as
         return [(question, ask.ask(url, question)) for question in ask.questions(made)]
 
 
+def serve_chorus(target: Target, image: str, made: data.Data) -> list[tuple[ask.Question, ask.Answer]]:
+    """The real judgements carried through training, evaluation and serving, and one held-out query asked."""
+    kubectl = target.kubectl
+    examples.check(made.digests())
+    seed.seed(kubectl, NAMESPACE, CLAIM, image, made)
+    examples.apply(kubectl, "chorus")
+
+    def serving(found: gates.Found) -> bool:
+        return all([follow.succeeded(found[key]) for key in CHORUS])
+
+    follow.Follower(kubectl, NAMESPACE).until(serving, 30, "Chorus")
+    question = chorus.question(made)
+    with ask.forwarded(kubectl, NAMESPACE, f"{CHORUS[-1][1]}-router") as url:
+        return [(question, ask.ask(url, question))]
+
+
 def report(kubectl: Kubectl, answers: list[tuple[ask.Question, ask.Answer]], phases: Phases) -> str:
     """The closing tables."""
     objects = follow.Follower(kubectl, NAMESPACE).objects()
     kinds = {kind: [item for item in objects if item["kind"] == kind] for kind in follow.KINDS}
     serving = next(item for item in kinds["RelevanceDeployment"] if item["metadata"]["name"] == DEPLOYMENT[1])
-    ours = [item for item in kinds["RelevanceEval"] if ("RelevanceEval", item["metadata"]["name"]) in EVALUATIONS]
+    judged = {*EVALUATIONS, CHORUS[1]}
+    ours = [item for item in kinds["RelevanceEval"] if (item["kind"], item["metadata"]["name"]) in judged]
     parts = {
         "Training": view.stages(kinds["RelevanceTrainJob"]),
         "Scores and gates": view.verdicts(ours),
         "Tiers": view.tiers(serving),
-        "One answer from each stratum": ask.answers(answers),
+        "Answers": ask.answers(answers),
         "The gate at work": gates.summary(kubectl),
         "Time": view.minutes(phases.spent),
     }

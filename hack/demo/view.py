@@ -99,24 +99,23 @@ def minutes(spent: Iterable[tuple[str, float]]) -> list[str]:
 
 
 def _details(item: Object) -> list[str]:
-    status = item.get("status", {})
+    status, name = item.get("status", {}), item["metadata"]["name"]
     if item["kind"] == "RelevanceTrainJob":
-        return [
-            f"{stage['name']:<10}{stage['phase']:<11}{_work(stage.get('progress'))}"
-            for stage in status.get("stages", ())
+        rows = [(stage["name"], stage["phase"], _work(stage.get("progress"))) for stage in status.get("stages", ())]
+    elif item["kind"] == "RelevanceEval":
+        rows = [("scoring", "Running", _work(status.get("progress")))] if not status.get("verdict") else []
+    else:
+        head = status.get("head", {})
+        rows = [] if head.get("result") else [("head build", "Running", _work(head.get("progress")))]
+        rows += [
+            (tier["stratum"], tier["phase"], shorten(tier.get("message", ""), 100)) for tier in status.get("tiers", ())
         ]
-    if item["kind"] == "RelevanceEval":
-        return [_work(status["progress"])] if status.get("progress") and not status.get("verdict") else []
-    lines = []
-    if (head := status.get("head", {})).get("progress") and not head.get("result"):
-        lines.append(f"{'building':<10}{'head':<11}{_work(head['progress'])}")
-    for tier in status.get("tiers", ()):
-        lines.append(f"{tier['stratum']:<10}{tier['phase']:<11}{shorten(tier.get('message', ''), 100)}".rstrip())
-    return lines
+    shown = [row for row in rows if row[1] != "Running" or row[2]]
+    return [f"{name} {what}: {' '.join(filter(None, (phase, work)))}" for what, phase, work in shown]
 
 
 def _work(found: Mapping[str, Any] | None) -> str:
-    if not found:
+    if not found or not found["totalSteps"]:
         return ""
     words = [f"{found['step']}/{found['totalSteps']} {found.get('unit', 'steps')}"]
     if "loss" in found:

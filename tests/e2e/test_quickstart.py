@@ -1,14 +1,19 @@
 """What a newcomer gets from `examples/`: the demo's own steps, and what they must lead to."""
 
-from collections.abc import Iterator
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from e2e.platform import Platform, conditions
 
-from hack.demo import ask, examples, follow, gates, install, steps
+from hack.demo import ask, data, examples, follow, gates, install, seed, steps
 from hack.demo.examples import NAMESPACE
+from hack.demo.phases import Phases
 
 
 @dataclass(frozen=True)
@@ -33,10 +38,6 @@ def quickstart(platform: Platform) -> Iterator[Quickstart]:
     yield Quickstart(platform, found, answers)
     kubectl("delete", "namespace", NAMESPACE, "--wait=true", "--timeout=300s")
     platform.release(NAMESPACE)
-
-
-def owner_kinds(item: dict[str, Any]) -> set[str]:
-    return {owner["name"] for owner in item["metadata"].get("ownerReferences", [])}
 
 
 def test_both_stages_finish_and_publish_their_models(quickstart: Quickstart) -> None:
@@ -120,11 +121,86 @@ def test_helm_test_finds_the_operator_ready(quickstart: Quickstart) -> None:
 
 
 def test_the_report_shows_every_part(quickstart: Quickstart) -> None:
-    from hack.demo.phases import Phases
-
     pairs = list(quickstart.answers.values())
 
     text = steps.report(quickstart.platform.kubectl, pairs, Phases(spent=[("training", 60.0)]))
 
     for part in ("lore-q-student", "Passed", "head", "rules-no-regression", "predictors: none", "training"):
         assert part in text
+
+
+def test_status_wiped_at_every_step_of_a_rollout_moves_no_traffic(quickstart: Quickstart, tmp_path: Path) -> None:
+    rollout = Rollout(quickstart.platform)
+    predictors = rollout.predictors()
+    first = rollout.deployment()["status"]["stable"]
+
+    rollout.change_strata(quickstart.platform.made, tmp_path)
+    for steps_, weight in (
+        ([{"weight": 10, "for": "1h"}, {"weight": 50, "for": "1h"}], 10),
+        ([{"weight": 10, "for": "0s"}, {"weight": 50, "for": "1h"}], 50),
+    ):
+        rollout.set_steps(steps_)
+        rollout.await_status(lambda status, weight=weight: status.get("weight") == weight)
+        before = rollout.config()
+        rollout.wipe()
+        rollout.await_status(lambda status, weight=weight: status.get("weight") == weight)
+        assert rollout.config() == before
+    rollout.set_steps([])
+    rollout.await_status(lambda status: status.get("stable") not in (None, first) and status.get("weight") is None)
+    before = rollout.config()
+    rollout.wipe()
+    rollout.await_status(lambda status: status.get("stable") not in (None, first))
+
+    assert rollout.config() == before
+    assert rollout.predictors() == predictors
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A change of the quickstart's deployment on its way."""
+
+    platform: Platform
+
+    def deployment(self) -> dict[str, Any]:
+        return follow.Follower(self.platform.kubectl, NAMESPACE).get(*steps.DEPLOYMENT)
+
+    def config(self) -> str:
+        """What the routers were told: who has which weight."""
+        found = self.platform.kubectl.get("configmap", "search-router", f"--namespace={NAMESPACE}")
+        return str(found["data"]["router.json"])
+
+    def predictors(self) -> set[str]:
+        items = self.platform.items(NAMESPACE, "inferenceservices.serving.kserve.io")
+        return {item["metadata"]["uid"] for item in items}
+
+    def change_strata(self, made: data.Data, scratch: Path) -> None:
+        """A snapshot with other boundaries: new data, the same models."""
+        log = made.folders["data/strata"].parent / "log" / "log.jsonl"
+        folder = scratch / "strata"
+        command = [sys.executable, "-m", "lore_core", "strata", "build", "--log", str(log), "--output", folder.as_uri()]
+        subprocess.run([*command, "--head-share", "0.6"], cwd=data.ROOT, check=True, stdout=subprocess.PIPE)
+        place = "data/strata-wider"
+        image = self.platform.references["router"]
+        seed.seed(self.platform.kubectl, NAMESPACE, examples.CLAIM, image, data.Data({place: folder}))
+        self._patch({"strata": {"uri": f"pvc://{examples.CLAIM}/{place}", "digest": data.digest(folder)}})
+
+    def set_steps(self, wanted: list[dict[str, Any]]) -> None:
+        self._patch({"rollout": {"steps": wanted}})
+
+    def wipe(self) -> None:
+        self.platform.wipe_status(NAMESPACE, *steps.DEPLOYMENT)
+
+    def await_status(self, holds: Callable[[dict[str, Any]], bool]) -> None:
+        """Wait until the operator has seen the present spec and says so."""
+
+        def told(found: dict[str, Any]) -> bool:
+            status = found.get("status", {})
+            return status.get("observedGeneration") == found["metadata"]["generation"] and holds(status)
+
+        self.platform.await_resource(NAMESPACE, *steps.DEPLOYMENT, "at its step", told)
+
+    def _patch(self, spec: dict[str, Any]) -> None:
+        patch = json.dumps({"spec": spec})
+        self.platform.kubectl(
+            "patch", "rdep", steps.DEPLOYMENT[1], f"--namespace={NAMESPACE}", "--type=merge", f"--patch={patch}"
+        )

@@ -19,7 +19,7 @@ def test_progress_shows_stage_loss_and_time_left():
 
     assert view.progress([job]) == [
         "RelevanceTrainJob lore-q: Running",
-        "  sft       Running    40/200 steps, loss 1.25, 90 s left",
+        "  lore-q sft: Running 40/200 steps, loss 1.25, 90 s left",
     ]
 
 
