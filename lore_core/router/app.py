@@ -50,7 +50,7 @@ class RouterApp:
 
     def _routed(self, request: Request) -> Result:
         if (page := self._get.get(request.path)) is not None:
-            return page() if request.method in ("GET", "HEAD") else self.refuse(405, f"{request.path}: use GET")
+            return page() if request.method == "GET" else self.refuse(405, f"{request.path}: use GET")
         verb = self._post.get(request.path)
         if verb is None:
             return self.refuse(404, f"{request.path}: no such path")

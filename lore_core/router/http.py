@@ -95,7 +95,7 @@ class _Connection(asyncio.Protocol):
         self._waiting: deque[tuple[Request, bool]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._last = False
+        self._last, self._writable = False, True
         self._reset()
 
     def _reset(self) -> None:
@@ -114,6 +114,14 @@ class _Connection(asyncio.Protocol):
         self._stop_timer()
         if self._task is not None:
             self._task.cancel()
+
+    def pause_writing(self) -> None:
+        self._writable = False
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._read_on()
 
     def data_received(self, data: bytes) -> None:
         if self._last:
@@ -178,11 +186,14 @@ class _Connection(asyncio.Protocol):
     async def _finish(self, answer: Awaitable[Response], keep_alive: bool) -> None:
         self._write(await answer, keep_alive)
         self._task = None
-        if self._transport.is_closing():
-            return
-        self._transport.resume_reading()
         while self._waiting and self._task is None and not self._last:
             self._handle(*self._waiting.popleft())
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Read again once the answer is written and the client takes it: a slow reader cannot fill our memory."""
+        if self._task is None and self._writable and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _count_header(self, length: int) -> None:
         self._header_bytes += length

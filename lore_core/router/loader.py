@@ -5,7 +5,7 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Final
 
-from lore_core.artifacts.store import ArtifactError, DigestMismatch
+from lore_core.artifacts.store import ArtifactError, DigestMismatch, NotFound
 from lore_core.router.config import PinnedRef, RouterConfig
 from lore_core.router.shelf import Shelf, needed
 from lore_core.router.swap import read_config
@@ -47,10 +47,10 @@ class Loader:
 
     def _stands(self, ref: PinnedRef, only: tuple[str, ...] | None) -> bool:
         """Whether an earlier loader left it whole; what it left damaged is removed."""
-        if not self._shelf.has(ref.digest):
-            return False
         try:
             self._shelf.checked(ref, only)
+        except NotFound:
+            return False
         except DigestMismatch:
             self._shelf.remove(ref.digest)
             return False

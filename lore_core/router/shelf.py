@@ -57,6 +57,8 @@ class Shelf:
         try:
             verify(ref, partial, only)
             partial.chmod(0o755)
+            if self.folder(ref.digest).exists():
+                self.remove(ref.digest)  # without a manifest: not an artifact
             os.replace(partial, self.folder(ref.digest))
         finally:
             shutil.rmtree(partial, ignore_errors=True)

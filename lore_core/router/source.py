@@ -20,7 +20,7 @@ from lore_core.router.config import CONFIG_KEY, CONFIG_MAP_VARIABLE
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _FILE_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 2.0
-_WATCH_SECONDS: Final = 240
+_WATCH_SECONDS: Final = 60
 
 
 class ConfigMapClient:
@@ -36,14 +36,18 @@ class ConfigMapClient:
 
     async def texts(self) -> AsyncIterator[str]:
         """The key's text now and whenever it changes, for ever; errors are reported and tried again."""
-        timeout = httpx.Timeout(10.0, read=_WATCH_SECONDS + 30)
+        timeout = httpx.Timeout(10.0, read=_WATCH_SECONDS + 15)
+        said = ""
         async with httpx.AsyncClient(verify=self._verify, timeout=timeout, trust_env=False) as client:
             while True:
                 try:
                     async for text in self._one_watch(client):
                         yield text
                 except (httpx.HTTPError, OSError, ValueError, KeyError) as error:
-                    print(f"router: ConfigMap {self._name}: {type(error).__name__}: {error}", file=sys.stderr)
+                    problem = f"ConfigMap {self._name}: {type(error).__name__}: {error}"
+                    if problem != said:
+                        print(f"router: {problem}", file=sys.stderr)
+                    said = problem
                     await asyncio.sleep(_RETRY_SECONDS)
 
     async def _one_watch(self, client: httpx.AsyncClient) -> AsyncIterator[str]:

@@ -11,7 +11,6 @@ import hashlib
 import itertools
 import re
 import unicodedata
-from functools import lru_cache
 from typing import Final
 
 NORMALISER_VERSION: Final = 1
@@ -21,14 +20,17 @@ _TOKEN: Final = re.compile(rf"\d+(?:\.\d+)*(?:\+(?!\w))?|[{_CJK}]+|[^\s\d.+#{_CJ
 _THOUSANDS: Final = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _KEPT_PUNCTUATION: Final = frozenset(".+#")
 _DROPPED: Final = frozenset("'\u2018\u2019\u02bc`")
+_REMEMBERED: Final = 32_768
 _DROPPED_CATEGORIES: Final = frozenset({"Cf", "Cs", "Co", "Cn"})
 
 
 class _Characters(dict[int, str]):
-    """What each character becomes, decided once per character."""
+    """What each character becomes; remembered for as many as real queries use, not for all that hostile ones could."""
 
     def __missing__(self, code: int) -> str:
-        self[code] = found = _character(chr(code))
+        found = _character(chr(code))
+        if len(self) < _REMEMBERED:
+            self[code] = found
         return found
 
 
@@ -44,7 +46,6 @@ def _character(char: str) -> str:
 _CHARACTERS: Final = _Characters()
 
 
-@lru_cache(maxsize=65_536)
 def query_key(query: str) -> str:
     """The normalised query; idempotent. Never empty unless the query holds nothing but spaces and dropped characters."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", query).casefold())

@@ -197,3 +197,20 @@ async def test_rerank_finds_text_only_documents_in_the_head_by_their_content(rea
 async def test_a_bad_rerank_request_is_refused_with_its_field(ready: RunningRouter, body: Any, field: str) -> None:
     response = await ready.client.post("/v1/rerank", json=body)
     assert (response.status_code, response.json()["error"]["field"]) == (400, field)
+
+
+async def test_a_client_that_does_not_read_is_not_read_from_either(ready: RunningRouter) -> None:
+    items = [{"id": f"n{number}", "title": " "} for number in range(1000)]
+    body = json.dumps({"query": QUERIES["torso"], "items": items}).encode()
+    request = b"POST /v1/relevance HTTP/1.1\r\nhost: r\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    _, writer = await asyncio.open_connection("127.0.0.1", ready.port, limit=1 << 16)
+    # More than all buffers on the way hold: a server that went on reading would hold every answer in memory.
+    for _ in range(400):
+        writer.write(request)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1.0):
+            await writer.drain()
+    assert (await ready.client.get("/healthz")).status_code == 200
+    answers = await ready.metric("lore_router_answers_total", stratum="torso", tier="neutral", revision="r1")
+    assert answers < 400
+    writer.transport.abort()
