@@ -61,6 +61,8 @@ def _decide(
     fields |= {"startTime": timestamp(run.started) if run.started else None, "renderedBy": settings.version}
     run.stop_earlier_runs()
     record = recorded(run.mine)
+    if record is None and spec.suspend:
+        raise Halt(State.SUSPENDED, "Suspended", "spec.suspend is true: nothing runs")
     resolved = Resolved.from_record(record) if record else resolve(draft, frozen)
     fields |= _resolved_status(frozen, resolved)
     config = eval_config(frozen, resolved, f"{draft.uid}/{run.id}", settings)

@@ -1,5 +1,6 @@
 """What Jobs and pods tell about a failure or a wait, in one documented reason and words that say what to do."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +18,11 @@ _WAITS: Final = {
     "InvalidImageName": "check the image name",
     "CreateContainerConfigError": "check that the Secret named by secretRef exists",
     "CreateContainerError": "check the pod's events",
+}
+# The kubelet tells of a volume that cannot be mounted in Events only: the pod's status just goes on saying this.
+_STARTS: Final = {
+    "ContainerCreating": "the image is pulled or volumes are mounted; where this stays, check that the Secrets of secretRef "
+    "and the claims of pvc:// uris exist in this namespace",
 }
 
 
@@ -69,18 +75,32 @@ def _words(reason: str, tail: str | None, exit_code: int | None) -> str:
 
 
 def waiting(pods: Iterable[Mapping[str, Any]]) -> tuple[str, str] | None:
-    """Reason and words where a pod cannot start for now: no node, no image, no Secret."""
-    for pod in pods:
-        status = pod.get("status") or {}
-        for condition in status.get("conditions") or []:
-            if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-                return "Unschedulable", f"pod {pod['metadata']['name']}: {condition.get('message', '')}"
-        for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
-            state = (container.get("state") or {}).get("waiting") or {}
-            if remedy := _WAITS.get(state.get("reason", "")):
-                said = f"{state.get('message', '')} ({remedy})"
-                return state["reason"], f"pod {pod['metadata']['name']}: {said}"
-    return None
+    """Reason and words where a pod does not run yet: no node, no image, no Secret, or only still starting."""
+    found = list(pods)
+    hindered = (wait for pod in found for wait in (*_unscheduled(pod), *_held(pod, _WAITS)))
+    starting = (("PodStarting", text) for pod in found for _, text in _held(pod, _STARTS))
+    return next(itertools.chain(hindered, starting), None)
+
+
+def _unscheduled(pod: Mapping[str, Any]) -> list[tuple[str, str]]:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    wanted = (item for item in conditions if item.get("type") == "PodScheduled" and item.get("status") == "False")
+    return [("Unschedulable", f"pod {pod['metadata']['name']}: {item.get('message', '')}") for item in wanted]
+
+
+def _held(pod: Mapping[str, Any], remedies: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Containers that wait for one of these reasons, with its remedy."""
+    status = pod.get("status") or {}
+    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    states = ((item.get("state") or {}).get("waiting") or {} for item in containers)
+    return [
+        (
+            state["reason"],
+            f"pod {pod['metadata']['name']}: {' '.join(filter(None, (state.get('message'), f'({text})')))}",
+        )
+        for state in states
+        if (text := remedies.get(state.get("reason", "")))
+    ]
 
 
 def describe(failure: Mapping[str, Any]) -> str:

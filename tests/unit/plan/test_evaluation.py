@@ -89,6 +89,12 @@ def test_an_evaluation_waits_for_its_model() -> None:
     assert statuses(goes_on) == {"Ready": "Unknown", "Reconciling": "True", "reason": "AwaitingVerdict"}
 
 
+def test_a_suspended_evaluation_says_so_even_where_its_model_is_missing() -> None:
+    plan = world(model_there=False, suspend=True).settle()
+
+    assert statuses(plan) == {"Ready": "Unknown", "reason": "Suspended"}
+
+
 def test_an_evaluation_waits_for_the_evidence_of_its_champion() -> None:
     w = world(champion_there=False)
 

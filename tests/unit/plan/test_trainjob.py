@@ -492,6 +492,10 @@ def test_a_job_deleted_by_hand_is_created_again() -> None:
             {"containerStatuses": [{"name": "lore", "state": {"waiting": {"reason": "CreateContainerConfigError"}}}]},
             "CreateContainerConfigError",
         ),
+        (
+            {"containerStatuses": [{"name": "lore", "state": {"waiting": {"reason": "ContainerCreating"}}}]},
+            "PodStarting",
+        ),
     ],
 )
 def test_a_pod_that_cannot_start_is_named_in_the_condition(status: dict[str, Any], reason: str) -> None:
@@ -504,6 +508,17 @@ def test_a_pod_that_cannot_start_is_named_in_the_condition(status: dict[str, Any
     plan = w.settle()
 
     assert statuses(plan)["reason"] == reason
+
+
+def test_a_pod_that_is_hindered_is_named_before_one_that_only_starts() -> None:
+    w = world()
+    w.settle()
+    labels = w.find("Job", "demo-sft-a1")["metadata"]["labels"] | {"batch.kubernetes.io/job-name": "demo-sft-a1"}
+    for name, reason in (("a", "ContainerCreating"), ("b", "ErrImagePull")):
+        status = {"containerStatuses": [{"name": "lore", "state": {"waiting": {"reason": reason}}}]}
+        w.add({"kind": "Pod", "metadata": {"name": name, "labels": labels}, "status": status})
+
+    assert statuses(w.settle())["reason"] == "ErrImagePull"
 
 
 def test_an_override_of_the_main_command_is_refused_with_the_field_named() -> None:
