@@ -19,6 +19,8 @@ from lore_operator.engine.resources import Resource
 
 _RELIST_SECONDS: Final = 600.0
 _LONGEST_PAUSE: Final = 30.0
+_LATEST: Final = str(2**63 - 1)
+"""A version that nothing is newer than."""
 _log = logging.getLogger(__name__)
 
 Trim = Callable[[Manifest], Manifest]
@@ -74,7 +76,7 @@ class Watcher:
                 pause = 0.0
             except NotFound:
                 # The kind is not installed (KServe, where only training is wanted): nothing of it exists.
-                self._replace(Listing([], "0"))
+                self.replace(Listing([], _LATEST))
                 self.synced.set()
                 pause = _LONGEST_PAUSE
             except ApiError as error:
@@ -85,22 +87,24 @@ class Watcher:
 
     async def _follow(self) -> None:
         listing = await self._client.list_all(self.resource, self.namespace, self._labels)
-        self._replace(listing)
+        self.replace(listing)
         self.synced.set()
         version, relist_at = listing.resource_version, self._clock() + _RELIST_SECONDS * (1.0 + 0.2 * random.random())
         while self._clock() < relist_at:
             async for event in self._client.watch(self.resource, version, self.namespace, self._labels):
                 version = event.object["metadata"]["resourceVersion"]
-                self._take(event)
+                self.take(event)
 
-    def _take(self, event: WatchEvent) -> None:
+    def take(self, event: WatchEvent) -> None:
+        """Take one event of the watch."""
         self.last_seen = self._clock()
         if event.type == "DELETED":
             self._drop(_where(event.object), _version(event.object))
         elif event.type != "BOOKMARK":
             self._put(event.object)
 
-    def _replace(self, listing: Listing) -> None:
+    def replace(self, listing: Listing) -> None:
+        """Take a whole list: what it no longer names is gone."""
         self.last_seen = self._clock()
         gone = set(self._seen)
         for item in listing.items:

@@ -1,0 +1,116 @@
+"""When the operator calls itself dead, when ready, and what it measures."""
+
+import pytest
+from aiohttp import ClientSession
+
+from lore_operator.engine.client import KubeClient, Listing
+from lore_operator.engine.credentials import connect
+from lore_operator.engine.health import Health, serve
+from lore_operator.engine.keys import Key
+from lore_operator.engine.metrics import Metrics
+from lore_operator.engine.observe import owners
+from lore_operator.engine.parents import Parents
+from lore_operator.engine.projection import trim
+from lore_operator.engine.resources import JOBS
+from lore_operator.engine.schedule import Schedule
+from lore_operator.engine.watcher import Watcher
+
+KEY = Key("RelevanceTrainJob", "team", "demo")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Parts:
+    """An operator's parts without an API server."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.schedule = Schedule(self.clock, lambda: 0.0)
+        self.parents = Parents(self.schedule.add)
+        self.watcher = Watcher(
+            KubeClient(connect),
+            JOBS,
+            labels="",
+            trim=trim,
+            owners=owners,
+            wake=self.schedule.add,
+            clock=self.clock,
+        )
+        self.health = Health([self.watcher], self.parents, self.schedule, self.clock)
+        self.metrics = Metrics(self.schedule)
+
+
+@pytest.fixture
+def parts() -> Parts:
+    return Parts()
+
+
+def test_it_lives_while_its_watches_speak(parts: Parts) -> None:
+    parts.clock.now += 3600
+    parts.watcher.replace(Listing([], "1"))
+
+    assert parts.health.why_dead() == []
+
+
+def test_a_silent_watch_is_death(parts: Parts) -> None:
+    parts.clock.now += 301
+
+    assert parts.health.why_dead() == ["no word from the watch of jobs for 301 s"]
+
+
+def test_a_silent_kopf_is_death(parts: Parts) -> None:
+    parts.parents.watch_is_silent = True
+
+    assert parts.health.why_dead() == ["the watch of our own resources misses changes"]
+
+
+def test_a_queue_that_does_not_move_is_death(parts: Parts) -> None:
+    parts.schedule.add(KEY)
+    parts.clock.now += 299
+    parts.watcher.replace(Listing([], "1"))
+    parts.clock.now += 2
+
+    assert parts.health.why_dead() == ["an object has waited for a worker for 301 s"]
+
+
+def test_it_is_ready_when_everything_was_listed(parts: Parts) -> None:
+    before = parts.health.why_not_ready()
+    parts.watcher.synced.set()
+
+    assert (before, parts.health.why_not_ready()) == (["jobs not listed yet"], [])
+
+
+@pytest.mark.parametrize(("path", "status"), [("/healthz", 200), ("/readyz", 503), ("/metrics", 200)])
+async def test_the_answers_are_what_probes_expect(parts: Parts, path: str, status: int) -> None:
+    server = await serve(parts.health, parts.metrics, [parts.watcher], 0)
+    try:
+        port = server.addresses[0][1]
+        async with ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as answer:
+            assert answer.status == status
+    finally:
+        await server.cleanup()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'lore_operator_queue_depth{kind="RelevanceTrainJob"} 1.0',
+        'lore_operator_api_calls_total{code="409",resource="Job",verb="create"} 1.0',
+        'lore_operator_errors_total{kind="RelevanceTrainJob",reason="ApiForbidden"} 1.0',
+        'lore_operator_reconcile_seconds_count{kind="RelevanceTrainJob",outcome="error"} 1.0',
+        'lore_operator_watched_objects{resource="jobs"} 7.0',
+    ],
+)
+def test_what_is_measured_can_be_scraped(parts: Parts, line: str) -> None:
+    parts.schedule.add(KEY)
+    parts.metrics.called("create", "Job", 409, 0.1)
+    parts.metrics.reconciled("RelevanceTrainJob", 0.2, "ApiForbidden")
+    parts.metrics.watching({"jobs": 7})
+
+    assert line in parts.metrics.render().decode().splitlines()

@@ -1,0 +1,42 @@
+"""What whoever installs the operator sets, and what wrong settings get."""
+
+import pytest
+
+from lore_operator.settings import Settings, SettingsError
+
+GIVEN = {"LORE_TRAINER_IMAGE": "t:1", "LORE_SERVER_IMAGE": "s:1", "LORE_ROUTER_IMAGE": "r:1"}
+
+
+@pytest.mark.parametrize("name", sorted(GIVEN))
+def test_an_image_that_is_missing_is_named(name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        Settings.from_environment({key: value for key, value in GIVEN.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LORE_IMAGE_PULL_POLICY", "Sometimes"),
+        ("LORE_WORKERS", "0"),
+        ("LORE_WORKERS", "many"),
+        ("LORE_HTTP_PORT", "70000"),
+        ("LORE_LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_wrong_value_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} is '{value}'"):
+        Settings.from_environment(GIVEN | {name: value})
+
+
+def test_no_namespaces_means_all() -> None:
+    assert Settings.from_environment(GIVEN).namespaces == ()
+
+
+def test_namespaces_are_a_list() -> None:
+    assert Settings.from_environment(GIVEN | {"LORE_NAMESPACES": "a, b,"}).namespaces == ("a", "b")
+
+
+def test_a_proxy_reaches_the_pods() -> None:
+    assert Settings.from_environment(GIVEN | {"HTTPS_PROXY": "http://p:1"}).children.environment == {
+        "HTTPS_PROXY": "http://p:1"
+    }
