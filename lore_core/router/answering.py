@@ -29,10 +29,11 @@ _NO_ITEM: Final = Features("")
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """A tier that did not answer: which, and why (the class of what went wrong)."""
+    """A tier that did not answer: which, why (the class of what went wrong), and in which words."""
 
     tier: Stratum
     reason: str
+    message: str = ""
 
 
 @dataclass(slots=True)
@@ -98,7 +99,7 @@ async def finish(question: Question) -> Answer:
         try:
             probabilities = await question.loaded.predictors[stratum].score(question.records)
         except Exception as error:  # whatever a predictor does, the caller gets an answer
-            answer.fallbacks.append(Fallback(stratum, type(error).__name__))
+            answer.fallbacks.append(Fallback(stratum, type(error).__name__, str(error)[:300]))
             continue
         _put(answer, question.open, probabilities, question.loaded.graders[stratum](probabilities), stratum, PREDICTOR)
         answer.tier = stratum

@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from lore_core.router import answers, requests
-from lore_core.router.answering import Answer, Question, begin, finish
+from lore_core.router.answering import Answer, Fallback, Question, begin, finish
 from lore_core.router.config import STRATA, Limits, PendingConfig, RouterState
 from lore_core.router.http import Request, Response
 from lore_core.router.loaded import Serving
 from lore_core.router.metrics import RouterMetrics
 
+_TELL_SECONDS: Final = 10.0
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 Encode = Callable[[Answer, float], Response]
 Result = Response | Awaitable[Response]
@@ -26,6 +27,7 @@ class RouterApp:
         self.serving: Serving | None = None
         self.pending: PendingConfig | None = None
         self.draining = False
+        self._told: dict[tuple[str, str], float] = {}
         self._get = {
             "/healthz": self._health,
             "/readyz": self._ready,
@@ -87,7 +89,16 @@ class RouterApp:
     def _encoded(self, answer: Answer, encode: Encode, started: float) -> Response:
         seconds = time.perf_counter() - started
         self.metrics.answered(answer, seconds)
+        for fallback in answer.fallbacks:
+            self._tell(answer.revision, fallback)
         return encode(answer, seconds)
+
+    def _tell(self, revision: str, fallback: Fallback) -> None:
+        """Say why a tier failed, each kind of failure at most every ten seconds; the metrics count all."""
+        kind, now = (fallback.tier, fallback.reason), time.monotonic()
+        if now - self._told.get(kind, -_TELL_SECONDS) >= _TELL_SECONDS:
+            self._told[kind] = now
+            print(f"router: {revision}: {fallback.tier}: {fallback.reason}: {fallback.message}", file=sys.stderr)
 
     def _internal(self, error: Exception) -> Response:
         print(f"router: {type(error).__name__}: {error}", file=sys.stderr)

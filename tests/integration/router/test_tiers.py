@@ -213,3 +213,13 @@ async def test_a_composition_without_a_tier_uses_the_next_one_down(router: Runni
     composition["tiers"] = {"tail": {"predictor": tail}}
     await router.serve(world.config(composition))
     assert (await router.ask(QUERIES["head"], "i1"))["tier"] == "tail"
+
+
+async def test_why_a_tier_failed_is_said_once_in_a_while(
+    ready: RunningRouter, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.torso.behave = status_500
+    for _ in range(3):
+        await ready.ask(QUERIES["torso"], "i1")
+    said = [line for line in capsys.readouterr().err.splitlines() if "UpstreamError" in line]
+    assert said == ["router: r1: torso: UpstreamError: /classify: status 500: engine died"]
