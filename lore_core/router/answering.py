@@ -99,7 +99,7 @@ async def finish(question: Question) -> Answer:
         try:
             probabilities = await question.loaded.predictors[stratum].score(question.records)
         except Exception as error:  # whatever a predictor does, the caller gets an answer
-            answer.fallbacks.append(Fallback(stratum, type(error).__name__, str(error)[:300]))
+            answer.fallbacks.append(Fallback(stratum, type(error).__name__, " ".join(str(error).split())[:300]))
             continue
         _put(answer, question.open, probabilities, question.loaded.graders[stratum](probabilities), stratum, PREDICTOR)
         answer.tier = stratum
