@@ -5,10 +5,13 @@ from typing import Any
 
 import yaml
 
-from lore_operator.api import parse_deployment, parse_eval, parse_train_job
+from lore_operator.api import parse_deployment, parse_eval, parse_model, parse_train_job
 from lore_operator.api.v1alpha1.common import ArtifactRef, LocalReference
+from lore_operator.children import router
+from lore_operator.children.backend import backend_of
 from lore_operator.children.eval_job import Resolved, eval_config, eval_objects
 from lore_operator.children.head_job import head_config, head_inputs, head_objects
+from lore_operator.children.inference_service import inference_service
 from lore_operator.children.labels import ATTEMPT, RUN, STAGE, owner_labels
 from lore_operator.children.names import Attempt, eval_base, head_base, train_base
 from lore_operator.children.report_access import report_access
@@ -132,11 +135,35 @@ def head() -> list[dict[str, Any]]:
     return access + head_objects(DEPLOYMENT, deployment, attempt, labels(DEPLOYMENT, "head"), config, inputs, SETTINGS)
 
 
+def backend() -> list[dict[str, Any]]:
+    deployment = parse_deployment(DEPLOYMENT)
+    predictor = deployment.spec.tiers[1].predictor
+    assert predictor is not None
+    spec = {"uri": "s3://models/lore", "digest": D, "secretRef": {"name": "store"}, "role": "Generative"}
+    model = parse_model(resource("RelevanceModel", "lore", spec))
+    return [inference_service(DEPLOYMENT, backend_of(predictor, model, SETTINGS.images.server), predictor, SETTINGS)]
+
+
+def router_objects() -> list[dict[str, Any]]:
+    deployment = parse_deployment(DEPLOYMENT)
+    used = [
+        ArtifactRef(uri="pvc://lore/strata", digest=D),
+        ArtifactRef(uri="s3://models/lore", digest=D, secret_ref=LocalReference(name="store")),
+    ]
+    return [
+        *router.access(DEPLOYMENT),
+        router.service(DEPLOYMENT),
+        router.workload(DEPLOYMENT, deployment, used, SETTINGS),
+    ]
+
+
 GOLDEN = {
     "train-sft.yaml": lambda: train(0),
     "train-student.yaml": lambda: train(1),
     "eval.yaml": evaluation,
     "head.yaml": head,
+    "backend.yaml": backend,
+    "router.yaml": router_objects,
 }
 
 
