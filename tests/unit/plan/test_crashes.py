@@ -3,6 +3,7 @@
 import copy
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -169,3 +170,15 @@ def test_a_story_really_has_what_it_claims() -> None:
     assert {item["type"] for item in status["conditions"]} >= {"Complete", "SpecDrift"}
     assert not [key for key in objects if key.kind == "Job"]
     assert w.find("RelevanceModel", "lore")["spec"]["digest"] == digest("a")
+
+
+def test_a_job_that_ended_and_was_removed_does_not_run_again_for_an_old_view_that_lacks_it() -> None:
+    w, events = train_story()
+    w.settle()
+    seen = w.observed()
+    old = replace(seen, children={key: item for key, item in seen.children.items() if key.kind != "Job"})
+    finish(w, events)
+
+    w.step(stale=old)
+
+    assert w.names("Job") == []
