@@ -3,7 +3,7 @@
 Inputs are single-segment ids, since vLLM's classify route takes one sequence; training and serving then see the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ def distill_kit(spec: DistillStage, encoder: TextEncoder, rule_mode: RuleMode) -
 
 
 class StudentModel:
-    """Model and examples of a distill stage. `teacher` is n×4 probabilities of the same pairs, or None."""
+    """Model and examples of a distill stage. `teacher` gives n×4 probabilities of n pairs, or is None."""
 
     def __init__(
         self,
@@ -34,10 +34,10 @@ class StudentModel:
         base: Path,
         pairs: Sequence[Pair],
         rules: RuleSource,
-        teacher: npt.NDArray[np.float64] | None,
+        teacher: Callable[[Sequence[Pair]], npt.NDArray[np.float64]] | None,
     ) -> None:
         """Raises JobError where the base model cannot be a four-class encoder."""
-        self.kit, self._teacher = kit, teacher
+        self.kit, self._pairs, self._teacher = kit, pairs, teacher
         self.examples = Examples(
             kit, pairs, rules, lambda prompt, pair: Example(prompt.token_ids, (LABELS.index(pair.groundtruth),))
         )
@@ -57,7 +57,8 @@ class StudentModel:
         loss = cross_entropy(logits, gold)
         if self._teacher is None:
             return loss
-        soft = torch.tensor(self._teacher[indices], dtype=torch.float32, device=engine.device)
+        probabilities = self._teacher([self._pairs[index] for index in indices])
+        soft = torch.tensor(probabilities, dtype=torch.float32, device=engine.device)
         return (1 - _TEACHER_SHARE) * loss + _TEACHER_SHARE * _divergence(soft, logits)
 
 
