@@ -108,7 +108,7 @@ async def test_fields_of_other_managers_are_left_alone(client: KubeClient, names
 
 
 async def test_an_update_never_creates_what_was_deleted_meanwhile(client: KubeClient, namespace: str) -> None:
-    with pytest.raises(NotFound):
+    with pytest.raises(Conflict):
         await writes.update(client, Apply(config_map(namespace)))
 
 

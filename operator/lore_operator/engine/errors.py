@@ -14,6 +14,8 @@ class ApiError(Exception):
     @property
     def condition_reason(self) -> str:
         """The documented reason that a condition shows."""
+        if self.status == 404 and self.verb == "create":
+            return "KindNotInstalled"
         return _CONDITION_REASONS.get(type(self), "ApiError")
 
 

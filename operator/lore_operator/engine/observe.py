@@ -115,7 +115,10 @@ class Observer:
             return []
 
     async def _list(self, resource: Resource, namespace: str, selector: str) -> list[Manifest]:
-        return [trim(item) for item in (await self._client.list_all(resource, namespace, selector)).items]
+        try:
+            return [trim(item) for item in (await self._client.list_all(resource, namespace, selector)).items]
+        except NotFound:
+            return []  # the kind is not installed: nothing of it exists
 
     def _owned(self, kind: str, key: Key) -> Iterator[Manifest]:
         for watcher in self._watchers.get(kind, ()):

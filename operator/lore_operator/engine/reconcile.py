@@ -37,10 +37,11 @@ class Planner(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a pass ended: how long until time alone may change the decision, and the reason of a failure."""
+    """How a pass ended: how long until time alone may change the decision, the reason of a failure, or that it is gone."""
 
     wake_after: float | None = None
     failure: str | None = None
+    gone: bool = False
 
 
 class Reconciler:
@@ -65,7 +66,7 @@ class Reconciler:
             resource = await self._client.get(KINDS[key.kind], key.namespace, key.name)
         except NotFound:
             self._parents.gone(key)
-            return Outcome()
+            return Outcome(gone=True)
         except ApiError as error:
             _log.warning("%s: %s", key, error, extra={"object": str(key)})
             return Outcome(failure=error.condition_reason)
@@ -161,5 +162,7 @@ async def work(queue: WorkQueue, reconciler: Reconciler, metrics: Metrics) -> No
             queue.failed(key)
             continue
         queue.done(key)
+        if outcome.gone:
+            queue.forget(key)
         if outcome.wake_after is not None:
             queue.add_after(key, outcome.wake_after)

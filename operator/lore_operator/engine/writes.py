@@ -5,7 +5,7 @@ from typing import Any, Final
 from lore_operator.children.labels import FIELD_MANAGER
 from lore_operator.engine import resources
 from lore_operator.engine.client import KubeClient, Manifest
-from lore_operator.engine.errors import NotFound
+from lore_operator.engine.errors import Conflict, NotFound
 from lore_operator.engine.keys import Key
 from lore_operator.engine.resources import resource_of
 from lore_operator.plan.types import Apply, Delete, Patch
@@ -19,21 +19,27 @@ async def create(client: KubeClient, wanted: Apply) -> Manifest:
 
 
 async def update(client: KubeClient, wanted: Apply) -> Manifest:
-    """Apply an object that exists and is ours.
+    """Apply an object that exists and is ours. Conflict where it is gone or another one by now.
 
     What was created by a plain create is held by an `Update` entry of `managedFields`; fields that a later apply leaves
     out would stay for ever. So that entry is turned into an `Apply` entry first, as kubectl does when it migrates.
     """
     resource, metadata = resource_of(wanted.object), wanted.object["metadata"]
-    live = await client.get(resource, metadata["namespace"], metadata["name"])
+    try:
+        live = await client.get(resource, metadata["namespace"], metadata["name"])
+    except NotFound as error:
+        raise Conflict(error.verb, error.target, error.status, error.reason, error.message) from error
     if operations := _migration(live):
         await client.json_patch(resource, metadata["namespace"], metadata["name"], operations)
     return await client.apply(_with_uid(wanted.object, live), resource)
 
 
 async def patch(client: KubeClient, key: Key, wanted: Patch) -> Manifest:
-    """Merge-patch one object; Conflict where it moved since it was observed."""
-    return await client.merge(_RESOURCES[wanted.key.kind], key.namespace, wanted.key.name, wanted.body)
+    """Merge-patch one object; Conflict where it moved since it was observed, or is gone."""
+    try:
+        return await client.merge(_RESOURCES[wanted.key.kind], key.namespace, wanted.key.name, wanted.body)
+    except NotFound as error:
+        raise Conflict(error.verb, error.target, error.status, error.reason, error.message) from error
 
 
 async def delete(client: KubeClient, key: Key, wanted: Delete) -> None:

@@ -227,3 +227,11 @@ async def test_a_resource_that_is_being_deleted_gets_no_new_children(server: Ser
     await reconciler(client, wanting(Apply(config_map()))).reconcile(KEY)
 
     assert server.calls == [("GET", PARENT)]
+
+
+async def test_a_kind_that_is_not_installed_is_told_so(server: Server, client: KubeClient) -> None:
+    server.say("POST", MAPS, 404, {"reason": "NotFound", "message": "the server could not find the resource"})
+
+    await reconciler(client, wanting(Apply(config_map()))).reconcile(KEY)
+
+    assert reason(server) == "KindNotInstalled"
