@@ -123,6 +123,12 @@ class Library:
         for key in [key for key in self._upstreams if key not in self._used]:
             self._upstreams.pop(key).retire()
 
+    def close(self) -> None:
+        """Close the connections to all predictors."""
+        for upstream in self._upstreams.values():
+            upstream.retire()
+        self._upstreams = {}
+
     def _composition(self, composition: Composition) -> LoadedComposition:
         rules = self._object(composition.rule_set, None, RuleSet.load) if composition.rule_set else None
         predictors: dict[Stratum, Predictor] = {}

@@ -48,7 +48,8 @@ async def serve(args: argparse.Namespace) -> None:
     server = HttpServer(app, app.refuse, app.max_body)
     port = await server.start(args.host, args.port)
     print(f"router: listens on {args.host}:{port}", flush=True)
-    swapper = Swapper(app, Library(Shelf(args.data)))
+    library = Library(Shelf(args.data))
+    swapper = Swapper(app, library)
     follower = asyncio.create_task(swapper.follow(config_texts(args.config, client_from_environment())))
     await asyncio.wait([follower, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
     app.draining = True
@@ -57,3 +58,4 @@ async def serve(args: argparse.Namespace) -> None:
     await asyncio.sleep(args.drain_seconds)
     follower.cancel()
     await server.close(args.finish_seconds)
+    library.close()

@@ -223,7 +223,8 @@ class RunningRouter:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["RunningRouter"]:
         self.port = await self.server.start("127.0.0.1", 0)
-        swapper = Swapper(self.app, Library(self.shelf), retry_seconds=0.02)
+        library = Library(self.shelf)
+        swapper = Swapper(self.app, library, retry_seconds=0.02)
         task = asyncio.create_task(swapper.follow(self.texts.all()))
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=20, trust_env=False) as client:
             self.client = client
@@ -231,6 +232,7 @@ class RunningRouter:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await self.server.close(1.0)
+        library.close()
 
     async def serve(self, config: RouterConfig) -> None:
         """Load everything and wait until the router acknowledges."""
