@@ -58,10 +58,9 @@ class ModelKit:
         return (*prompt.token_ids, *body, stop, *self.contract.verbaliser.prefix_ids)
 
     def trace_text(self, trace: tuple[int, ...]) -> str:
-        """The words of a generated trace, its stop left out."""
-        bounds = self.contract.trace
-        words = [id_ for id_ in trace if bounds is None or id_ != bounds.stop_token_id]
-        return self.encoder.decode(words)
+        """The words of a generated trace, up to its stop."""
+        stop = self.contract.trace.stop_token_id if self.contract.trace else None
+        return self.encoder.decode(trace[: trace.index(stop)] if stop in trace else trace)
 
     @cached_property
     def max_sequence(self) -> int:

@@ -129,6 +129,7 @@ def test_the_label_position_of_a_trace_is_right_after_its_stop(
     assert word_encoder.control("</think>") == 9
     prompt = kit.render(pair)
     assert kit.label_position(prompt, trace) == (*prompt.token_ids, 40, 41, 9)
+    assert kit.trace_text(trace) == word_encoder.decode((40, 41))
 
 
 def test_rendering_needs_no_weights_library() -> None:
