@@ -1,6 +1,7 @@
 """Watches the platform's resources until they are where they should be, showing how they get there."""
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -28,10 +29,9 @@ class Screen:
     def show(self, lines: Sequence[str]) -> None:
         """Show the present state."""
         if self.terminal:
+            columns = shutil.get_terminal_size().columns  # a line that wraps could not be drawn over
             print(f"\x1b[{self._drawn}F\x1b[J" if self._drawn else "", end="")
-            print(
-                "\n".join(view.shorten(line, 160) if line.strip() == line else line[:160] for line in lines), flush=True
-            )
+            print("\n".join(line[: columns - 1] for line in lines), flush=True)
             self._drawn = len(lines)
             return
         fresh = [line for line in lines if line not in self._seen]
