@@ -43,17 +43,26 @@ class Answer:
 def questions(data: Data) -> list[Question]:
     """The first query of each stratum that has annotated items. Head queries are asked with items the cache was built for."""
     snapshot = StrataSnapshot.open(data.folders["data/strata"])
-    cached = {row["query"]: set(row["item_ids"]) for row in _rows(data.folders["data/candidates"] / "candidates.jsonl")}
-    by_query: dict[str, dict[str, str]] = {}
-    for row in _rows(data.folders["data/benchmark"] / "general.jsonl"):
-        by_query.setdefault(row["query"], {})[row["item_id"]] = row["groundtruth"]
+    rows = list(_rows(data.folders["data/candidates"] / "candidates.jsonl"))
+    cached = {(row["query"], row["market"]): set(row["item_ids"]) for row in rows}
     chosen: dict[str, Question] = {}
-    for query, labels in by_query.items():
+    for (query, market), labels in _annotated(data).items():
         stratum = snapshot.stratum(query)
-        kept = {item: label for item, label in labels.items() if stratum != "head" or item in cached.get(query, ())}
+        wanted = cached.get((query, market), set()) if stratum == "head" else set(labels)
+        kept = {item: label for item, label in labels.items() if item in wanted}
         if kept:
-            chosen.setdefault(stratum, Question(stratum, query, "", dict(list(kept.items())[:_ITEMS])))
+            chosen.setdefault(stratum, Question(stratum, query, market, dict(list(kept.items())[:_ITEMS])))
     return [chosen[stratum] for stratum in ("head", "torso", "tail") if stratum in chosen]
+
+
+def _annotated(data: Data) -> dict[tuple[str, str], dict[str, str]]:
+    """(query, market) → item → label, over what no model was trained on."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    held_out = [*sorted(data.folders["data/benchmark"].glob("*.jsonl")), data.folders["data/pairs"] / "tune.jsonl"]
+    for path in held_out:
+        for row in _rows(path):
+            found.setdefault((row["query"], row["market"]), {})[row["item_id"]] = row["groundtruth"]
+    return found
 
 
 def ask(url: str, question: Question) -> Answer:

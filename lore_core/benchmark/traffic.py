@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from lore_core.benchmark.stream import Stream
+from lore_core.benchmark.vocabulary import CENTRAL
 from lore_core.benchmark.world import SUBSETS, World
 from lore_core.records.pair import Pair
 
@@ -33,9 +34,9 @@ def daily_counts(world: World, queries: Sequence[str], events: int) -> Iterator[
 
 
 def candidates(pairs: Sequence[Pair], head: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The items to score ahead of time for each head query."""
+    """The items to score ahead of time for each head query of the central market."""
     items: dict[str, list[str]] = {query: [] for query in head}
     for pair in pairs:
-        if pair.query in items and pair.item_id not in items[pair.query]:
+        if pair.market == CENTRAL and pair.query in items and pair.item_id not in items[pair.query]:
             items[pair.query].append(pair.item_id)
-    yield from ({"query": query, "item_ids": found} for query, found in items.items())
+    yield from ({"query": query, "market": CENTRAL, "item_ids": found} for query, found in items.items())
