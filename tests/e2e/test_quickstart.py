@@ -1,6 +1,7 @@
 """What a newcomer gets from `examples/`: the demo's own steps, and what they must lead to."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from e2e.platform import Platform, conditions
 
-from hack.demo import ask, data, examples, follow, gates, install, seed, steps
+from hack.demo import ask, chorus, data, examples, follow, gates, install, seed, steps
 from hack.demo.examples import NAMESPACE
 from hack.demo.phases import Phases
 
@@ -127,6 +128,32 @@ def test_the_report_shows_every_part(quickstart: Quickstart) -> None:
 
     for part in ("lore-q-student", "Passed", "head", "rules-no-regression", "predictors: none", "training"):
         assert part in text
+
+
+@pytest.fixture(scope="module")
+def chorus_answer(quickstart: Quickstart) -> tuple[ask.Question, ask.Answer]:
+    """One held-out query of the real judgements, answered by the student that was trained on the others."""
+    folder = chorus.folder()
+    if folder is None:
+        reason = "LORE_CHORUS_DIR is not set; it names the folder with the Chorus judgements"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    (found,) = steps.serve_chorus(
+        quickstart.platform.target, quickstart.platform.references["router"], chorus.prepare(folder)
+    )
+    return found
+
+
+def test_real_judgements_are_trained_on_judged_and_served(
+    quickstart: Quickstart, chorus_answer: tuple[ask.Question, ask.Answer]
+) -> None:
+    question, answer = chorus_answer
+    evaluation = follow.Follower(quickstart.platform.kubectl, NAMESPACE).get(*steps.CHORUS[1])
+
+    assert evaluation["status"]["verdict"] == "Passed"
+    assert answer.body["tier"] == "tail"
+    assert [item["id"] for item in answer.body["items"]] == list(question.labels)
 
 
 def test_status_wiped_at_every_step_of_a_rollout_moves_no_traffic(quickstart: Quickstart, tmp_path: Path) -> None:
