@@ -72,7 +72,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, help="folder to keep worlds, base and runs in")
     args = parser.parse_args()
     if args.short:
-        args.seeds, args.scale, args.steps, args.batch = args.seeds[:1], "demo", 900, 16
+        args.seeds, args.scale, args.steps, args.batch = args.seeds[:1], "demo", 2000, 16
     optimizer = Optimizer(max_steps=args.steps, batch_size=args.batch, checkpoint_every=args.steps)
     settings = Settings(args.scale, RuleMode(args.rule_mode), optimizer, args.ranks)
     with tempfile.TemporaryDirectory() as scratch:

@@ -70,7 +70,9 @@ def catalogue(offers: Iterable[Offer]) -> Iterator[str]:
     for offer in offers:
         text = " ; ".join(f"{name} {value}" for name, value in attributes(offer).items())
         parts = [part for part in (title(offer), offer.shop, text, caption(offer)) if part]
-        states = " ; ".join(f"{name} {value}" for name, value in offer.main.values.items())
+        # Out of order, so that a base learns to look a value up by its dimension, as a trace does, not to copy in sequence.
+        names = Stream(f"states-1/{offer.item_id}").shuffled(list(offer.main.values))
+        states = " ; ".join(f"{name} {offer.main.values[name]}" for name in names)
         yield f"{' '.join(parts)} is {KIND} {offer.main.kind} ; {states}"
 
 

@@ -33,7 +33,7 @@ class BaseSettings:
     width: int = 128
     heads: int = 4  # head size 32: vLLM's CPU attention has no kernel for 16
     feed_forward: int = 384
-    steps: int = 1200
+    steps: int = 4000
     batch: int = 8
     length: int = 128
     learning_rate: float = 2e-3
