@@ -1,6 +1,16 @@
 """Every test here talks to a real API server with its controllers; nodes there are none."""
 
+import pytest
 from cluster.fixtures import control_plane, kubeconfig, kubectl, namespace
 from cluster.operator_process import api, operator, operator_account
 
-__all__ = ["api", "control_plane", "kubeconfig", "kubectl", "namespace", "operator", "operator_account"]
+from hack.cluster import tools
+from hack.cluster.kubectl import Kubectl
+
+__all__ = ["api", "control_plane", "kserve_kinds", "kubeconfig", "kubectl", "namespace", "operator", "operator_account"]
+
+
+@pytest.fixture(scope="session")
+def kserve_kinds(kubectl: Kubectl) -> None:
+    """The InferenceService kind is served, as on a cluster with KServe; its controller does not run."""
+    kubectl.apply_definitions([tools.manifests("kserve") / "crd/full/serving.kserve.io_inferenceservices.yaml"])

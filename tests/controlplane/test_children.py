@@ -9,6 +9,8 @@ from unit.children.golden import GOLDEN, render
 
 from hack.cluster.kubectl import Kubectl
 
+pytestmark = pytest.mark.usefixtures("kserve_kinds")
+
 
 def children(name: str, namespace: str) -> list[dict[str, Any]]:
     """Owned by nobody: the server would let the garbage collector have them."""

@@ -1,6 +1,7 @@
 """The API client against a real API server."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,8 @@ async def test_a_watch_tells_what_changed_after_the_list(client: KubeClient, nam
     listing = await client.list_all(CONFIG_MAPS, namespace, "app=test")
     await client.create(config_map(namespace), CONFIG_MAPS)
 
-    async for event in client.watch(CONFIG_MAPS, listing.resource_version, namespace, "app=test"):
-        first = event
-        break
+    async with aclosing(client.watch(CONFIG_MAPS, listing.resource_version, namespace, "app=test")) as events:
+        first = await anext(events)
 
     assert (first.type, first.object["metadata"]["name"]) == ("ADDED", "one")
 

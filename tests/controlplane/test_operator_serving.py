@@ -11,8 +11,6 @@ import pytest
 from aiohttp import web
 from cluster.operator_process import Api, OperatorProcess, condition, until
 
-from hack.cluster import tools
-from hack.cluster.kubectl import Kubectl
 from lore_core.jobs import ServingProfile
 from lore_core.router.config import RouterConfig
 from lore_operator.engine.errors import NotFound
@@ -71,9 +69,7 @@ def evaluation(model: str) -> dict[str, Any]:
     )
 
 
-@pytest.fixture(autouse=True, scope="session")
-def kserve_kinds(kubectl: Kubectl) -> None:
-    kubectl.apply_definitions([tools.manifests("kserve") / "crd/full/serving.kserve.io_inferenceservices.yaml"])
+pytestmark = pytest.mark.usefixtures("kserve_kinds")
 
 
 class Cluster:
