@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup venv check generate generated-clean test unit controlplane integration chart e2e demo bench bench-quality campaign cluster-up cluster-down locks
+.PHONY: help setup venv check generate generated-clean test unit controlplane integration chart node e2e demo bench bench-quality campaign cluster-up cluster-down locks
 
 export LORE_CACHE ?= $(HOME)/.cache/lore-platform
 export UV_PYTHON_DOWNLOADS := never
@@ -65,7 +65,10 @@ chart: venv
 	$(PY) -m hack.cluster build --profile control-plane
 	$(PYTEST) tests/chart
 
-e2e: setup
+node: setup
+	$(PYTEST) tests/e2e/test_node_lifecycle.py tests/e2e/test_node.py
+
+e2e: setup ## the quickstart and its faults on the node (about half an hour; builds the images)
 	$(PYTEST) tests/e2e
 
 test: venv ## every layer, with the minutes of each
@@ -75,14 +78,14 @@ demo: setup ## pairs to served answers on a real node; DEMO_ARGS=--keep leaves t
 	$(PY) -m hack.demo $(DEMO_ARGS)
 
 bench: setup ## every benchmark, whole
-	$(PY) -m benchmarks.router
+	$(PY) -m benchmarks.router --kserve-router "$$($(PY) -m hack.cluster bin kserve-router)"
 	$(PY) -m benchmarks.chorus
 
 bench-quality: setup ## three seeds of the generated benchmark's yardsticks
 	$(PY) -m benchmarks.quality
 
-campaign: setup ## long fault campaigns
-	$(PYTEST) tests/controlplane tests/e2e --campaign
+campaign: setup ## the fault tests, ten rounds in a row
+	for round in 1 2 3 4 5 6 7 8 9 10; do echo "round $$round"; $(PYTEST) tests/controlplane/test_operator_train.py tests/controlplane/test_operator_serving.py tests/e2e/test_resilience.py; done
 
 cluster-up: setup ## the one-node cluster; prints its KUBECONFIG
 	$(PY) -m hack.cluster up --profile node

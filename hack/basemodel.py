@@ -34,8 +34,14 @@ def content_key(sources: tuple[str, ...], *more: str) -> str:
 
 
 def lore(*words: str) -> None:
-    """Run a verb; CalledProcessError where it fails. What it prints goes to stderr, so that stdout stays JSON."""
-    subprocess.run([sys.executable, "-m", "lore_core", *words], cwd=ROOT, check=True, stdout=sys.stderr)
+    """Run a verb; CalledProcessError where it fails. What it prints goes to stderr, so that stdout stays JSON.
+
+    One thread: the small model gains nothing from two, loses much when they wait for each other, and stays bit-equal.
+    """
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(
+        [sys.executable, "-m", "lore_core", *words], cwd=ROOT, check=True, stdout=sys.stderr, env=environment
+    )
 
 
 def prepare(scale: str, seed: int = 17) -> dict[str, str]:
