@@ -17,10 +17,13 @@ _QUANTITY: Final = r"^[0-9]+(\.[0-9]+)?([eE][0-9]+|m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$
 _SEGMENT: Final = r"([^\s?#/.][^\s?#/]*|\.[^\s?#/.][^\s?#/]*|\.\.[^\s?#/]+|\.)?"  # anything but ".."
 _URI: Final = rf"^(pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?|(s3|gs|abfs)://[^\s?#/]+)(/{_SEGMENT})*$"
 _DURATION_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+_QUANTITY_LENGTH: Final = 32
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def _quantity(value: int | str) -> int | str:
+    if isinstance(value, str) and len(value) > _QUANTITY_LENGTH:
+        raise ValueError(f"{value!r} is longer than the {_QUANTITY_LENGTH} characters a quantity may have")
     if not re.fullmatch(_QUANTITY, str(value)):
         raise ValueError(f"{value!r} is not a quantity such as 2, 500m or 4Gi")
     return value
@@ -29,7 +32,9 @@ def _quantity(value: int | str) -> int | str:
 Quantity = Annotated[
     StrictInt | StrictStr,
     AfterValidator(_quantity),
-    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": _QUANTITY, "minimum": 0, "maxLength": 32}),
+    WithJsonSchema(
+        {"x-kubernetes-int-or-string": True, "pattern": _QUANTITY, "minimum": 0, "maxLength": _QUANTITY_LENGTH}
+    ),
 ]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
 Duration = Annotated[str, Field(pattern=r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$", max_length=32)]
