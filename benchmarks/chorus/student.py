@@ -12,7 +12,7 @@ from lore_core.jobs import DistillStage, RuleMode
 from lore_core.jobs.config import Optimizer
 from lore_core.prompts import RuleSource, TextEncoder
 from lore_core.records import Pair
-from lore_core.scoring import TransformersScorer
+from lore_core.scoring.reference import TransformersScorer
 from lore_core.training.distill import StudentModel, distill_kit
 from lore_core.training.schedule import batch_indices, learning_rate, step_seed
 

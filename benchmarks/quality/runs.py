@@ -82,7 +82,7 @@ def trained(root: Path, world: Path, base: Path, seed: int, settings: Settings) 
 
 def scored(model: Path, world: Path, limit: int | None) -> PairTable:
     """The gate split's pairs with the model's answers; `limit` pairs a subset."""
-    from lore_core.scoring import TransformersScorer
+    from lore_core.scoring.reference import TransformersScorer
 
     kit = ModelKit.load(model)
     rules = RuleSource.load(kit.contract.rule_mode, world / "rules")

@@ -10,7 +10,8 @@ from lore_core.evaluation.metrics import LABELS
 from lore_core.jobs.report import Progress
 from lore_core.prompts import ModelKit, PromptTooLong, RenderedPrompt, RuleSource
 from lore_core.records import Pair
-from lore_core.scoring import LabelScore, VllmClient
+from lore_core.scoring.client import VllmClient
+from lore_core.scoring.scores import LabelScore
 
 _BATCH: Final = 256
 _LARGEST_OUTSIDE: Final = 0.5

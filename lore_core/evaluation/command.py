@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from lore_core.evaluation.run import Endpoint, evaluate
 from lore_core.jobs import CONFIG_PATH, EvaluateConfig
-from lore_core.jobs.reporter import JobError, reported, reporter_from_environment
+from lore_core.jobs.errors import JobError
+from lore_core.jobs.reporter import reported, reporter_from_environment
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

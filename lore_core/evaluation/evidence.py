@@ -15,7 +15,7 @@ from lore_core.artifacts import ArtifactRef, Digest, publish, verify
 from lore_core.evaluation.gates import GateOutcome, Outcome
 from lore_core.evaluation.scores import ScoreRow
 from lore_core.jobs.config import Decimal, LabelName, RuleMode, ServingProfile, WireModel
-from lore_core.jobs.reporter import JobError
+from lore_core.jobs.errors import JobError
 from lore_core.records.jsonl import read_records, write_jsonl
 
 KIND: Final = "evidence"

@@ -10,7 +10,7 @@ from lore_core.artifacts import ArtifactRef, Manifest, open_store, verify
 from lore_core.evaluation.evidence import KIND as EVIDENCE
 from lore_core.evaluation.evidence import Bound, Evidence, check_bound, read
 from lore_core.jobs import EvaluateConfig, RuleMode, gate_set_digest
-from lore_core.jobs.reporter import JobError
+from lore_core.jobs.errors import JobError
 from lore_core.prompts import CONTRACT_NAME, ModelKit, RuleSource
 from lore_core.records import Pair, RecordError, label_schema_digest, read_splits
 

@@ -31,7 +31,9 @@ from lore_core.jobs import EvaluateConfig, Progress, Result
 from lore_core.jobs.reporter import Reporter
 from lore_core.prompts import RenderedPrompt
 from lore_core.records import Pair
-from lore_core.scoring import LocalServer, VllmClient, engine_args, gpu_present
+from lore_core.scoring.client import VllmClient
+from lore_core.scoring.engine import engine_args, gpu_present
+from lore_core.scoring.server import LocalServer
 
 
 @dataclass(frozen=True)

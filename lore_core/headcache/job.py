@@ -14,10 +14,13 @@ from lore_core.headcache.candidates import Wanted, WantedPair, read_candidates, 
 from lore_core.headcache.generation import BIN_NAME, FORMAT_VERSION, JSON_NAME, HeadEntry, generation_bytes
 from lore_core.headcache.items import read_features
 from lore_core.jobs.config import HeadBuildConfig
+from lore_core.jobs.errors import JobError
 from lore_core.jobs.report import Progress, Result
-from lore_core.jobs.reporter import JobError, Reporter
+from lore_core.jobs.reporter import Reporter
 from lore_core.prompts import ModelKit, PromptTooLong, RenderedPrompt, RuleSource
-from lore_core.scoring import LabelScores, LocalServer, ServedModel, VllmClient
+from lore_core.scoring.client import VllmClient
+from lore_core.scoring.scores import LabelScores
+from lore_core.scoring.server import LocalServer, ServedModel
 from lore_core.strata.normaliser import NORMALISER_VERSION
 
 BATCH: Final = 256

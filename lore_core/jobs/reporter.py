@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 import httpx
 
+from lore_core.jobs.errors import JobError
 from lore_core.jobs.report import MIN_INTERVAL_SECONDS, REASON, Failure, Phase, Progress, Report, Result
 
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -131,16 +132,6 @@ def reporter_from_environment(file: Path | None = None) -> Reporter:
         namespace, _, config_map = name.partition("/")
         return Reporter(ConfigMapSink(namespace, config_map))
     return Reporter(None)
-
-
-class JobError(Exception):
-    """Work that cannot be done, with the documented reason that ends in the resource's condition."""
-
-    def __init__(
-        self, reason: str, message: str, *, file: str | None = None, line: int | None = None, field: str | None = None
-    ):
-        super().__init__(message)
-        self.failure = Failure(reason=reason, message=message[:4096], file=file, line=line, field=field)
 
 
 @contextlib.contextmanager

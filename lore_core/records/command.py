@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from lore_core.artifacts import ArtifactError, ArtifactRef, publish
-from lore_core.jobs.reporter import JobError
+from lore_core.jobs.errors import JobError
 from lore_core.records.errors import RecordError
 from lore_core.records.files import SPLITS, write_pairs
 from lore_core.records.item import ITEMS_NAME, Item, write_items

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lore_core.jobs.reporter import JobError
+from lore_core.jobs.errors import JobError
 
 BAD_RECORD = "BadRecord"
 

@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from lore_core.artifacts.store import ArtifactError
-from lore_core.jobs.reporter import JobError
+from lore_core.jobs.errors import JobError
 from lore_core.router.app import RouterApp
 from lore_core.router.config import PendingConfig, RouterConfig
 from lore_core.router.loaded import Library, Serving

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lore_core.artifacts.manifest import canonical_json, sha256_digest
-from lore_core.jobs.reporter import JobError
+from lore_core.jobs.errors import JobError
 from lore_core.rules.index import RuleIndex, words
 
 RULES_NAME = "rules.json"

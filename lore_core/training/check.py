@@ -7,7 +7,7 @@ from typing import Final
 from lore_core.prompts import ContractError, ModelKit, PromptLayout, RenderedPrompt
 from lore_core.prompts.contract import TextSegment
 from lore_core.prompts.templates import spelled_verbaliser
-from lore_core.scoring import LabelScores
+from lore_core.scoring.scores import LabelScores
 
 MAX_OUTSIDE: Final = 0.05
 

@@ -5,7 +5,7 @@ import sys
 from itertools import islice
 from pathlib import Path
 
-from lore_core.jobs.reporter import JobError
+from lore_core.jobs.errors import JobError
 from lore_core.prompts import ContractError, ModelKit, RuleSource
 from lore_core.records import read_pairs
 from lore_core.training.check import check_model
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings; 1 where the model must not be served."""
-    from lore_core.scoring import TransformersScorer
+    from lore_core.scoring.reference import TransformersScorer
 
     try:
         kit = ModelKit.load(args.model)

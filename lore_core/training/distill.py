@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lore_core.jobs.config import DistillStage, RuleMode
-from lore_core.jobs.reporter import JobError
+from lore_core.jobs.errors import JobError
 from lore_core.prompts import ModelKit, PromptLayout, RuleSource, TextEncoder, build_contract
 from lore_core.records import LABELS, Pair
 from lore_core.training.examples import Example, Examples, collate

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from lore_core.artifacts import ArtifactRef
 from lore_core.jobs.config import DeepSpeedConfig, Optimizer
-from lore_core.jobs.reporter import JobError
+from lore_core.jobs.errors import JobError
 from lore_core.training import checkpoints
 from lore_core.training.schedule import batch_indices, learning_rate, rank_share, step_seed
 

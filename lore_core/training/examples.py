@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lore_core.jobs.reporter import JobError
+from lore_core.jobs.errors import JobError
 from lore_core.prompts import ModelKit, PromptLayout, PromptRules, PromptTooLong, RenderedPrompt, trace_text
 from lore_core.records import LABELS, Label, Pair
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from lore_core.artifacts import ArtifactRef, Manifest, verify
 from lore_core.jobs.config import DistillStage, RuleMode, SftStage, TrainConfig
-from lore_core.jobs.reporter import JobError
+from lore_core.jobs.errors import JobError
 from lore_core.records import Pair, RecordError, read_splits
 
 TRAIN: Final = "train"

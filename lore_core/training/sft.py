@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lore_core.jobs.config import SftStage
-from lore_core.jobs.reporter import JobError
+from lore_core.jobs.errors import JobError
 from lore_core.prompts import ModelKit, PromptLayout, TextEncoder, build_contract, trace_text
 from lore_core.prompts.rules import RuleSource
 from lore_core.records import Pair

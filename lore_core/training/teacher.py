@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from lore_core.prompts import ModelKit, RuleSource
 from lore_core.records import Pair
-from lore_core.scoring import TransformersScorer, calibrated
+from lore_core.scoring.reference import TransformersScorer
+from lore_core.scoring.scores import calibrated
 
 
 class Teacher:

@@ -242,6 +242,8 @@ async def test_every_log_line_is_json_and_names_its_object(api: Api, operator: O
     await api.create(train_job())
     await appeared(api, "demo-sft-a1")
 
+    operator.stop()  # the pass in flight ends first: the API shows a Job before the line about it is written
+
     about = [line for line in operator.lines() if "created Job" in line["message"]]
     assert [line["object"] for line in about] == [f"RelevanceTrainJob/{api.namespace}/demo"]
 

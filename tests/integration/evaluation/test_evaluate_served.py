@@ -16,7 +16,7 @@ from lore_core.evaluation.evidence import read
 from lore_core.jobs import BenchmarkInput, EvaluateConfig, Gate, RuleMode, ServingProfile, gate_set_digest
 from lore_core.prompts import ModelKit, PromptLayout, RuleSource, TextEncoder, build_contract
 from lore_core.records import Pair, write_pairs
-from lore_core.scoring import TransformersScorer
+from lore_core.scoring.reference import TransformersScorer
 from lore_core.scoring.server import serving_python
 from lore_core.training.distill import load_encoder
 from lore_core.training.export import write_model

@@ -16,8 +16,7 @@ from lore_core.jobs.config import HeadBuildConfig, RuleMode, ServingProfile
 from lore_core.prompts import ModelKit, PromptLayout, build_contract
 from lore_core.prompts.templates import LABEL_TOKENS
 from lore_core.router.config import PinnedRef, RouterConfig
-from lore_core.scoring import LocalServer, ServedModel
-from lore_core.scoring.server import serving_python
+from lore_core.scoring.server import LocalServer, ServedModel, serving_python
 from lore_core.training.base import BaseSettings, small_model, write_tokenizer
 from lore_core.training.export import write_model
 

@@ -14,8 +14,10 @@ from lore_core.jobs import RuleMode, ServingProfile
 from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt, RuleSource, TextEncoder, build_contract
 from lore_core.prompts.templates import LABEL_TOKENS
 from lore_core.records import Pair
-from lore_core.scoring import LabelScores, LocalServer, TransformersScorer, VllmClient
-from lore_core.scoring.server import serving_python
+from lore_core.scoring.client import VllmClient
+from lore_core.scoring.reference import TransformersScorer
+from lore_core.scoring.scores import LabelScores
+from lore_core.scoring.server import LocalServer, serving_python
 from lore_core.training.base import BaseSettings, small_model, write_tokenizer
 from lore_core.training.distill import load_encoder
 from lore_core.training.export import write_model

@@ -6,7 +6,7 @@ from typing import Any
 from lore_core.artifacts import ArtifactRef, open_store, verify
 from lore_core.jobs import Phase, Report, RuleMode
 from lore_core.prompts import ModelKit, PromptLayout
-from lore_core.scoring import TransformersScorer
+from lore_core.scoring.reference import TransformersScorer
 from lore_core.training.base_command import publish_packaged
 
 from .conftest import WORLD, Site

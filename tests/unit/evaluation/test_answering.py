@@ -5,7 +5,7 @@ from unit.evaluation.world import pair
 
 from lore_core.evaluation.answering import answered
 from lore_core.prompts import RenderedPrompt
-from lore_core.scoring import LabelScore
+from lore_core.scoring.scores import LabelScore
 
 PROMPT = RenderedPrompt((1, 2, 3), truncated=True)
 

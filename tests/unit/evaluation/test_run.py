@@ -11,7 +11,8 @@ from lore_core.cli import main
 from lore_core.evaluation.evidence import read
 from lore_core.evaluation.run import evaluate
 from lore_core.jobs import Champion, Gate, RuleMode
-from lore_core.jobs.reporter import FileSink, JobError, Reporter
+from lore_core.jobs.errors import JobError
+from lore_core.jobs.reporter import FileSink, Reporter
 
 KEYS = ["sha256:" + digit * 64 for digit in "123456"]
 

@@ -13,10 +13,11 @@ from lore_core.headcache.candidates import Candidate, read_candidates, wanted_pa
 from lore_core.headcache.generation import generation_bytes, head_query_hash
 from lore_core.headcache.job import Coverage, _require, run_head_build, score_pairs
 from lore_core.jobs.config import HeadBuildConfig, RuleMode, ServingProfile
-from lore_core.jobs.reporter import FileSink, JobError, Reporter
+from lore_core.jobs.errors import JobError
+from lore_core.jobs.reporter import FileSink, Reporter
 from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt, RuleSource, TextEncoder, build_contract
 from lore_core.records import RecordError
-from lore_core.scoring import LabelScore, LabelScores
+from lore_core.scoring.scores import LabelScore, LabelScores
 from lore_core.training.tokenizer import build_tokenizer, vocabulary
 
 ITEMS = {"i1": Features("red shirt"), "i2": Features("blue shirt", "acme", {"size": "m"})}

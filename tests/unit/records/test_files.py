@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lore_core.jobs.reporter import JobError
+from lore_core.jobs.errors import JobError
 from lore_core.records import Needs, Pair, RecordError, TraceStep, read_pairs, read_splits, write_pairs
 from lore_core.records.jsonl import MAX_LINE_BYTES
 

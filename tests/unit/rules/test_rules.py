@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lore_core.jobs import RuleMode
-from lore_core.jobs.reporter import JobError
+from lore_core.jobs.errors import JobError
 from lore_core.records import Label, Pair
 from lore_core.rules import Condition, NearEffect, Rule, RuleSet, RuleSetError, retrieve, rule_lines, rules_for
 

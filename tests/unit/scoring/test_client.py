@@ -10,7 +10,7 @@ import pytest
 
 from lore_core.jobs import RuleMode
 from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt, TextEncoder, build_contract
-from lore_core.scoring import ScoringError, VllmClient
+from lore_core.scoring.client import ScoringError, VllmClient
 from lore_core.training.tokenizer import build_tokenizer
 
 Answer = Callable[[str, dict[str, Any]], tuple[int, Any]]

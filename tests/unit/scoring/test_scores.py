@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from lore_core.prompts.contract import Calibration
-from lore_core.scoring import LabelScore, LabelScores, calibrated, expected_grade
-from lore_core.scoring.scores import label_softmax
+from lore_core.scoring.scores import LabelScore, LabelScores, calibrated, expected_grade, label_softmax
 
 
 def test_label_probabilities_are_the_softmax_over_the_four_labels_alone() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lore_core.jobs import RuleMode
-from lore_core.jobs.reporter import JobError
+from lore_core.jobs.errors import JobError
 from lore_core.prompts import NO_RULES, ModelKit, PromptLayout, PromptRules, TextEncoder, build_contract
 from lore_core.records import Pair
 from lore_core.training.examples import IGNORED, Examples, answer_ids, causal_example

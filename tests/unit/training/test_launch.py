@@ -2,7 +2,7 @@
 
 import pytest
 
-from lore_core.jobs.reporter import JobError
+from lore_core.jobs.errors import JobError
 from lore_core.training.launch import Topology
 
 
