@@ -36,6 +36,14 @@ VERBS: Final = (
     Verb(
         ("data", "import"), "lore_core.records.command", "map JSONL, CSV or Parquet columns onto pair records, strictly"
     ),
+    Verb(("rules", "lint"), "lore_core.rules.lint_command", "find contradictions, overlaps and gaps of a rule set"),
+    Verb(("rules", "stale"), "lore_core.rules.stale_command", "tell which artifacts were made under another rule set"),
+    Verb(("labels", "show"), "lore_core.records.schema_command", "print the label schema that this version speaks"),
+    Verb(
+        ("labels", "migrate"),
+        "lore_core.records.migrate_command",
+        "write pairs of another label schema anew, by an explicit map",
+    ),
     Verb(
         ("model", "pretrain"),
         "lore_core.training.base_command",

@@ -13,6 +13,7 @@ from lore_core.jobs import EvaluateConfig, RuleMode, gate_set_digest
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import CONTRACT_NAME, ModelKit, RuleSource
 from lore_core.records import Pair, RecordError, label_schema_digest, read_splits
+from lore_core.records.schema import require_schema
 
 FIELDS: Final = ("cell", "industry", "market", "needs.image", "needs.knowledge", "needs.rule", "subset")
 """Record fields that a gate's `where` may name."""
@@ -136,6 +137,7 @@ def _with_uri(error: RecordError, folder: Path, uri: str) -> JobError:
 
 
 def _bound(config: EvaluateConfig, manifests: dict[str, Manifest], kit: ModelKit) -> Bound:
+    require_schema("benchmark", config.benchmark.uri, manifests["benchmark"].metadata)
     schema = label_schema_digest()
     if kit.contract.label_schema != schema:
         raise JobError(

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from lore_core.jobs.config import RuleMode
 from lore_core.prompts.contract import PromptField
 from lore_core.records.pair import TraceStep
 
@@ -52,12 +53,17 @@ def attributes_text(attributes: Mapping[str, str]) -> str:
     return " ; ".join(f"{name} {value}".strip() for name, value in attributes.items())
 
 
-def trace_text(steps: Sequence[TraceStep]) -> str:
-    """The short structured trace of think-first training: `dimension demand evidence [rule] verdict` a step."""
-    return " ; ".join(
-        " ".join(part for part in (step.dimension, step.demand, step.evidence, step.rule, step.verdict) if part)
-        for step in steps
-    )
+def trace_text(steps: Sequence[TraceStep], rule_mode: RuleMode) -> str:
+    """The short structured trace of think-first training: `dimension demand evidence [rule] verdict` a step.
+
+    Where the prompt shows no rules, the trace cites none: a model cannot know the id of a rule that it has not seen.
+    """
+    return " ; ".join(" ".join(part for part in _parts(step, rule_mode) if part) for step in steps)
+
+
+def _parts(step: TraceStep, rule_mode: RuleMode) -> tuple[str, ...]:
+    rule = "" if rule_mode is RuleMode.NONE else step.rule
+    return step.dimension, step.demand, step.evidence, rule, step.verdict
 
 
 def _lines(texts: Iterable[str]) -> str:

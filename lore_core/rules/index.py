@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 _WORD: Final = re.compile(r"\w+")
+_SCALE: Final = 1_000_000_007
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -30,6 +31,15 @@ class RuleIndex:
         """Categories that some of the words name."""
         return frozenset(kind for word in found for kind in self._kinds.get(word, ()))
 
-    def hits(self, asked: Iterable[str]) -> Counter[int]:
-        """How many of the words each rule has, by the rule's place."""
-        return Counter(place for word in asked for place in self._rules.get(word, ()))
+    def weights(self, asked: Iterable[str]) -> Counter[int]:
+        """What the words say for each rule, by the rule's place: a word is worth more the fewer rules have it.
+
+        Whole numbers, so that equal rules tie exactly and the order of the words does not matter. Words that many rules have
+        ("buy", "online") then cannot push out the rule that a rare one names, however many of them it lacks.
+        """
+        found: Counter[int] = Counter()
+        for word in asked:
+            places = self._rules.get(word, [])
+            for place in places:
+                found[place] += _SCALE // len(places)
+        return found

@@ -14,6 +14,7 @@ from lore_core.rules.index import RuleIndex, words
 
 RULES_NAME = "rules.json"
 MAX_RULE_BYTES = 16 << 20
+_LATER = frozenset({"version", "industry", "industries"})
 
 Word = Annotated[str, Field(min_length=1, max_length=128)]
 Text = Annotated[str, Field(max_length=16_384)]
@@ -47,7 +48,7 @@ class Condition(_Model):
 
 
 class Rule(_Model):
-    """One rule. `market` empty means every market; a rule without a condition is text for people and models only."""
+    """One rule. `market` and `industry` empty mean every one; a rule without a condition is text for people and models only."""
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     dimension: Word
@@ -55,6 +56,7 @@ class Rule(_Model):
     principle: Text = ""
     details: tuple[Text, ...] = ()
     market: str = Field(default="", max_length=128)
+    industry: str = Field(default="", max_length=128)
     condition: Condition | None = None
 
     @property
@@ -74,21 +76,46 @@ class RuleSetError(JobError):
 class RuleSet(_Model):
     """Rules and the lexicon that retrieval reads queries with: `lexicon[dimension]` are the words that speak of it.
 
-    The lexicon's entry `kind` maps categories the same way; a word is listed under its category.
+    `kinds[category]` are the words that name a category, `industries[industry]` the categories that belong to it: so the
+    industry of a pair is told by its words, online as in training. `version` is the editors' own name of this state of the
+    set; what binds is the digest.
     """
 
+    version: str = Field(default="", max_length=128)
     rules: tuple[Rule, ...] = Field(max_length=10_000)
     kinds: dict[Word, tuple[Word, ...]] = {}
+    industries: dict[Word, tuple[Word, ...]] = {}
     lexicon: dict[Word, tuple[Word, ...]] = {}
 
     @model_validator(mode="after")
-    def _ids_are_unique(self) -> Self:
+    def _fits_together(self) -> Self:
         seen: set[str] = set()
         for rule in self.rules:
             if rule.id in seen:
                 raise ValueError(f"the rule id {rule.id!r} occurs twice")
             seen.add(rule.id)
+            if rule.industry and rule.industry not in self.industries:
+                raise ValueError(f"rule {rule.id!r}: industries does not list {rule.industry!r}")
         return self
+
+    def __copy__(self) -> Self:
+        """A copy computes its own index and scopes: `model_copy` may give it other rules."""
+        copied = super().__copy__()
+        for name in ("index", "scopes"):
+            copied.__dict__.pop(name, None)
+        return copied
+
+    @cached_property
+    def scopes(self) -> tuple[frozenset[str] | None, ...]:
+        """The categories of each rule, by its place: those of its industry and its condition both; None for all."""
+        return tuple(self._scope(rule) for rule in self.rules)
+
+    def _scope(self, rule: Rule) -> frozenset[str] | None:
+        industry = frozenset(self.industries[rule.industry]) if rule.industry else None
+        named = frozenset(rule.condition.categories) if rule.condition and rule.condition.categories else None
+        if industry is None or named is None:
+            return named if industry is None else industry
+        return industry & named
 
     @property
     def digest(self) -> str:
@@ -96,8 +123,13 @@ class RuleSet(_Model):
         return sha256_digest(self.to_bytes())
 
     def to_bytes(self) -> bytes:
-        """The canonical bytes of `rules.json`."""
-        return canonical_json(self.model_dump(mode="json"))
+        """The canonical bytes of `rules.json`. What came later than the format is written only where it is used."""
+        values = self.model_dump(mode="json")
+        for part in (values, *values["rules"]):
+            for name in _LATER & part.keys():
+                if not part[name]:
+                    del part[name]
+        return canonical_json(values)
 
     @cached_property
     def index(self) -> RuleIndex:

@@ -45,7 +45,7 @@ class RuledRecord(Protocol):
 def retrieve(
     rules: RuleSet, query: str, market: str, attributes: Mapping[str, str] | None = None, limit: int = DEFAULT_LIMIT
 ) -> FoundRules:
-    """The market's rules on the dimensions the query speaks of; at most `limit`, most query words first, then set order.
+    """The market's rules on what the query speaks of; at most `limit`, those with the rarest query words first, then set order.
 
     A query that names no category the set knows takes the categories that the item's attributes name; such rules are
     `by_item`, so that the part of the prompt before the query stays the same for all items of a query.
@@ -78,13 +78,11 @@ def _best(
     rules: RuleSet, index: RuleIndex, asked: frozenset[str], market: str, kinds: frozenset[str], limit: int
 ) -> tuple[Rule, ...]:
     best = sorted(
-        (-hits, place) for place, hits in index.hits(asked).items() if _open(rules.rules[place], market, kinds)
+        (-weight, place) for place, weight in index.weights(asked).items() if _open(rules, place, market, kinds)
     )
     return tuple(rules.rules[place] for _, place in best[:limit])
 
 
-def _open(rule: Rule, market: str, kinds: frozenset[str]) -> bool:
-    if rule.market not in ("", market):
-        return False
-    condition = rule.condition
-    return condition is None or not condition.categories or any(condition.covers(kind) for kind in kinds)
+def _open(rules: RuleSet, place: int, market: str, kinds: frozenset[str]) -> bool:
+    scope = rules.scopes[place]
+    return rules.rules[place].market in ("", market) and (scope is None or bool(scope & kinds))

@@ -72,7 +72,7 @@ def answer_ids(kit: ModelKit, pair: Pair) -> list[int]:
 
 def trace_ids(kit: ModelKit, pair: Pair) -> list[int]:
     """Ids of a pair's reasoning trace, without its stop."""
-    return kit.encoder.encode(trace_text(pair.trace))
+    return kit.encoder.encode(trace_text(pair.trace, kit.contract.rule_mode))
 
 
 def causal_example(prompt: RenderedPrompt, answer: Sequence[int]) -> Example:

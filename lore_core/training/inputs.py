@@ -10,6 +10,7 @@ from lore_core.artifacts import ArtifactRef, Manifest, verify
 from lore_core.jobs.config import DistillStage, RuleMode, SftStage, TrainConfig
 from lore_core.jobs.errors import JobError
 from lore_core.records import Pair, RecordError, read_splits
+from lore_core.records.schema import require_schema
 
 TRAIN: Final = "train"
 _RESOLVED: Final = "resolved.json"
@@ -55,6 +56,7 @@ def fetch(config: TrainConfig, root: Path) -> StageInputs:
     for name, (ref, kinds) in _wanted(config).items():
         manifest = verify(ref, root / name)
         _check_kind(name, ref, manifest, kinds)
+        require_schema(name, ref.uri, manifest.metadata)
         resolved[name] = manifest.digest
     (root / _RESOLVED).write_text(json.dumps(resolved), encoding="utf-8")
     return StageInputs(root, resolved)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from lore_core.jobs.config import SftStage
+from lore_core.jobs.config import RuleMode, SftStage
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import ModelKit, PromptLayout, TextEncoder, build_contract, trace_text
 from lore_core.prompts.rules import RuleSource
@@ -30,7 +30,9 @@ def sft_kit(spec: SftStage, encoder: TextEncoder, pairs: Sequence[Pair]) -> Mode
 
 def _longest_traces(pairs: Sequence[Pair]) -> list[Pair]:
     """The pairs with the most words in their traces; only these are worth encoding to find the longest."""
-    return sorted(pairs, key=lambda pair: len(trace_text(pair.trace).split()), reverse=True)[:_LONGEST_TRACES]
+    return sorted(pairs, key=lambda pair: len(trace_text(pair.trace, RuleMode.RETRIEVED).split()), reverse=True)[
+        :_LONGEST_TRACES
+    ]
 
 
 class SftModel:

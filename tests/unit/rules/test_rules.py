@@ -46,7 +46,7 @@ def test_rules_are_those_of_market_category_and_dimension() -> None:
     assert found("Red, BOILER!") == ["r1"]
     assert found("red kettle", "south") == ["r2"]
     assert found("red lamp") == ["r4"]
-    assert found("small red kettle") == ["r1", "r3", "r5"]
+    assert found("small red kettle") == ["r3", "r5", "r1"]  # fewer rules speak of sizes than of colours
     assert found("kettle") == []
 
 
@@ -54,7 +54,7 @@ def test_text_rules_are_found_by_their_words() -> None:
     assert found("single kettle bundle") == ["r6"]
 
 
-def test_most_query_words_first_and_no_more_than_the_limit() -> None:
+def test_the_rules_with_the_rarest_words_come_first_and_no_more_than_the_limit() -> None:
     assert found("small large red kettle", limit=2) == ["r3", "r5"]
 
 
@@ -62,6 +62,28 @@ def test_a_query_without_a_category_takes_that_of_the_item_and_shows_it_after_th
     result = retrieve(RULES, "something red", "north", {"kind": "boiler"})
     assert result.by_query == ()
     assert result.item_lines == ("r1 colour strict",)
+
+
+def test_an_industry_is_told_by_its_categories() -> None:
+    base = {"kinds": RULES.kinds, "lexicon": RULES.lexicon, "industries": {"home": ("lamp",)}}
+    rules = RuleSet.model_validate(
+        {"rules": [{"id": "h1", "dimension": "colour", "summary": "s", "industry": "home"}], **base}
+    )
+    assert [entry.id for entry in retrieve(rules, "red lamp", "north").by_query] == ["h1"]
+    assert retrieve(rules, "red kettle", "north").by_query == ()
+    assert RuleSet.parse(rules.to_bytes()) == rules
+
+
+def test_a_rule_of_an_unknown_industry_is_refused() -> None:
+    with pytest.raises(RuleSetError, match="industries does not list 'home'"):
+        RuleSet.parse(
+            json.dumps({"rules": [{"id": "h", "dimension": "a", "summary": "s", "industry": "home"}]}).encode()
+        )
+
+
+def test_parts_that_a_set_does_not_use_do_not_change_its_digest() -> None:
+    assert b"industr" not in RULES.to_bytes()
+    assert RULES.model_copy(update={"version": "2"}).digest != RULES.digest
 
 
 def test_modes_show_nothing_what_was_retrieved_or_the_records_own() -> None:

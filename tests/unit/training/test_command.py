@@ -69,6 +69,12 @@ def test_no_training_pairs_at_all_are_refused(tmp_path: Path, pairs_folder: Path
     assert "train.jsonl: holds no pair" in report.failure.message
 
 
+def test_pairs_of_another_label_schema_are_refused(tmp_path: Path, pairs_folder: Path, train_config: Build) -> None:
+    to, metadata = ArtifactRef(uri=(tmp_path / "other").as_uri()), {"labelSchema": "sha256:" + "0" * 64}
+    status, report = ran(tmp_path, train_config(pairs_folder, data=publish(pairs_folder, to, "pairs", {}, metadata)))
+    assert (status, report.failure and report.failure.reason) == (1, "LabelSchemaMismatch")
+
+
 def test_an_output_that_is_there_is_reused(tmp_path: Path, pairs_folder: Path, train_config: Build) -> None:
     config = train_config(pairs_folder)
     done = publish(pairs_folder, config.output, "model", metadata={"finalLoss": "0.1"})

@@ -8,7 +8,7 @@ from lore_core.jobs import RuleMode
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import NO_RULES, ModelKit, PromptLayout, PromptRules, TextEncoder, build_contract
 from lore_core.records import Pair
-from lore_core.training.examples import IGNORED, Examples, answer_ids, causal_example
+from lore_core.training.examples import IGNORED, Examples, answer_ids, causal_example, trace_ids
 from lore_core.training.tokenizer import build_tokenizer, vocabulary
 
 from .conftest import pair
@@ -32,6 +32,13 @@ def test_think_first_trains_the_trace_its_stop_and_the_label_and_not_the_prompt(
         "<bos> <rules> <query> red shirt <item> blue shirt <think> colour red blue conflict </think> <L2>"
     )
     assert len(example.targets) == len(example.token_ids)
+
+
+def test_a_trace_cites_rules_only_where_the_prompt_shows_some() -> None:
+    step = {"dimension": "colour", "demand": "red", "evidence": "blue", "rule": "rule", "verdict": "conflict"}
+    for mode, said in ((RuleMode.NONE, "colour red blue conflict"), (RuleMode.ORACLE, "colour red blue rule conflict")):
+        kit = ModelKit(build_contract(ENCODER, PromptLayout.THINK_FIRST, mode, 32), ENCODER)
+        assert ENCODER.decode(trace_ids(kit, pair(1, trace=[step]))) == said
 
 
 def test_label_first_trains_the_label_alone() -> None:
