@@ -5,14 +5,11 @@ import sys
 from pathlib import Path
 
 from hack.cluster.errors import ClusterError
-from hack.cluster.kubectl import Kubectl
-from hack.demo import ask, chorus, data, examples, steps
+from hack.demo import chorus, data, examples, steps
 from hack.demo.errors import DemoError
 from hack.demo.phases import Phases
 from hack.demo.target import target
 from hack.images.errors import ImageError
-
-Answers = list[tuple[ask.Question, ask.Answer]]
 
 
 def main() -> int:
@@ -46,27 +43,23 @@ def run(keep: bool) -> None:
             references = steps.install_platform(cluster)
         with phases.phase("workspace"):
             steps.fill_workspace(cluster, references["router"], made)
-        answers = follow_quickstart(cluster.kubectl, made, phases)
+        with phases.phase("training"):
+            steps.train(cluster.kubectl)
+        with phases.phase("evaluation, gate and roll-out"):
+            examples.apply(cluster.kubectl, "quickstart-gates")
+            if real is not None:
+                steps.start_chorus(cluster.kubectl, references["router"], real)
+            steps.serve(cluster.kubectl)
+        with phases.phase("questions"):
+            answers = steps.ask_router(cluster.kubectl, made)
+        with phases.phase("gate demonstration"):
+            steps.show_gate(cluster.kubectl)
         if real is not None:
             with phases.phase("Chorus"):
-                answers += steps.serve_chorus(cluster, references["router"], real)
+                answers += steps.ask_chorus(cluster.kubectl, real)
         print(f"\n{steps.report(cluster.kubectl, answers, phases)}\n\n{which_data(judgements)}")
         if keep:
             print(f"\nexport KUBECONFIG={cluster.kubeconfig}")
-
-
-def follow_quickstart(kubectl: Kubectl, made: data.Data, phases: Phases) -> Answers:
-    """From applying the examples to answered questions and a blocked gate."""
-    with phases.phase("training"):
-        steps.train(kubectl)
-    with phases.phase("evaluation, gate and roll-out"):
-        examples.apply(kubectl, "quickstart-gates")
-        steps.serve(kubectl)
-    with phases.phase("questions"):
-        answers = steps.ask_router(kubectl, made)
-    with phases.phase("gate demonstration"):
-        steps.show_gate(kubectl)
-    return answers
 
 
 def which_data(judgements: Path | None) -> str:

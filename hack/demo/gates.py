@@ -38,7 +38,7 @@ def summary(kubectl: Kubectl) -> list[str]:
         deployment = follower.get("RelevanceDeployment", name)
         if served := predictors(kubectl, deployment):
             raise DemoError(f"RelevanceDeployment {name} is blocked, yet it has predictors: {', '.join(served)}")
-        lines.append(f"{name}: {view.headline(deployment)}; predictors: none")
+        lines.append(f"{name}: {view.headline(deployment, 600)}; predictors: none")
     return lines
 
 

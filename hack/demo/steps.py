@@ -64,12 +64,15 @@ def ask_router(kubectl: Kubectl, made: data.Data) -> list[tuple[ask.Question, as
         return [(question, ask.ask(url, question)) for question in ask.questions(made)]
 
 
-def serve_chorus(target: Target, image: str, made: data.Data) -> list[tuple[ask.Question, ask.Answer]]:
-    """The real judgements carried through training, evaluation and serving, and one held-out query asked."""
-    kubectl = target.kubectl
+def start_chorus(kubectl: Kubectl, image: str, made: data.Data) -> None:
+    """The real judgements put on the volume, and what carries them through training, evaluation and serving applied."""
     examples.check(made.digests())
     seed.seed(kubectl, NAMESPACE, CLAIM, image, made)
     examples.apply(kubectl, "chorus")
+
+
+def ask_chorus(kubectl: Kubectl, made: data.Data) -> list[tuple[ask.Question, ask.Answer]]:
+    """Follow the real judgements until they are served, and ask one held-out query."""
 
     def serving(found: gates.Found) -> bool:
         return all([follow.succeeded(found[key]) for key in CHORUS])

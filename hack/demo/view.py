@@ -23,14 +23,14 @@ def progress(objects: Iterable[Object]) -> list[str]:
     return lines
 
 
-def headline(item: Object) -> str:
-    """Phase and the condition that explains it."""
+def headline(item: Object, most: int = 150) -> str:
+    """Phase and the condition that explains it, its message in at most `most` characters."""
     status = item.get("status", {})
     told = [condition(item, kind) for kind in ("Stalled", "Reconciling", "Ready")]
     why = next((found for found in told if found and (found["status"] == "True" or found["type"] == "Ready")), None)
     words = [status.get("phase") or "not seen yet"]
     if why is not None:
-        words.append(f"({why['reason']}) {shorten(why.get('message', ''))}".strip())
+        words.append(f"({why['reason']}) {shorten(why.get('message', ''), most)}".strip())
     return " ".join(words)
 
 

@@ -238,7 +238,7 @@ async def ready(api: Api) -> dict[str, Any]:
 
 async def prepared(cluster: Cluster) -> None:
     """From a verdict to predictors that run."""
-    await cluster.end_job(await cluster.job_like("search-head-"), digest("d"), {"coverage": "1.0"})
+    await cluster.end_job(await cluster.job_like("search-head-"), digest("d"), {"coverage": {"share": "0.998000"}})
     count = len(await cluster.api.names(INFERENCE_SERVICES))
     expected = max(1, count + bool(count))
     await until(lambda: cluster.api.names(INFERENCE_SERVICES), lambda found: len(found) >= expected)

@@ -139,9 +139,9 @@ def chorus_answer(quickstart: Quickstart) -> tuple[ask.Question, ask.Answer]:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    (found,) = steps.serve_chorus(
-        quickstart.platform.target, quickstart.platform.references["router"], chorus.prepare(folder)
-    )
+    real = chorus.prepare(folder)
+    steps.start_chorus(quickstart.platform.kubectl, quickstart.platform.references["router"], real)
+    (found,) = steps.ask_chorus(quickstart.platform.kubectl, real)
     return found
 
 

@@ -21,6 +21,7 @@ from lore_operator.children.settings import Settings
 SPEC_DIGEST: Final = f"{GROUP}/spec-digest"
 ADMITTED: Final = f"{GROUP}/admitted"
 GENERATION: Final = f"{GROUP}/head-generation"
+COVERAGE: Final = f"{GROUP}/head-coverage"
 PREPARING: Final = f"{GROUP}/preparing-since"
 FAILED: Final = f"{GROUP}/failed"
 ROLE_VALUE: Final = "composition"

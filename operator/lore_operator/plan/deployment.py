@@ -23,7 +23,7 @@ from lore_operator.plan.revisions import Revision, forget_oldest, revisions, wan
 from lore_operator.plan.rollout import next_config
 from lore_operator.plan.routing import Routing
 from lore_operator.plan.serving_draft import ServingDraft
-from lore_operator.plan.serving_status import gate_word, serving_fields, tier_fields
+from lore_operator.plan.serving_status import gate_word, head_fields, serving_fields, tier_fields
 from lore_operator.plan.types import Object, Observed, Plan, Reference
 
 _POLL: Final = timedelta(seconds=2)
@@ -74,7 +74,7 @@ class _Serving:
             raise Halt(State.SUSPENDED, "Suspended", "spec.suspend is true: nothing changes, what serves goes on")
         self._keep_serving()
         target = wanted_revision(self.draft, self.deployment, self.known, self.settings)
-        self.fields["tiers"] = tier_fields(target, {})
+        self.fields |= {"tiers": tier_fields(target, {}), "head": head_fields(target)}
         verdicts = judge(self.spec.gate, target.recipe, self._evaluations())
         self.fields["gate"] = gate_word(self.spec.gate, target, verdicts)
         if target.name == self.routing.stable:

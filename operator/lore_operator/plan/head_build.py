@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lore_core.jobs import HeadBuildConfig
+from lore_core.jobs import HeadBuildConfig, Report
 from lore_operator.api.v1alpha1 import RelevanceDeployment
 from lore_operator.api.v1alpha1.common import ArtifactRef, RunPolicy
-from lore_operator.children.composition import GENERATION
+from lore_operator.children.composition import COVERAGE, GENERATION
 from lore_operator.children.head_job import head_config, head_inputs, head_objects
 from lore_operator.children.labels import ATTEMPT, RUN, STAGE, owner_labels
 from lore_operator.children.names import Attempt, head_base
@@ -88,7 +88,8 @@ def _judged(draft: ServingDraft, deployment: RelevanceDeployment, revision: Revi
         workspace = deployment.spec.workspace
         secret = workspace.secret_ref if workspace else None
         result = ArtifactRef(uri=outcome.report.result.uri, digest=outcome.report.result.digest, secret_ref=secret)
-        draft.annotate(revision.stored, {GENERATION: result.model_dump_json(by_alias=True, exclude_none=True)})
+        noted = result.model_dump_json(by_alias=True, exclude_none=True)
+        draft.annotate(revision.stored, {GENERATION: noted, COVERAGE: _coverage(outcome.report)})
         return Generation(ready=False, message="the generation is built and is being noted")
     if outcome.phase is Phase.FAILED:
         failure = outcome.failure or {"reason": "JobFailed", "message": ""}
@@ -109,9 +110,15 @@ def _status(standing: Standing) -> dict[str, Any]:
         found["progress"] = report.progress.model_dump(mode="json", by_alias=True, exclude_none=True)
     if report and report.result:
         found["result"] = {"uri": report.result.uri, "digest": report.result.digest}
-        coverage = report.summary.get("coverage")
-        found["coverage"] = str(coverage)[:24] if coverage is not None else None
+        found["coverage"] = _coverage(report)
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _coverage(report: Report) -> str | None:
+    """Share of the candidates that were scored, as the head build reports it."""
+    coverage = report.summary.get("coverage")
+    share = coverage.get("share") if isinstance(coverage, Mapping) else None
+    return str(share)[:24] if share is not None else None
 
 
 def forget_builds(draft: ServingDraft) -> None:

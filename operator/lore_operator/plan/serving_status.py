@@ -5,6 +5,7 @@ from typing import Any
 
 from lore_operator.api.v1alpha1 import RelevanceDeployment
 from lore_operator.api.v1alpha1.deployment import ServingGate
+from lore_operator.children.composition import COVERAGE
 from lore_operator.children.router import router_name
 from lore_operator.plan.backends import BackendState
 from lore_operator.plan.gate import Verdicts
@@ -52,6 +53,15 @@ def tier_fields(target: Revision, states: Mapping[str, BackendState]) -> list[di
     """Every tier of the composition that serves or is prepared; without states nothing of it runs yet."""
     head = [_head(target)] if target.recipe.head else []
     return [*head, *(_predictor(target, stratum, states) for stratum in sorted(target.recipe.predictors, reverse=True))]
+
+
+def head_fields(target: Revision) -> dict[str, Any] | None:
+    """The head generation of a composition, None where it has none or none yet."""
+    generation = target.generation
+    if generation is None:
+        return None
+    found = {"result": {"uri": generation.uri, "digest": generation.digest}}
+    return found | ({"coverage": coverage} if (coverage := target.note(COVERAGE)) else {})
 
 
 def _head(target: Revision) -> dict[str, Any]:

@@ -184,7 +184,7 @@ def build_head(w: ServingWorld, letter: str = "d") -> None:
     """The head job that runs delivers its generation."""
     done = {name for name in w.names("Job") if w.find("Job", name).get("status")}
     for job in set(w.names("Job")) - done:
-        w.succeed(job, letter, {"coverage": "1.0"})
+        w.succeed(job, letter, {"coverage": {"share": "0.998000"}})
 
 
 def advance(w: ServingWorld) -> None:

@@ -113,6 +113,15 @@ def test_a_verdict_of_an_evaluation_that_is_not_selected_does_not_count() -> Non
     assert statuses(w.plan())["reason"] == "GateBlocked"
 
 
+def test_what_serves_says_how_much_of_the_head_is_covered() -> None:
+    w = world()
+
+    status = serve(w).status
+
+    assert status["head"]["coverage"] == "0.998000"
+    assert status["head"]["result"]["digest"] == digest("d")
+
+
 def test_a_requirement_may_hold_for_some_tiers_only() -> None:
     w = world(verdicts=False, gate={"requirements": [{"name": "quality", "strata": ["torso"]}]})
     w.add(evaluation("student-eval", "c"))
