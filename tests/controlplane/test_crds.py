@@ -71,7 +71,7 @@ def test_a_model_never_changes(kubectl: Kubectl, namespace: str, found: Case) ->
 
 
 @pytest.mark.parametrize("found", GROWN, ids=case_name)
-def test_evidence_and_metadata_of_a_model_may_grow(kubectl: Kubectl, namespace: str, found: Case) -> None:
+def test_metadata_of_a_model_may_change(kubectl: Kubectl, namespace: str, found: Case) -> None:
     kubectl.apply(resource(found.kind, namespace=namespace))
 
     kubectl("replace", "-f", "-", stdin=json.dumps(found.build(namespace=namespace)))

@@ -18,7 +18,10 @@ from lore_operator.api.v1alpha1.model import RelevanceModel
 
 PORT: Final = 8080
 MODEL_FOLDER: Final = "/mnt/models"
+_PREFIX: Final = "lore-b-"
 _HASH_LENGTH: Final = 10
+MAX_NAMESPACE: Final = 63 - len(_PREFIX) - _HASH_LENGTH - len("-predictor-")
+"""KServe joins service, `predictor` and namespace into one label of a host name, which may have 63 characters."""
 
 
 class Backend(WireModel):
@@ -44,7 +47,7 @@ class Backend(WireModel):
     @property
     def name(self) -> str:
         """Name of the InferenceService, and the name the model is served under."""
-        return f"lore-b-{self.digest.removeprefix('sha256:')[:_HASH_LENGTH]}"
+        return f"{_PREFIX}{self.digest.removeprefix('sha256:')[:_HASH_LENGTH]}"
 
     @property
     def route(self) -> Route:

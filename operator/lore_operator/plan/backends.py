@@ -7,7 +7,7 @@ from typing import Any, Final
 from lore_operator.api.v1alpha1 import RelevanceDeployment
 from lore_operator.api.v1alpha1.deployment import Predictor
 from lore_operator.api.v1alpha1.evaluation import ModelReference
-from lore_operator.children.backend import Backend
+from lore_operator.children.backend import MAX_NAMESPACE, Backend
 from lore_operator.children.composition import Recipe
 from lore_operator.children.inference_service import (
     AUTOSCALER,
@@ -38,6 +38,16 @@ class BackendState:
     replicas: int = 0
     message: str = ""
     failed: bool = False
+
+
+def check_namespace(namespace: str) -> None:
+    """Halts where KServe could not name a predictor's host: it would fail every InferenceService there, in its own words."""
+    if len(namespace) > MAX_NAMESPACE:
+        text = (
+            f"namespace {namespace} has {len(namespace)} characters: KServe puts it into a host name together with the"
+            f" predictor's name, which leaves {MAX_NAMESPACE}; use a namespace with a shorter name"
+        )
+        raise Halt(State.STALLED, "NamespaceTooLong", text)
 
 
 def ensure_backends(

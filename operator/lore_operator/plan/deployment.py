@@ -15,7 +15,7 @@ from lore_operator.api.v1alpha1 import RelevanceDeployment
 from lore_operator.api.v1alpha1.common import seconds
 from lore_operator.children.composition import ADMITTED, FAILED, PREPARING
 from lore_operator.children.settings import Settings
-from lore_operator.plan.backends import ensure_backends, release_backends
+from lore_operator.plan.backends import check_namespace, ensure_backends, release_backends
 from lore_operator.plan.conditions import Finding, Halt, State, moment, timestamp
 from lore_operator.plan.gate import Verdicts, judge
 from lore_operator.plan.head_build import ensure_generation, forget_builds
@@ -72,6 +72,7 @@ class _Serving:
         self.fields |= serving_fields(self.deployment, self.routing, self.known)
         if self.spec.suspend:
             raise Halt(State.SUSPENDED, "Suspended", "spec.suspend is true: nothing changes, what serves goes on")
+        check_namespace(self.draft.resource["metadata"]["namespace"])
         self._keep_serving()
         target = wanted_revision(self.draft, self.deployment, self.known, self.settings)
         self.fields |= {"tiers": tier_fields(target, {}), "head": head_fields(target)}
@@ -177,6 +178,9 @@ class _Serving:
     def _rolled_back(self, target: Revision, failure: Mapping[str, Any]) -> Finding:
         reason, text = str(failure["reason"]), f"{target.name}: {failure['message']}"
         self.fields["failure"] = {"reason": reason, "message": text}
+        if self.spec.rollout.on_failure == "Pause":
+            then = "weights and predictors stay as they are; change the spec or runToken, or set rollout.pinRevision"
+            return Finding(State.STALLED, "RolloutPaused", f"{reason}: {text}; {then}")
         if self.routing.stable is None:
             release_backends(self.draft, set())
             return Finding(State.STALLED, reason, f"{text}; change the spec or runToken to try again")

@@ -25,6 +25,7 @@ from lore_operator.plan.types import Object, Observed, Plan, Reference
 _STAGE: Final = "eval"
 _MAX_SCORES: Final = 128
 _MAX_TEXT: Final = 1024
+_BOUND: Final = ("benchmarkDigest", "gateSetDigest", "profileDigest", "rulesDigest")
 
 
 def references(resource: Object) -> frozenset[Reference]:
@@ -204,7 +205,7 @@ def _verdict_status(report: Report) -> dict[str, Any]:
         "gatesPassed": _passed(gates),
         "scores": _without_nulls(scores)[:_MAX_SCORES] if isinstance(scores, list) else None,
         "evidence": {"uri": made.uri, "digest": made.digest} if made else None,
-        **{name: summary.get(name) for name in ("benchmarkDigest", "gateSetDigest", "profileDigest")},
+        **{name: summary.get(name) for name in _BOUND},
     }
 
 

@@ -1,4 +1,4 @@
-"""Whether a composition may serve: for every model a passed evaluation of exactly that model, profile, benchmark and gates."""
+"""Whether a composition may serve: a passed evaluation for every model, of exactly it, its profile, rules, benchmark and gates."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -34,6 +34,8 @@ class _Model:
     name: str
     digest: str
     profile: ServingProfile
+    rules: str | None
+    """Digest of the rule set that prompts may show; without one nothing is compared: a model that shows rules does not load."""
 
 
 def judge(gate: ServingGate, recipe: Recipe, evaluations: Iterable[Object]) -> Verdicts:
@@ -57,12 +59,13 @@ def judge(gate: ServingGate, recipe: Recipe, evaluations: Iterable[Object]) -> V
 
 
 def _models(recipe: Recipe) -> Iterator[_Model]:
+    rules = recipe.rule_set.digest if recipe.rule_set else None
     for stratum, part in recipe.predictors.items():
         strata: set[Stratum] = {stratum}
         if recipe.head and recipe.head.candidates and recipe.head.from_tier == stratum:
             strata.add("head")
         backend = part.backend
-        yield _Model(frozenset(strata), backend.model_name, backend.model.digest or "", backend.profile)
+        yield _Model(frozenset(strata), backend.model_name, backend.model.digest or "", backend.profile, rules)
 
 
 def _selected(evaluation: Object, requirement: Requirement) -> bool:
@@ -80,6 +83,7 @@ def _differences(evaluation: Object, model: _Model, requirement: Requirement) ->
     pairs = {
         "model": ((status.get("model") or {}).get("digest"), model.digest),
         "serving profile": (status.get("profileDigest"), model.profile.content_digest()),
+        "rule set": (status.get("rulesDigest"), model.rules),
         "benchmark": (status.get("benchmarkDigest"), requirement.benchmark_digest),
         "gate set": (status.get("gateSetDigest"), requirement.gate_set_digest),
     }

@@ -8,7 +8,7 @@ from lore_operator.plan.conditions import Finding, State
 from lore_operator.plan.draft import Draft
 from lore_operator.plan.types import Object, Observed, Plan, Reference
 
-_COPIED = ("benchmarkDigest", "gateSetDigest", "profileDigest", "evidence")
+_COPIED = ("benchmarkDigest", "gateSetDigest", "profileDigest", "rulesDigest", "evidence")
 
 
 def references(resource: Object) -> frozenset[Reference]:

@@ -29,7 +29,6 @@ MODEL: dict[str, Any] = {
     "secretRef": {"name": "store"},
     "contract": {"layout": "ThinkFirst"},
     "lineage": {"trainJob": "demo", "inputs": [{"name": "data", "uri": "pvc://data/pairs", "digest": D}]},
-    "evidence": [{"uri": "s3://evidence/one", "digest": D}],
 }
 EVAL: dict[str, Any] = {
     "modelRef": {"name": "lore"},
@@ -228,14 +227,11 @@ FROZEN = [
     case("RelevanceModel", f"secretRef {_FROZEN}", ("spec.secretRef", DELETE)),
     case("RelevanceModel", f"contract {_FROZEN}", ("spec.contract.layout", "LabelFirst")),
     case("RelevanceModel", f"lineage {_FROZEN}", ("spec.lineage.trainJob", "other")),
-    case("RelevanceModel", "evidence may grow, never shrink", ("spec.evidence", DELETE)),
-    case("RelevanceModel", "evidence may grow, never shrink", ("spec.evidence.0.digest", E)),
 ]
 """Refused on an existing object."""
 
 GROWN = [
     case("RelevanceModel", None, ("metadata.labels", {"a": "b"})),
-    case("RelevanceModel", None, ("spec.evidence", [*MODEL["evidence"], {"uri": "s3://evidence/two", "digest": E}])),
 ]
 """Accepted on an existing object."""
 

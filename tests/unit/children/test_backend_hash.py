@@ -6,7 +6,7 @@ import pytest
 
 from lore_operator.api import parse_model
 from lore_operator.api.v1alpha1.deployment import Predictor
-from lore_operator.children.backend import Backend, backend_of
+from lore_operator.children.backend import MAX_NAMESPACE, Backend, backend_of
 
 DIGEST, OTHER = "sha256:" + "d" * 64, "sha256:" + "e" * 64
 
@@ -48,3 +48,7 @@ def profile(**fields: Any) -> dict[str, Any]:
 )  # fmt: skip
 def test_what_shares_a_backend(other: Backend, shared: bool) -> None:
     assert (backend().name == other.name) is shared
+
+
+def test_a_predictor_in_the_longest_namespace_has_a_host_name_that_kserve_accepts() -> None:
+    assert len(f"{backend().name}-predictor-{'n' * MAX_NAMESPACE}") == 63

@@ -50,6 +50,18 @@ def test_every_pod_keeps_to_the_restricted_profile_and_a_read_only_root() -> Non
         }
 
 
+def test_home_and_caches_lie_on_scratch_space_and_a_checkpoint_has_time() -> None:
+    for pod in every_pod():
+        scratch = {volume["name"] for volume in pod["volumes"] if "emptyDir" in volume}
+        folders = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"] if mount["name"] in scratch]
+        values = {item["name"]: item["value"] for item in pod["containers"][0]["env"]}
+        written = [values[name] for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME")]
+        assert all(path.startswith(tuple(folders)) for path in written)
+        # Unset, torch builds its extensions below XDG_CACHE_HOME, and `lore train` may copy the image's own there.
+        assert "TORCH_EXTENSIONS_DIR" not in values
+        assert pod["terminationGracePeriodSeconds"] >= 60
+
+
 def test_only_the_claim_with_the_workspace_is_writable() -> None:
     pod = every_pod()[0]
     claims = {

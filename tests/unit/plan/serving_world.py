@@ -13,10 +13,11 @@ from lore_operator.children.settings import Settings
 from lore_operator.plan import deployment
 from lore_operator.plan.types import Object, ObjectKey, Observed, Plan, RouterEndpoint
 
-BENCHMARK, GATES = digest("b"), digest("9")
+BENCHMARK, GATES, RULES = digest("b"), digest("9"), digest("4")
 SPEC: dict[str, Any] = {
     "strata": {"uri": "pvc://lore/strata", "digest": digest("1")},
     "items": {"uri": "pvc://lore/items", "digest": digest("2")},
+    "ruleSet": {"uri": "pvc://lore/rules", "digest": RULES},
     "workspace": {"uri": "pvc://lore/runs"},
     "tiers": [
         {"stratum": "head", "cache": {"candidates": {"uri": "pvc://lore/candidates", "digest": digest("3")}}},
@@ -176,7 +177,12 @@ def evaluation(name: str, letter: str, verdict: str | None = "Passed", **status:
 
     profile = ServingProfile().resolved(SETTINGS.images.server).content_digest()
     found = {"verdict": verdict, "model": {"digest": digest(letter)}, "profileDigest": profile}
-    found |= {"benchmarkDigest": BENCHMARK, "gateSetDigest": GATES, "evidence": {"digest": digest("e")}}
+    found |= {
+        "benchmarkDigest": BENCHMARK,
+        "gateSetDigest": GATES,
+        "rulesDigest": RULES,
+        "evidence": {"digest": digest("e")},
+    }
     return resource("RelevanceEval", name, {}) | {"status": found | status}
 
 

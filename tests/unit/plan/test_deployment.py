@@ -72,10 +72,19 @@ def test_without_a_verdict_nothing_is_started_and_the_message_says_what_is_missi
         ({"profileDigest": digest("0")}, "serving profile"),
         ({"benchmarkDigest": digest("0")}, "benchmark"),
         ({"gateSetDigest": digest("0")}, "gate set"),
+        ({"rulesDigest": digest("0")}, "rule set"),
         ({"customRunner": True}, "image"),
         ({"verdict": None}, "no verdict yet"),
     ],
-    ids=["another model", "another profile", "another benchmark", "other gates", "custom runner", "no verdict"],
+    ids=[
+        "another model",
+        "another profile",
+        "another benchmark",
+        "other gates",
+        "other rules",
+        "custom runner",
+        "no verdict",
+    ],
 )
 def test_a_verdict_that_is_not_for_exactly_this_does_not_count(status: dict[str, Any], words: str) -> None:
     w = blocked(**status)
@@ -546,6 +555,73 @@ def test_a_new_composition_that_fails_leaves_the_old_one_serving() -> None:
     found = statuses(plan)
     assert (found["Stalled"], found["Available"], found["reason"]) == ("True", "True", "RolledBack")
     assert w.config().stable == stable
+
+
+def failing_at_half(on_failure: str) -> ServingWorld:
+    """A new composition has half of the queries when its predictor turns out not to load."""
+    w = served()
+    new_model(w)
+    w.edit(rollout={"steps": [{"weight": 50, "for": "30m"}], "onFailure": on_failure})
+    serve(w)
+    candidate = w.config().compositions[-1].tiers.tail.predictor
+    assert candidate is not None
+    w.find("InferenceService", candidate.model_name)["status"] = {
+        "modelStatus": {"transitionStatus": "BlockedByFailedLoad"},
+        "conditions": [{"type": "Ready", "status": "False"}],
+    }
+    w.settle()
+    return w
+
+
+def test_a_failure_on_the_way_gives_the_queries_back() -> None:
+    w = failing_at_half("Rollback")
+    stable = w.config().stable
+    w.routers_follow()
+    w.settle()
+
+    assert statuses(w.plan())["reason"] == "RolledBack"
+    assert w.weights()[stable] == 100
+
+
+def test_a_rollout_that_pauses_on_failure_leaves_weights_and_predictors_as_they_are() -> None:
+    w = failing_at_half("Pause")
+
+    found = statuses(w.plan())
+    assert (found["Stalled"], found["Available"], found["reason"]) == ("True", "True", "RolloutPaused")
+    assert sorted(w.weights().values()) == [50, 50]
+    assert len(w.backends()) == 3
+
+
+def test_a_paused_rollout_goes_on_with_a_new_run_token() -> None:
+    w = failing_at_half("Pause")
+    w.kserve_works()
+    w.edit(runToken="again")
+    w.pass_time(31 * MINUTE)
+
+    assert statuses(serve(w))["reason"] == "Serving"
+    assert len(w.weights()) == 1
+
+
+def test_a_paused_rollout_goes_back_when_the_old_revision_is_pinned() -> None:
+    w = failing_at_half("Pause")
+    stable = w.config().stable
+    w.edit(rollout={"pinRevision": stable})
+
+    serve(w)
+
+    assert w.weights() == {stable: 100}
+
+
+def test_a_namespace_whose_name_is_too_long_for_kserve_is_told_before_anything_is_made() -> None:
+    w = world()
+    w.resource["metadata"]["namespace"] = "n" * 36
+
+    plan = w.settle()
+
+    ready = condition(plan, "Ready")
+    assert ready is not None
+    assert (ready["reason"], w.names("Job"), w.backends()) == ("NamespaceTooLong", [], [])
+    assert "leaves 35" in ready["message"]
 
 
 def test_preparing_ends_at_its_deadline() -> None:

@@ -152,7 +152,7 @@ def test_an_advisory_gate_is_not_among_the_refusals() -> None:
 def test_the_status_follows_the_crd_and_carries_what_the_verdict_is_bound_to() -> None:
     status = EvalStatus.model_validate(judged("Failed").plan().status)
 
-    assert (status.verdict, status.gates_passed) == ("Failed", "1/2")
+    assert (status.verdict, status.gates_passed, status.rules_digest) == ("Failed", "1/2", digest("7"))
     assert status.model is not None
     assert status.evidence is not None
     assert (status.model.digest, status.benchmark_digest, status.evidence.digest) == (digest("a"), DIGEST, digest("e"))

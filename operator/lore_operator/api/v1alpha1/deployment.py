@@ -195,12 +195,11 @@ class Rollout(ApiModel):
 
     steps: Annotated[tuple[Step, ...], atomic(16)] = ()
     """Weights on the way to 100; none: at once when prepared."""
-    surge: Literal["All", "PerTier", "None"] = "All"
-    """How many backends may exist twice while a composition is prepared."""
     prepare_deadline: Duration = "2h"
     """Longest time for building, fetching and warming."""
     on_failure: Literal["Rollback", "Pause"] = "Rollback"
-    """What to do when the new composition fails on the way."""
+    """When the new composition fails on the way. Rollback: all queries back to the stable one, and what was prepared goes.
+    Pause: weights and predictors stay as they are until the spec, runToken or pinRevision says how to go on."""
     pin_revision: Name | None = None
     """Serve this revision of the history, whatever the spec says."""
 

@@ -209,6 +209,8 @@ class EvalStatus(CommonStatus):
     """Gates that were applied."""
     profile_digest: Digest | None = None
     """Serving profile the verdict holds for."""
+    rules_digest: Digest | None = None
+    """Rule set that prompts could show."""
     champion: ResultRef | None = None
     """Evidence it was compared with."""
     custom_runner: bool | None = None

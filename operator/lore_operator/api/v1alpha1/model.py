@@ -13,13 +13,8 @@ from lore_operator.api.v1alpha1.common import (
     Resource,
     ResultRef,
 )
-from lore_operator.api.v1alpha1.schema_hints import Rule, cel, immutable, list_map, short_name
+from lore_operator.api.v1alpha1.schema_hints import cel, immutable, list_map, short_name
 
-_EVIDENCE_GROWS = Rule(
-    "!has(oldSelf.evidence) || (has(self.evidence)"
-    " && oldSelf.evidence.all(old, self.evidence.exists(new, new.digest == old.digest)))",
-    "evidence may grow, never shrink",
-)
 _FROZEN = ("uri", "digest", "secretRef", "role", "contract", "lineage")
 
 
@@ -56,19 +51,10 @@ class Lineage(ApiModel):
     """Artifacts that went in."""
 
 
-class Evidence(ApiModel):
-    """A verdict's evidence artifact, for a model that was judged elsewhere."""
-
-    uri: str = Field(max_length=1024)
-    """Where it is."""
-    digest: Digest
-    """Digest of its manifest."""
-
-
 class ModelSpec(PinnedRef):
     """The model's bytes, what they are and where they come from."""
 
-    model_config = ConfigDict(json_schema_extra=cel(*map(immutable, _FROZEN), _EVIDENCE_GROWS))
+    model_config = ConfigDict(json_schema_extra=cel(*map(immutable, _FROZEN)))
 
     role: Literal["Generative", "Classifier"]
     """Generative: a language model that writes the label. Classifier: a four-class student."""
@@ -76,8 +62,6 @@ class ModelSpec(PinnedRef):
     """Serving contract, in short."""
     lineage: Lineage | None = None
     """Where it comes from."""
-    evidence: Annotated[tuple[Evidence, ...], *list_map("digest", 64)] = ()
-    """Verdicts reached elsewhere."""
 
 
 class Verdict(ApiModel):
@@ -91,6 +75,8 @@ class Verdict(ApiModel):
     """Gates that held."""
     profile_digest: Digest | None = None
     """Serving profile it holds for."""
+    rules_digest: Digest | None = None
+    """Rule set it was judged under."""
     evidence: ResultRef | None = None
     """Evidence artifact."""
 
