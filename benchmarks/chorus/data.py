@@ -15,7 +15,7 @@ FOLDS: Final = 5
 _ITEMS: Final = Columns(
     {"cpv_sku": "attributes"},
     ("brand",),
-    frozenset({"price_cents", "short_description", "image_url", "date_released"}),
+    ignored=frozenset({"price_cents", "short_description", "image_url", "date_released"}),
 )
 _PAIRS: Final = PairSource(
     Columns({"groundtruth": "label"}, ignored=frozenset({"rater_grades"})), constants={"subset": "general"}

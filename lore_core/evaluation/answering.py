@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from lore_core.evaluation.evidence import AnswerRow
+from lore_core.evaluation.answers import AnswerRow
 from lore_core.evaluation.metrics import LABELS
 from lore_core.jobs.report import Progress
 from lore_core.prompts import ModelKit, PromptTooLong, RenderedPrompt, RuleSource
@@ -45,7 +45,8 @@ async def answer(
     started = time.monotonic()
     for start in range(0, len(shared), _BATCH):
         batch = shared[start : start + _BATCH]
-        scores = iter(await _scores(client, [prompt for row in batch if (prompt := prompts[row]) is not None]))
+        asked = [prompt for row in batch if (prompt := prompts[row]) is not None]
+        scores = iter(await client.score_each(asked))
         for row in batch:
             prompt = prompts[row]
             rows[row] = answered(pairs[row], prompt, next(scores) if prompt is not None else None)
@@ -53,31 +54,24 @@ async def answer(
     return [row for row in rows if row is not None]
 
 
-async def _scores(client: VllmClient, prompts: Sequence[RenderedPrompt]) -> list[LabelScore]:
-    found = await client.score(prompts)
-    rows = zip(found.probabilities.tolist(), found.outside.tolist(), found.traces, strict=True)
-    return [LabelScore(tuple(probabilities), outside, trace) for probabilities, outside, trace in rows]
-
-
 def answered(pair: Pair, prompt: RenderedPrompt | None, score: LabelScore | None) -> AnswerRow:
     """One answer. No label is read from a score that is no number or that lies mostly outside the labels."""
-    gold = pair.groundtruth.value
     if prompt is None or score is None:
-        return AnswerRow(id=pair.id, gold=gold, problem="the query is longer than the model's prompt")
+        return AnswerRow.of(pair, problem="the query is longer than the model's prompt")
+    found: dict[str, object] = {
+        "truncated": prompt.truncated,
+        "prompt_tokens": len(prompt.token_ids),
+        "output_tokens": score.output_tokens,
+        "latency_ms": score.seconds * 1000.0,
+        "trace": score.trace or None,
+    }
     if not all(math.isfinite(value) for value in (*score.probabilities, score.outside)):
-        return AnswerRow(id=pair.id, gold=gold, truncated=prompt.truncated, problem="the score is not a number")
-    unreadable = score.outside > _LARGEST_OUTSIDE
+        return AnswerRow.of(pair, **found, problem="the score is not a number")
+    found |= {"probabilities": score.probabilities, "outside": score.outside}
+    if score.outside > _LARGEST_OUTSIDE:
+        return AnswerRow.of(pair, **found, problem="most of the probability lies outside the labels")
     best = max(range(len(LABELS)), key=score.probabilities.__getitem__)
-    return AnswerRow(
-        id=pair.id,
-        gold=gold,
-        answer=None if unreadable else LABELS[best],
-        probabilities=score.probabilities,
-        outside=score.outside,
-        truncated=prompt.truncated,
-        problem="most of the probability lies outside the labels" if unreadable else None,
-        trace=score.trace or None,
-    )
+    return AnswerRow.of(pair, **found, answer=LABELS[best])
 
 
 def _so_far(done: int, total: int, seconds: float) -> Progress:

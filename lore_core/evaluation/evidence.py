@@ -12,9 +12,10 @@ from typing import Final, Literal
 from pydantic import Field, JsonValue, ValidationError
 
 from lore_core.artifacts import ArtifactRef, Digest, publish, verify
+from lore_core.evaluation.answers import AnswerRow
 from lore_core.evaluation.gates import GateOutcome, Outcome
 from lore_core.evaluation.scores import ScoreRow
-from lore_core.jobs.config import Decimal, LabelName, RuleMode, ServingProfile, WireModel
+from lore_core.jobs.config import Decimal, RuleMode, ServingProfile, WireModel
 from lore_core.jobs.errors import JobError
 from lore_core.records.jsonl import read_records, write_jsonl
 
@@ -47,22 +48,6 @@ class Bound(WireModel):
     gate_set: Digest
     champion: Digest | None = None
     profile: Digest
-
-
-class AnswerRow(WireModel):
-    """One line of `scores.jsonl`. `answer` is absent where no label could be read; then `problem` may say why.
-
-    `probabilities` are of L1 L2 L3 L4 and sum to 1, `outside` is the mass on other tokens.
-    """
-
-    id: str
-    gold: LabelName
-    answer: LabelName | None = None
-    probabilities: tuple[float, float, float, float] | None = None
-    outside: float = 0.0
-    truncated: bool = False
-    problem: str | None = None
-    trace: str | None = None
 
 
 class EvidenceReport(WireModel):

@@ -2,10 +2,10 @@
 
 Rules:
 - A floor (`min`) and a ceiling (`max`) are decided on the point estimate; the interval is printed beside it.
-- A regression is champion minus candidate, paired by pair id. `maxRegression` passes where the one-sided upper confidence
-  bound of the regression is within it, fails where the regression itself is beyond it, and is inconclusive between the two:
-  the sample cannot tell. The bound comes from the query-cluster bootstrap and never lies closer to the estimate than
-  the error at the margin itself allows (`power.least_deviation`).
+- A regression is how much worse the candidate is than the champion, paired by pair id. `maxRegression` passes where the
+  one-sided upper confidence bound of the regression is within it, fails where the regression itself is beyond it, and is
+  inconclusive between the two: the sample cannot tell. The bound comes from the query-cluster bootstrap and never lies
+  closer to the estimate than the error at the margin itself allows (`power.least_deviation`).
 - Fewer than `minQueries` queries or `minSamples` pairs are inconclusive whatever the value.
 - Nothing to decide on (empty slice, a class without gold labels, no champion) is what `onMissing` says.
 - Under rule mode `Oracle` no Required gate passes: the rules shown may contain the gold label.
@@ -189,7 +189,7 @@ class _Decision:
         if self._slice.champion is None:
             return self._missing("there is no champion to compare with")
         champion = self._slice.champion_value(*self._metric)
-        regression = champion - self._value
+        regression = self._slice.regression(*self._metric)
         least = self._slice.least_regression_deviation(*self._metric, margin)
         interval = self._regression_interval(regression, least)
         outcome, why = self._judged(regression, interval, margin)

@@ -1,22 +1,18 @@
 """An evaluation's inputs: resolved to digests, fetched, verified and read strictly before a server is started."""
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from lore_core.artifacts import ArtifactRef, Manifest, open_store, verify
 from lore_core.evaluation.evidence import KIND as EVIDENCE
 from lore_core.evaluation.evidence import Bound, Evidence, check_bound, read
-from lore_core.jobs import EvaluateConfig, RuleMode, gate_set_digest
+from lore_core.jobs import EvaluateConfig, Gate, RuleMode, gate_set_digest
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import CONTRACT_NAME, ModelKit, RuleSource
 from lore_core.records import Pair, RecordError, label_schema_digest, read_splits
 from lore_core.records.schema import require_schema
-
-FIELDS: Final = ("cell", "industry", "market", "needs.image", "needs.knowledge", "needs.rule", "subset")
-"""Record fields that a gate's `where` may name."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +36,6 @@ def check_config(config: EvaluateConfig) -> None:
             field="gateSetDigest",
         )
     for gate in config.gates:
-        if unknown := sorted(set(gate.where) - set(FIELDS)):
-            raise JobError(
-                "UnknownField",
-                f"gates.{gate.name}.where: no field {unknown[0]!r}; use one of {', '.join(FIELDS)}",
-                field=f"gates.{gate.name}.where",
-            )
         if gate.subset is not None and gate.subset not in config.benchmark.subsets:
             raise JobError(
                 "MissingSubset",
@@ -56,6 +46,17 @@ def check_config(config: EvaluateConfig) -> None:
         raise JobError(
             "MissingRuleSet", "ruleSet: rule mode Retrieved needs one; give it or use rule mode None", field="ruleSet"
         )
+
+
+def check_fields(gates: Sequence[Gate], known: Collection[str]) -> None:
+    """Refuse a gate on a field that no record has: a slice of nothing would hide behind onMissing. Raises JobError."""
+    for gate in gates:
+        if unknown := sorted(set(gate.where) - set(known)):
+            raise JobError(
+                "UnknownField",
+                f"gates.{gate.name}.where: no field {unknown[0]!r}; use one of {', '.join(sorted(known))}",
+                field=f"gates.{gate.name}.where",
+            )
 
 
 def resolve(config: EvaluateConfig) -> dict[str, Manifest]:
@@ -80,6 +81,7 @@ def fetch(config: EvaluateConfig, manifests: dict[str, Manifest], root: Path) ->
     digests = {field: manifest.digest for field, manifest in manifests.items()}
     verify(_pinned(config.model, digests["model"]), root / "model")
     pairs = _read_pairs(config, digests["benchmark"], root / "benchmark")
+    check_fields(config.gates, {name for pair in pairs for name in pair.slice_fields})
     if config.rule_set is not None:
         verify(_pinned(config.rule_set, digests["ruleSet"]), root / "ruleSet")
     rules = RuleSource.load(config.benchmark.rule_mode, root / "ruleSet" if config.rule_set else None)

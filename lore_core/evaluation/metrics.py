@@ -8,10 +8,11 @@ Rules, the same for every metric:
 - An answer that cannot be parsed is wrong in all of them, and `parse_rate` counts it.
 - Macro-F1 is the mean over the classes that occur in the sample's gold labels. The set depends on gold alone, so candidate
   and champion are always averaged over the same classes; with all four present it is the usual quarter sum.
-- F1 of a class that does not occur in the sample's gold labels, and any metric of an empty sample, is undefined: NaN.
+- F1, precision and recall of a class that does not occur in the sample's gold labels, and any metric of an empty sample, are
+  undefined: NaN. The precision of a class that occurs and is never answered is 0.
+- The ordinal metrics take an unparsable answer for the label farthest from gold.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -29,6 +30,12 @@ COLUMNS: Final = _CELLS + 2
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Labels = NDArray[Any]
+"""Label codes, of any whole-number type."""
+
+_GRADES: Final = np.arange(len(LABELS))
+_DISTANCE: Final = np.abs(_GRADES[:, None] - _GRADES[None, :]).astype(np.float64)
+_FARTHEST: Final = np.eye(len(LABELS))[_DISTANCE.argmax(axis=1)]
 
 
 def counts_by_query(
@@ -79,39 +86,80 @@ def samples(counts: Floats) -> Floats:
 
 def accuracy4(counts: Floats) -> Floats:
     """Share of pairs with exactly the gold label."""
-    return _ratio(np.trace(confusion(counts), axis1=-2, axis2=-1), samples(counts))
+    return ratio(np.trace(confusion(counts), axis1=-2, axis2=-1), samples(counts))
 
 
 def accuracy2(counts: Floats) -> Floats:
     """Share of pairs on the right side of the split {L1, L2} against {L3, L4}."""
     table = confusion(counts)
     right = table[..., :2, :2].sum(axis=(-2, -1)) + table[..., 2:, 2:4].sum(axis=(-2, -1))
-    return _ratio(right, samples(counts))
+    return ratio(right, samples(counts))
 
 
 def f1_by_class(counts: Floats) -> Floats:
     """F1 of each class, shape (..., 4); NaN where the class has no gold label in the sample."""
     table = confusion(counts)
-    true_positive = np.diagonal(table[..., :4], axis1=-2, axis2=-1)
     gold, answered = table.sum(axis=-1), table[..., :4].sum(axis=-2)
-    return np.where(gold > 0, _ratio(2.0 * true_positive, gold + answered), np.nan)
+    return np.where(gold > 0, ratio(2.0 * _right_by_class(table), gold + answered), np.nan)
+
+
+def precision_by_class(counts: Floats) -> Floats:
+    """Share of the answers of each class that are right, shape (..., 4)."""
+    table = confusion(counts)
+    share = np.nan_to_num(ratio(_right_by_class(table), table[..., :4].sum(axis=-2)))
+    return np.where(table.sum(axis=-1) > 0, share, np.nan)
+
+
+def recall_by_class(counts: Floats) -> Floats:
+    """Share of each class's pairs that are answered with it, shape (..., 4)."""
+    table = confusion(counts)
+    return ratio(_right_by_class(table), table.sum(axis=-1))
+
+
+def _right_by_class(table: Floats) -> Floats:
+    return np.asarray(np.diagonal(table[..., :4], axis1=-2, axis2=-1))
+
+
+def weighted_f1(counts: Floats) -> Floats:
+    """Mean of the classes' F1, each weighted by its share of gold."""
+    gold = confusion(counts).sum(axis=-1)
+    return ratio((np.nan_to_num(f1_by_class(counts)) * gold).sum(axis=-1), gold.sum(axis=-1))
+
+
+def _ordinal(counts: Floats) -> Floats:
+    """Gold against answer with unparsable answers at the label farthest from gold; shape (..., 4, 4)."""
+    table = confusion(counts)
+    return np.asarray(table[..., :4] + table[..., 4:] * _FARTHEST)
+
+
+def quadratic_kappa(counts: Floats) -> Floats:
+    """Agreement beyond chance with squared distances as weights (Cohen, Psychological Bulletin 70, 1968)."""
+    table = _ordinal(counts)
+    by_chance = table.sum(axis=-1)[..., :, None] * table.sum(axis=-2)[..., None, :]
+    expected = (by_chance * _DISTANCE**2).sum(axis=(-2, -1))
+    return 1.0 - ratio((table * _DISTANCE**2).sum(axis=(-2, -1)) * samples(counts), expected)
+
+
+def mean_absolute_error(counts: Floats) -> Floats:
+    """Mean distance in grades between answer and gold."""
+    return ratio((_ordinal(counts) * _DISTANCE).sum(axis=(-2, -1)), samples(counts))
 
 
 def macro_f1(counts: Floats) -> Floats:
     """Mean of the F1 of the classes that occur in gold."""
     by_class = f1_by_class(counts)
     present = ~np.isnan(by_class)
-    return _ratio(np.where(present, by_class, 0.0).sum(axis=-1), present.sum(axis=-1))
+    return ratio(np.where(present, by_class, 0.0).sum(axis=-1), present.sum(axis=-1))
 
 
 def parse_rate(counts: Floats) -> Floats:
     """Share of pairs with an answer that could be parsed."""
-    return _ratio(confusion(counts)[..., :4].sum(axis=(-2, -1)), samples(counts))
+    return ratio(confusion(counts)[..., :4].sum(axis=(-2, -1)), samples(counts))
 
 
 def rule_flip(counts: Floats) -> Floats:
     """Share of rule-flip groups with every pair's label right."""
-    return _ratio(counts[..., _FLIP_RIGHT], counts[..., _FLIP_GROUPS])
+    return ratio(counts[..., _FLIP_RIGHT], counts[..., _FLIP_GROUPS])
 
 
 def flip_groups(counts: Floats) -> Floats:
@@ -119,25 +167,8 @@ def flip_groups(counts: Floats) -> Floats:
     return np.asarray(counts[..., _FLIP_GROUPS])
 
 
-def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
+def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
+    """Quotients, NaN where the denominator is not positive."""
     result = np.full(np.broadcast_shapes(np.shape(numerator), np.shape(denominator)), np.nan)
     np.divide(numerator, denominator, out=result, where=np.asarray(denominator) > 0)
     return result
-
-
-METRICS: Final[dict[str, Callable[[Floats], Floats]]] = {
-    "Accuracy4": accuracy4,
-    "Accuracy2": accuracy2,
-    "MacroF1": macro_f1,
-    "RuleFlip": rule_flip,
-    "ParseRate": parse_rate,
-}
-"""The metrics without a label, by the name a gate uses. `F1` needs one: see `metric`."""
-
-
-def metric(name: str, label: str | None = None) -> Callable[[Floats], Floats]:
-    """The function of a gate's metric. KeyError or ValueError for one that does not exist."""
-    if name == "F1":
-        column = LABELS.index(label or "")
-        return lambda counts: f1_by_class(counts)[..., column]
-    return METRICS[name]

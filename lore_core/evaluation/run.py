@@ -11,8 +11,8 @@ from pydantic import JsonValue
 
 from lore_core.artifacts import ArtifactRef
 from lore_core.evaluation.answering import answer, render
+from lore_core.evaluation.answers import AnswerRow, answer_table, champion_answers
 from lore_core.evaluation.evidence import (
-    AnswerRow,
     Evidence,
     EvidenceError,
     EvidenceReport,
@@ -22,15 +22,13 @@ from lore_core.evaluation.evidence import (
 )
 from lore_core.evaluation.gates import apply, combine, number
 from lore_core.evaluation.inputs import Inputs, check_config, fetch, resolve, reusable
-from lore_core.evaluation.metrics import LABELS, UNPARSABLE
 from lore_core.evaluation.scores import score_rows
 from lore_core.evaluation.slices import Slice
-from lore_core.evaluation.summary import summary
-from lore_core.evaluation.table import PairTable
+from lore_core.evaluation.summary import Timing, summary, timing
 from lore_core.jobs import EvaluateConfig, Progress, Result
+from lore_core.jobs.errors import JobError
 from lore_core.jobs.reporter import Reporter
 from lore_core.prompts import RenderedPrompt
-from lore_core.records import Pair
 from lore_core.scoring.client import VllmClient
 from lore_core.scoring.engine import engine_args, gpu_present
 from lore_core.scoring.server import LocalServer
@@ -51,7 +49,7 @@ def evaluate(config: EvaluateConfig, reporter: Reporter, endpoint: Endpoint | No
     """
     check_config(config)
     if (found := reusable(config)) is not None:
-        return _reported(config, reporter, found.report, found.digest, reused=True)
+        return _reported(config, reporter, found.report, found.digest)
     manifests = resolve(config)
     reporter.started({field: manifest.digest for field, manifest in manifests.items()})
     with tempfile.TemporaryDirectory(prefix="lore-evaluate-") as scratch:
@@ -60,18 +58,19 @@ def evaluate(config: EvaluateConfig, reporter: Reporter, endpoint: Endpoint | No
         _check_champion(config, inputs)
         prompts = render(inputs.pairs, inputs.kit, inputs.rules)
         answers = _answers(config, inputs, prompts, endpoint, reporter.progress)
-        report = judge(config, inputs, answers, decoding(config, inputs, endpoint))
+        scores = compare(config, answers, inputs.champion)
+        report = judge(config, inputs, scores, answers, decoding(config, inputs, endpoint))
         (root / "evidence").mkdir()
         write(root / "evidence", report, answers)
         published = publish_evidence(root / "evidence", config.output, report)
-    return _reported(config, reporter, report, str(published.digest), reused=False)
+    return _reported(config, reporter, report, str(published.digest), timing(scores))
 
 
 def _reported(
-    config: EvaluateConfig, reporter: Reporter, report: EvidenceReport, digest: str, *, reused: bool
+    config: EvaluateConfig, reporter: Reporter, report: EvidenceReport, digest: str, measured: Timing | None = None
 ) -> Result:
-    result = Result(uri=config.output.uri, digest=digest, reused=reused)
-    reporter.succeeded(result, summary(report, ArtifactRef(uri=result.uri, digest=digest)))
+    result = Result(uri=config.output.uri, digest=digest, reused=measured is None)
+    reporter.succeeded(result, summary(report, ArtifactRef(uri=result.uri, digest=digest), measured))
     return result
 
 
@@ -131,13 +130,31 @@ def decoding(config: EvaluateConfig, inputs: Inputs, endpoint: Endpoint | None) 
     return found
 
 
+def compare(config: EvaluateConfig, answers: Sequence[AnswerRow], champion: Evidence | None) -> Slice:
+    """The whole evaluation, beside the champion's on the same pairs. Raises EvidenceError where the two do not match."""
+    try:
+        other = answer_table(champion_answers(answers, list(champion.answers()))) if champion else None
+    except ValueError as error:
+        raise EvidenceError(
+            f"champion evidence {champion.digest if champion else ''}: {error}, though the benchmark digest is the same; "
+            "evaluate the champion again"
+        ) from error
+    return Slice(answer_table(answers), other, config.resamples, config.seed)
+
+
 def judge(
-    config: EvaluateConfig, inputs: Inputs, answers: Sequence[AnswerRow], decoding: dict[str, JsonValue]
+    config: EvaluateConfig,
+    inputs: Inputs,
+    scores: Slice,
+    answers: Sequence[AnswerRow],
+    decoding: dict[str, JsonValue],
 ) -> EvidenceReport:
-    """Scores, gates and verdict from the answers; reads nothing but the champion's answers."""
-    candidate = pair_table(inputs.pairs, answers)
-    champion = champion_table(inputs.pairs, inputs.champion) if inputs.champion else None
-    scores = Slice(candidate, champion, config.resamples, config.seed)
+    """Scores, gates and verdict; pure. Raises JobError where not every pair of the benchmark has an answer."""
+    if len(scores.candidate) != len(inputs.pairs):
+        raise JobError(
+            "AnswersMissing",
+            f"{len(scores.candidate)} of {len(inputs.pairs)} pairs have an answer; a part of a benchmark is no verdict",
+        )
     name = config.champion.name if config.champion else None
     gates = apply(config.gates, scores, champion_name=name, rule_mode=config.benchmark.rule_mode)
     verdict, why = combine(gates)
@@ -154,48 +171,11 @@ def judge(
         why=why,
         gates=tuple(gates),
         scores=tuple(score_rows(scores)),
-        pairs=len(candidate),
-        queries=candidate.queries,
+        pairs=len(scores.candidate),
+        queries=scores.candidate.queries,
         unparsable=sum(row.answer is None for row in answers),
         truncated=sum(row.truncated for row in answers),
         mean_outside=str(number(sum(row.outside for row in answers) / len(answers))),
         resamples=config.resamples,
         seed=config.seed,
     )
-
-
-def pair_table(pairs: Sequence[Pair], answers: Sequence[AnswerRow]) -> PairTable:
-    """The table of some pairs and their answers, which stand in the same order."""
-    columns = [_fields(pair) for pair in pairs]
-    return PairTable.build(
-        [pair.id for pair in pairs],
-        [pair.query for pair in pairs],
-        [pair.groundtruth.grade - 1 for pair in pairs],
-        [UNPARSABLE if row.answer is None else LABELS.index(row.answer) for row in answers],
-        {name: [column[name] for column in columns] for name in (columns[0] if columns else {})},
-        [pair.flip_group or "" for pair in pairs],
-    )
-
-
-def _fields(pair: Pair) -> dict[str, str]:
-    needs = {f"needs.{name}": str(needed).lower() for name, needed in pair.needs}
-    return {
-        "subset": pair.subset,
-        "market": pair.market,
-        "industry": pair.industry,
-        "cell": pair.needs.cell,
-        **needs,
-    }
-
-
-def champion_table(pairs: Sequence[Pair], champion: Evidence) -> PairTable:
-    """The champion's answers to these pairs, matched by id. Raises EvidenceError where one is missing or its gold differs."""
-    answers = {row.id: row for row in champion.answers()}
-    for pair in pairs:
-        row = answers.get(pair.id)
-        if row is None or row.gold != pair.groundtruth.value:
-            raise EvidenceError(
-                f"champion evidence {champion.digest}: pair {pair.id!r} is missing or has another gold label, though the "
-                "benchmark digest is the same; evaluate the champion again"
-            )
-    return pair_table(pairs, [answers[pair.id] for pair in pairs])

@@ -10,12 +10,19 @@ from lore_core.jobs.config import Decimal, WireModel
 
 PRIMARY: Final = "Accuracy2"
 _HEADLINE: Final = ("Accuracy2", "Accuracy4", "MacroF1")
-_SLICED_BY: Final = ("subset", "cell", "market", "industry")
+_OVERALL: Final = (
+    *("WeightedF1", "ParseRate", "QuadraticKappa", "MeanAbsoluteError", "NDCG5", "NDCG10", "QueryAUC"),
+    *("CalibrationError", "LowConfidence", "LowConfidenceError", "TierMacroF1", "CrossTierInversion"),
+    *("PromptTokens", "OutputTokens"),
+)
+_BY_LABEL: Final = ("F1", "Precision", "Recall")
+_MOST_VALUES: Final = 64
+"""A field with more values than this is no slicing of a report; a gate may still name one of its values."""
 _END_CONFIDENCE: Final = 0.975
 
 
 class ScoreRow(WireModel):
-    """One metric over one slice, with a two-sided 95 % interval; `regression` is champion minus candidate."""
+    """One metric over one slice, with a two-sided 95 % interval; `regression` is how much worse than the champion it is."""
 
     metric: str
     slice: str
@@ -31,22 +38,23 @@ class ScoreRow(WireModel):
 
 
 def score_rows(scores: Slice) -> list[ScoreRow]:
-    """All metrics over all pairs, then the headline ones over each subset, capability cell, market and industry."""
-    overall = [*((name, None) for name in (*_HEADLINE, "ParseRate")), *(("F1", label) for label in LABELS)]
-    rows = list(_rows(scores, "all pairs", overall))
+    """All metrics over all pairs, then the headline ones over each value of each field."""
+    by_label = [(name, label) for name in _BY_LABEL for label in LABELS]
+    rows = list(_rows(scores, "all pairs", [*((name, None) for name in _HEADLINE), *by_label[: len(LABELS)]]))
     rows += _rows(scores.narrowed({}, flips_only=True), "all pairs", [("RuleFlip", None)])
-    for where in _slices(scores):
+    rows += _rows(scores, "all pairs", [*((name, None) for name in _OVERALL), *by_label[len(LABELS) :]])
+    for where in slice_selectors(scores):
         ((field, value),) = where.items()
         rows += _rows(scores.narrowed(where), f"{field}={value}", [(name, None) for name in _HEADLINE])
     return rows
 
 
-def _slices(scores: Slice) -> Iterator[dict[str, str]]:
-    """Slices that are neither empty nor everything, in field then value order."""
-    for field in _SLICED_BY:
-        column = scores.candidate.fields.get(field)
-        values = [value for value in column.values if value] if column else []
-        if column and len(column.values) > 1:
+def slice_selectors(scores: Slice) -> Iterator[dict[str, str]]:
+    """Slices that are neither empty nor everything, subsets and capability cells first, then by field and value."""
+    fields = scores.candidate.fields
+    for field in sorted(fields, key=lambda name: (name != "subset", name != "cell", name)):
+        values = [value for value in fields[field].values if value]
+        if len(fields[field].values) > 1 and len(values) <= _MOST_VALUES:
             yield from ({field: value} for value in values)
 
 
@@ -68,7 +76,7 @@ def _row(scores: Slice, where: str, name: str, label: str | None, value: str) ->
         low=number(own.low if own else None),
         high=number(own.high if own else None),
         champion=number(champion),
-        regression=number(champion - scores.value(name, label)),
+        regression=number(scores.regression(name, label)),
         regression_low=number(lost.low if lost else None),
         regression_high=number(lost.high if lost else None),
         queries=scores.candidate.queries,

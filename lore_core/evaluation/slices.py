@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from lore_core.evaluation.bootstrap import Interval, deviation, interval, resample_sums
-from lore_core.evaluation.metrics import COLUMNS, Floats, metric
+from lore_core.evaluation.catalogue import Family, metric
+from lore_core.evaluation.metrics import Floats
 from lore_core.evaluation.power import carriers, design_effect, least_deviation
 from lore_core.evaluation.table import PairTable
 
@@ -39,26 +40,33 @@ class Slice:
 
     def value(self, name: str, label: str | None = None) -> float:
         """The candidate's metric; NaN where undefined."""
-        return float(metric(name, label)(self.candidate.totals))
+        found = metric(name, label)
+        return float(found.of(self._counts(found.family)[0].sum(axis=0)))
 
     def champion_value(self, name: str, label: str | None = None) -> float:
         """The champion's metric; NaN where undefined or where there is no champion."""
-        return float(metric(name, label)(self.champion.totals)) if self.champion else float("nan")
+        found = metric(name, label)
+        return float(found.of(self._counts(found.family)[1].sum(axis=0))) if self.champion else math.nan
+
+    def regression(self, name: str, label: str | None = None) -> float:
+        """By how much the candidate is worse than the champion, in the metric's unit; NaN without a champion."""
+        lost = self.champion_value(name, label) - self.value(name, label)
+        return lost if metric(name, label).rising else -lost
 
     def value_interval(self, name: str, label: str | None, confidence: float) -> Interval | None:
         """Bounds of the candidate's metric, each at `confidence`."""
-        return interval(metric(name, label)(self._sums[:, :COLUMNS]), self.candidate.queries, confidence)
+        return interval(self._values(name, label), self.candidate.queries, confidence)
 
     def value_deviation(self, name: str, label: str | None = None) -> float | None:
         """Standard error of the candidate's metric."""
-        return deviation(metric(name, label)(self._sums[:, :COLUMNS]))
+        return deviation(self._values(name, label))
 
     def regression_interval(self, name: str, label: str | None, confidence: float) -> Interval | None:
-        """Bounds of champion minus candidate, each at `confidence`; None without a champion."""
+        """Bounds of the regression, each at `confidence`; None without a champion."""
         return interval(self._regressions(name, label), self.candidate.queries, confidence) if self.champion else None
 
     def regression_deviation(self, name: str, label: str | None = None) -> float | None:
-        """Standard error of champion minus candidate; None without a champion."""
+        """Standard error of the regression; None without a champion."""
         return deviation(self._regressions(name, label)) if self.champion else None
 
     def least_regression_deviation(self, name: str, label: str | None, margin: float) -> float:
@@ -68,14 +76,34 @@ class Slice:
         groups = carriers(self.candidate, self.champion, name, label)
         return least_deviation(groups, design_effect(self.candidate.counts), margin)
 
+    def _values(self, name: str, label: str | None) -> Floats:
+        found = metric(name, label)
+        return found.of(self._sums(found.family)[0])
+
     def _regressions(self, name: str, label: str | None) -> Floats:
-        of = metric(name, label)
-        return np.subtract(of(self._sums[:, COLUMNS:]), of(self._sums[:, :COLUMNS]))
+        found = metric(name, label)
+        candidate, champion = (found.of(sums) for sums in self._sums(found.family))
+        return np.subtract(champion, candidate) if found.rising else np.subtract(candidate, champion)
+
+    def _counts(self, family: Family) -> tuple[Floats, ...]:
+        """Per-query counts of the candidate, then of the champion."""
+        if family.name not in self._counted:
+            tables = [self.candidate, *([self.champion] if self.champion else [])]
+            self._counted[family.name] = tuple(family.count(table) for table in tables)
+        return self._counted[family.name]
+
+    def _sums(self, family: Family) -> tuple[Floats, ...]:
+        """The candidate's counts of each resample, then the champion's; both see the same draws."""
+        if family.name not in self._drawn:
+            counts = self._counts(family)
+            sums = resample_sums(np.hstack(counts), self.resamples, self.seed)
+            self._drawn[family.name] = tuple(np.hsplit(sums, len(counts)))
+        return self._drawn[family.name]
 
     @cached_property
-    def _sums(self) -> Floats:
-        """Counts of each resample, the champion's to the right of the candidate's, so that both see the same draws."""
-        counts = self.candidate.counts
-        return resample_sums(
-            np.hstack([counts, self.champion.counts]) if self.champion else counts, self.resamples, self.seed
-        )
+    def _counted(self) -> dict[str, tuple[Floats, ...]]:
+        return {}
+
+    @cached_property
+    def _drawn(self) -> dict[str, tuple[Floats, ...]]:
+        return {}

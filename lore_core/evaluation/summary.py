@@ -5,7 +5,10 @@ from typing import Any, Final
 
 from lore_core.artifacts import ArtifactRef
 from lore_core.evaluation.evidence import EvidenceReport
+from lore_core.evaluation.gates import number
 from lore_core.evaluation.scores import PRIMARY, ScoreRow
+from lore_core.evaluation.slices import Slice
+from lore_core.jobs.config import Decimal, WireModel
 from lore_core.jobs.report import MAX_REPORT_BYTES
 
 _SIZES: Final = ((100, 2048), (50, 1024), (20, 512), (0, 256))
@@ -13,10 +16,26 @@ _SIZES: Final = ((100, 2048), (50, 1024), (20, 512), (0, 256))
 _ROOM: Final = MAX_REPORT_BYTES - 6 * 1024
 
 
-def summary(report: EvidenceReport, evidence: ArtifactRef) -> dict[str, Any]:
-    """The report's summary, shortened until it fits; the evidence holds everything."""
+class Timing(WireModel):
+    """Milliseconds of a pair under this evaluation's load, from sending it to having its score. In no digest."""
+
+    p50_ms: Decimal | None
+    p95_ms: Decimal | None
+    p99_ms: Decimal | None
+
+
+def timing(scores: Slice) -> Timing:
+    """Over all pairs of an evaluation."""
+    p50, p95, p99 = (number(scores.value(f"LatencyP{percent}")) for percent in (50, 95, 99))
+    return Timing(p50_ms=p50, p95_ms=p95, p99_ms=p99)
+
+
+def summary(report: EvidenceReport, evidence: ArtifactRef, measured: Timing | None = None) -> dict[str, Any]:
+    """The report's summary, shortened until it fits; the evidence holds everything but the time it took."""
     for scores, characters in _SIZES:
         found = _summary(report, evidence, scores, characters)
+        if measured is not None:
+            found["timing"] = measured.model_dump(mode="json", by_alias=True, exclude_none=True)
         if len(json.dumps(found, ensure_ascii=False).encode()) <= _ROOM:
             break
     return found

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lore_core.evaluation.measured import Measured
 from lore_core.evaluation.metrics import Floats, counts_by_query
 
 Codes = NDArray[np.int64]
@@ -42,7 +43,8 @@ class PairTable:
     """N answered pairs, sorted by pair id.
 
     `query` numbers the distinct queries 0..queries-1 in the order of their text; `gold` and `answer` are label codes
-    (metrics.py); `flip` is the rule-flip group or -1; `fields` are the record fields a slice may name, as text.
+    (metrics.py); `flip` is the rule-flip group or -1; `fields` are the record fields a slice may name, as text; `measured` is
+    what is known of each answer beside its label.
     """
 
     pair_ids: tuple[str, ...]
@@ -52,6 +54,7 @@ class PairTable:
     answer: NDArray[np.int8]
     flip: Codes
     fields: Mapping[str, Categories]
+    measured: Measured
 
     def __len__(self) -> int:
         return len(self.pair_ids)
@@ -64,6 +67,7 @@ class PairTable:
         answer: Sequence[int],
         fields: Mapping[str, Sequence[str]] | None = None,
         flip: Sequence[str] | None = None,
+        measured: Measured | None = None,
     ) -> "PairTable":
         """From columns in any order. `flip` holds group names, "" for none. ValueError for a repeated pair id."""
         order = np.array(sorted(range(len(pair_ids)), key=pair_ids.__getitem__), dtype=np.int64)
@@ -79,6 +83,7 @@ class PairTable:
             answer=np.asarray(answer, dtype=np.int8)[order],
             flip=np.where(groups.equal(""), -1, groups.codes)[order],
             fields={name: Categories.of(column).take(order) for name, column in (fields or {}).items()},
+            measured=(measured or Measured.unknown(len(ids))).take(order),
         )
 
     def mask(self, where: Mapping[str, str]) -> NDArray[np.bool_]:
@@ -104,6 +109,7 @@ class PairTable:
             answer=self.answer[rows],
             flip=self.flip[rows],
             fields={name: column.take(rows) for name, column in self.fields.items()},
+            measured=self.measured.take(rows),
         )
 
     @cached_property

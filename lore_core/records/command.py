@@ -51,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         help="catalogue column that joins the attributes",
     )
+    add("--tag", action="append", default=[], metavar="COLUMN", help="column of the judgements to slice scores by")
     add("--ignore", action="append", default=[], metavar="COLUMN", help="column of the judgements to leave out")
     add("--item-ignore", action="append", default=[], metavar="COLUMN", help="column of the catalogue to leave out")
     add(
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 def _import(args: argparse.Namespace) -> None:
     items = _items(args)
     source = PairSource(
-        Columns(_assignments(args.map, "--map"), ignored=frozenset(args.ignore)),
+        Columns(_assignments(args.map, "--map"), tags=tuple(args.tag), ignored=frozenset(args.ignore)),
         {value: _label(name) for value, name in _assignments(args.label, "--label").items()},
         {"subset": args.subset, "market": args.market},
     )
@@ -98,7 +99,8 @@ def _items(args: argparse.Namespace) -> dict[str, Item] | None:
     if args.items is None:
         return None
     mapped = _assignments(args.item_map, "--item-map")
-    return read_item_table(args.items, Columns(mapped, tuple(args.item_attribute), frozenset(args.item_ignore)))
+    columns = Columns(mapped, tuple(args.item_attribute), ignored=frozenset(args.item_ignore))
+    return read_item_table(args.items, columns)
 
 
 def _read(

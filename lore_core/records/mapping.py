@@ -15,14 +15,16 @@ from lore_core.records.tables import Row, read_table
 
 LABEL: Final = "groundtruth"
 ATTRIBUTES: Final = "cpv_sku"
+TAGS: Final = "tags"
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Field → column. `attributes` are columns that join the attribute map under their own name; `ignored` are dropped."""
+    """Field → column. `attributes` join the attribute map and `tags` the tags, under their own names; `ignored` are dropped."""
 
     fields: Mapping[str, str] = field(default_factory=dict)
     attributes: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     ignored: frozenset[str] = frozenset()
 
     def values(self, row: Row, known: Iterable[str], file: Path, line: int) -> dict[str, Any]:
@@ -32,10 +34,13 @@ class Columns:
         found = {names[column]: value for column, value in row.items() if column in names and value is not None}
         if self.attributes:
             found[ATTRIBUTES] = self._attributes(row, found.get(ATTRIBUTES, {}), file, line)
+        if self.tags:
+            found[TAGS] = {name: attribute_text(row[name]) for name in self.tags if row.get(name) not in (None, "")}
         return found
 
     def _check(self, row: Row, names: Mapping[str, str], file: Path, line: int) -> None:
-        unknown = next((c for c in row if c not in names and c not in self.attributes and c not in self.ignored), None)
+        used = {*names, *self.attributes, *self.tags, *self.ignored}
+        unknown = next((column for column in row if column not in used), None)
         if unknown is not None:
             remedy = f"map it (--map FIELD={unknown}) or leave it out (--ignore {unknown})"
             raise RecordError("a column that no field is mapped to", remedy, file=file, line=line, field=unknown)

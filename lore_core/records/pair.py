@@ -7,7 +7,7 @@ by the prompt version.
 import json
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
 
 from lore_core.records.label import Label
 
@@ -59,6 +59,21 @@ Attributes = Annotated[dict[AttributeName, Text], BeforeValidator(attribute_map)
 Bit = Annotated[bool, Strict()]
 
 
+SLICE_FIELDS: Final = ("cell", "industry", "market", "needs.image", "needs.knowledge", "needs.rule", "subset")
+"""Fields of every record that scores can be sliced by; `tags` adds others."""
+
+
+def _own_name(name: str) -> str:
+    if name in SLICE_FIELDS:
+        raise ValueError(f"{name!r} is a field of every record; give the tag another name")
+    return name
+
+
+TagName = Annotated[
+    str, Strict(), StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,62}$"), AfterValidator(_own_name)
+]
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -91,7 +106,8 @@ class Pair(_Model):
 
     `cpv_sku` maps attribute names to text (a JSON string is accepted); `vqa_result` is the picture as a VQA model worded
     it; `rule_list` is the annotators' rule text and may contain the gold label; `image_base64` is the main picture.
-    Pairs with one `flip_group` are the same pair under different markets.
+    Pairs with one `flip_group` are the same pair under different markets. `tags` are whatever else scores are to be sliced
+    by, such as `intent`, `ruleDimension`, `stratum`.
     """
 
     id: Identifier
@@ -112,3 +128,11 @@ class Pair(_Model):
     needs: Needs = Needs()
     trace: Annotated[tuple[TraceStep, ...], Field(max_length=64)] = ()
     flip_group: Identifier | None = None
+    tags: Annotated[dict[TagName, Word], Field(max_length=32)] = {}
+
+    @property
+    def slice_fields(self) -> dict[str, str]:
+        """What a slice may name, as text: SLICE_FIELDS and the tags."""
+        needs = {f"needs.{name}": str(needed).lower() for name, needed in self.needs}
+        own = {"subset": self.subset, "market": self.market, "industry": self.industry, "cell": self.needs.cell}
+        return {**own, **needs, **self.tags}

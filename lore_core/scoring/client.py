@@ -1,7 +1,9 @@
 """Label scores from a running vLLM server, by token ids only."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -43,7 +45,8 @@ class LabelRoute:
                 return await self._label(prompt.token_ids, "")
             case PromptLayout.THINK_FIRST:
                 trace = await self._trace(prompt.token_ids)
-                return await self._label(self._kit.label_position(prompt, trace), self._kit.trace_text(trace))
+                score = await self._label(self._kit.label_position(prompt, trace), self._kit.trace_text(trace))
+                return replace(score, output_tokens=len(trace))
 
     async def _trace(self, token_ids: Sequence[int]) -> tuple[int, ...]:
         bounds = self._kit.contract.trace
@@ -120,18 +123,24 @@ class VllmClient:
 
     async def score(self, prompts: Sequence[RenderedPrompt]) -> LabelScores:
         """Scores of n prompts, in their order. Raises ScoringError at the first prompt that has none."""
+        return LabelScores.of(await self.score_each(prompts))
+
+    async def score_each(self, prompts: Sequence[RenderedPrompt]) -> list[LabelScore]:
+        """The same with each prompt's tokens and seconds."""
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._bounded(prompt)) for prompt in prompts]
         except ExceptionGroup as failures:
             first = failures.exceptions[0]
         else:
-            return LabelScores.of([task.result() for task in tasks])
+            return [task.result() for task in tasks]
         raise first  # outside the handler: chained to the group that holds it, it would be its own cause
 
     async def _bounded(self, prompt: RenderedPrompt) -> LabelScore:
         async with self._slots:
-            return await self._route.score_one(prompt)
+            started = time.perf_counter()
+            score = await self._route.score_one(prompt)
+            return replace(score, seconds=time.perf_counter() - started)
 
     async def score_one(self, prompt: RenderedPrompt) -> LabelScore:
         """Score of one prompt. Raises ScoringError."""

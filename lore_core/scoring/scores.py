@@ -18,11 +18,16 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class LabelScore:
-    """One pair: four probabilities in the order L1 L2 L3 L4, the mass outside them, the generated trace if any."""
+    """One pair: four probabilities in the order L1 L2 L3 L4, the mass outside them, the generated trace if any.
+
+    `output_tokens` counts what was generated before the label, `seconds` how long the server took.
+    """
 
     probabilities: tuple[float, float, float, float]
     outside: float = 0.0
     trace: str = ""
+    output_tokens: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

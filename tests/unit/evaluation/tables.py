@@ -6,10 +6,10 @@ from lore_core.evaluation.slices import Slice
 from lore_core.evaluation.table import PairTable
 
 
-def table(gold, answer, queries, fields=None, flip=None):
+def table(gold, answer, queries, fields=None, flip=None, measured=None):
     """A table with pair ids in row order; `queries` are numbers, one a pair."""
     ids = [f"p{row:06d}" for row in range(len(gold))]
-    return PairTable.build(ids, [f"q{number:06d}" for number in queries], gold, answer, fields, flip)
+    return PairTable.build(ids, [f"q{number:06d}" for number in queries], gold, answer, fields, flip, measured)
 
 
 def answers(gold, share_right, generator):

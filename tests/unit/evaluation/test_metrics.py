@@ -4,9 +4,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import (
+    accuracy_score,
+    cohen_kappa_score,
+    confusion_matrix,
+    f1_score,
+    mean_absolute_error,
+    precision_score,
+    recall_score,
+)
 
 from lore_core.evaluation import metrics
+from lore_core.evaluation.catalogue import metric
 from lore_core.evaluation.metrics import UNPARSABLE, counts_by_query
 
 PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(-1, 3)), min_size=1, max_size=60)
@@ -40,6 +49,49 @@ def test_f1_of_a_class_is_sklearns(pairs):
 
 
 @given(PAIRS)
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [(metrics.precision_by_class, precision_score), (metrics.recall_by_class, recall_score)],
+    ids=["precision", "recall"],
+)
+def test_precision_and_recall_are_sklearns(mine, theirs, pairs):
+    gold, answer = np.array(pairs).T
+    expected = theirs(gold, answer, labels=[0, 1, 2, 3], average=None, zero_division=0)
+    for label in set(gold.tolist()):
+        assert mine(totals(pairs))[label] == pytest.approx(expected[label])
+
+
+@given(PAIRS)
+def test_weighted_f1_is_sklearns(pairs):
+    gold, answer = np.array(pairs).T
+    expected = f1_score(gold, answer, average="weighted", zero_division=0)
+    assert metrics.weighted_f1(totals(pairs)) == pytest.approx(expected)
+
+
+def farthest(gold, answer):
+    """Answers with unparsable ones at the label farthest from gold."""
+    return np.where(answer < 0, np.where(gold >= 2, 0, 3), answer)
+
+
+@given(PAIRS)
+def test_mean_absolute_error_is_sklearns(pairs):
+    gold, answer = np.array(pairs).T
+    expected = mean_absolute_error(gold, farthest(gold, answer))
+    assert metrics.mean_absolute_error(totals(pairs)) == pytest.approx(expected)
+
+
+@given(PAIRS)
+def test_quadratic_kappa_is_sklearns(pairs):
+    gold, answer = np.array(pairs).T
+    rated = farthest(gold, answer)
+    if len({*gold.tolist(), *rated.tolist()}) == 1:
+        assert np.isnan(metrics.quadratic_kappa(totals(pairs)))  # one label in all: agreement says nothing
+    else:
+        expected = cohen_kappa_score(gold, rated, weights="quadratic", labels=[0, 1, 2, 3])
+        assert metrics.quadratic_kappa(totals(pairs)) == pytest.approx(expected)
+
+
+@given(PAIRS)
 def test_macro_f1_is_sklearns_over_the_classes_in_gold(pairs):
     gold, answer = np.array(pairs).T
     expected = f1_score(gold, answer, labels=sorted(set(gold.tolist())), average="macro", zero_division=0)
@@ -58,12 +110,12 @@ def test_with_all_four_classes_macro_f1_is_the_quarter_sum():
     assert metrics.macro_f1(totals(pairs)) == pytest.approx((2 / 3 + 0 + 1 + 1) / 4)
 
 
-@pytest.mark.parametrize("name", ["Accuracy4", "Accuracy2", "MacroF1"])
+@pytest.mark.parametrize("name", ["Accuracy4", "Accuracy2", "MacroF1", "WeightedF1"])
 def test_an_unparsable_answer_is_wrong_in_every_metric(name):
     right = [(label, label) for label in range(4)]
     spoiled = [(label, UNPARSABLE) for label in range(4)]
-    assert metrics.metric(name)(totals(right)) == 1.0
-    assert metrics.metric(name)(totals(spoiled)) == 0.0
+    assert metric(name).of(totals(right)) == 1.0
+    assert metric(name).of(totals(spoiled)) == 0.0
 
 
 def test_an_unparsable_answer_is_counted():
@@ -74,9 +126,12 @@ def test_f1_of_a_class_without_gold_labels_is_undefined_even_where_it_was_answer
     assert np.isnan(metrics.f1_by_class(totals([(0, 0), (1, 2)]))[2])
 
 
-@pytest.mark.parametrize("name", ["Accuracy4", "Accuracy2", "MacroF1", "ParseRate", "RuleFlip"])
+@pytest.mark.parametrize(
+    "name",
+    ["Accuracy4", "Accuracy2", "MacroF1", "WeightedF1", "QuadraticKappa", "MeanAbsoluteError", "ParseRate", "RuleFlip"],
+)
 def test_every_metric_of_nothing_is_undefined(name):
-    assert np.isnan(metrics.metric(name)(np.zeros(metrics.COLUMNS)))
+    assert np.isnan(metric(name).of(np.zeros(metrics.COLUMNS)))
 
 
 def flip_counts(gold, answer, flip, query=None):

@@ -13,6 +13,7 @@ from lore_core.evaluation.run import evaluate
 from lore_core.jobs import Champion, Gate, RuleMode
 from lore_core.jobs.errors import JobError
 from lore_core.jobs.reporter import FileSink, Reporter
+from lore_core.prompts import ModelKit
 
 KEYS = ["sha256:" + digit * 64 for digit in "123456"]
 
@@ -77,6 +78,7 @@ def test_an_equal_evaluation_is_reused_and_no_server_is_asked(tmp_path, world, s
     first = report_of(tmp_path, config(tmp_path, *world), served)
     again = report_of(tmp_path, config(tmp_path, *world), None)
     assert again["result"] == first["result"] | {"reused": True}
+    assert float(first["summary"].pop("timing")["p95Ms"]) > 0  # nothing is scored again, so nothing is timed
     assert again["summary"] == first["summary"]
 
 
@@ -145,6 +147,22 @@ def test_capability_cells_and_subsets_have_scores_of_their_own(tmp_path, served)
     scores = {(row["metric"], row["slice"]): row["value"] for row in report["summary"]["scores"]}
     assert scores["Accuracy2", "cell=rule"] == "0.000000"
     assert scores["Accuracy2", "cell=plain"] == "1.000000"
+
+
+def test_any_tag_of_the_records_is_a_slice(tmp_path, served):
+    pairs = [pair(row, tags={"intent": "jargon" if row < 20 else "brand"}, answer="L1") for row in range(30)]
+    jargon = Gate(name="jargon", metric="Accuracy2", max="0.0", where={"intent": "jargon"}, min_queries=20)
+    data = benchmark(tmp_path, pairs)
+    report = report_of(tmp_path, config(tmp_path, model(tmp_path), data, gates=(jargon,)), served)
+    assert report["summary"]["verdict"] == "Passed"
+    assert {row["slice"] for row in report["summary"]["scores"]} >= {"intent=jargon", "intent=brand"}
+
+
+def test_tokens_of_every_answer_are_in_the_evidence(tmp_path, world, served):
+    result = evaluate(config(tmp_path, *world), Reporter(None), served)
+    evidence = read(ref(tmp_path / result.uri.removeprefix(f"file://{tmp_path}/"), result.digest), tmp_path / "copy")
+    first, prompt = next(evidence.answers()), ModelKit.load(tmp_path / "model").render(pair(0))
+    assert (first.prompt_tokens, first.output_tokens, first.latency_ms) == (len(prompt.token_ids), 0, None)
 
 
 def test_a_server_that_cannot_score_a_pair_ends_in_a_failed_report(tmp_path, served):

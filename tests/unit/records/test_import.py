@@ -75,6 +75,19 @@ def test_columns_and_labels_are_mapped_from_each_format(tmp_path: Path, write: A
     assert pairs["3"].cpv_sku == {"maker": "m", "colour": "red", "usb": "yes"}
 
 
+def test_a_tag_is_kept_to_slice_scores_by(tmp_path: Path) -> None:
+    rows = [row | {"intent": "jargon" if row["grade"] else "", "hour": 7} for row in ROWS]
+    assert imported(tmp_path, jsonl(tmp_path / "p.jsonl", rows), "--tag", "intent", "--tag", "hour") == 0
+    pairs = {pair.item_id: pair for found in read_splits(tmp_path / "out" / "pairs").values() for pair in found}
+    assert (pairs["0"].tags, pairs["1"].tags) == ({"hour": "7"}, {"intent": "jargon", "hour": "7"})
+
+
+def test_a_tag_cannot_take_the_name_of_a_field(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [row | {"cell": "plain"} for row in ROWS]
+    assert imported(tmp_path, jsonl(tmp_path / "p.jsonl", rows), "--tag", "cell") == 1
+    assert "p.jsonl:1: tags.cell" in capsys.readouterr().err
+
+
 def test_what_is_printed_are_digests_that_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shares = "train=6,tune=1,calibration=1,gate=2"
     assert imported(tmp_path, jsonl(tmp_path / "p.jsonl", ROWS), "--split", shares) == 0
