@@ -43,7 +43,7 @@ check: venv ## format, lint, types, import arrows, generated files
 	.venv/bin/lint-imports
 	$(MAKE) --no-print-directory generated-clean
 
-generate: venv ## write crds/ and the chart's copies from the API types
+generate: venv ## write crds/, docs/api.md, docs/reasons.md and the chart's copies from the code
 	$(PY) -m lore_operator.api.crd
 	$(PY) -m hack.generate
 

@@ -18,7 +18,7 @@ from lore_core.jobs import Phase as ReportPhase
 from lore_operator.api.v1alpha1 import GROUP
 from lore_operator.children.labels import ATTEMPT, FAILURE, ROLE, RUN, STAGE, controlled_by
 from lore_operator.plan.conditions import moment, timestamp
-from lore_operator.plan.failures import first_failure, pods_of
+from lore_operator.plan.failures import PodFailure, first_failure, in_words, pods_of
 from lore_operator.plan.types import Object, Observed
 
 DISRUPTED: Final = "Disrupted"
@@ -69,6 +69,8 @@ class Outcome:
     failure: Mapping[str, Any] | None = None
     retryable: bool = True
     ended: datetime | None = None
+    disrupted: bool = False
+    """Whether the cluster took the pods away: such an end does not count as a restart."""
     noted: bool = True
     """Whether the failure is written into the record already."""
     recheck: datetime | None = None
@@ -100,15 +102,19 @@ def outcome(record: Record, pods: Iterable[Mapping[str, Any]], now: datetime) ->
     """How an attempt stands, from its record, its report, its Job and its pods, in this order of trust."""
     report = read_report(record.report)
     if noted := _noted(record.report):
-        return Outcome(
-            Phase.FAILED, report, noted["failure"], bool(noted["retryable"]), moment(noted["at"]), noted=True
-        )
+        return _as_noted(noted, report)
     ended = _ended(record.job)
     if report and report.phase == ReportPhase.SUCCEEDED and report.result and (record.job is None or ended):
         return Outcome(Phase.SUCCEEDED, report, ended=report.last_updated)
     if ended is None and not (record.job is None and report and report.phase == ReportPhase.FAILED):
         return Outcome(Phase.RUNNING, report)
     return _ended_badly(record, report, list(pods), now)
+
+
+def _as_noted(noted: Mapping[str, Any], report: Report | None) -> Outcome:
+    failure = noted["failure"]
+    disrupted = bool(noted.get("disrupted", failure.get("reason") == DISRUPTED))
+    return Outcome(Phase.FAILED, report, failure, bool(noted["retryable"]), moment(noted["at"]), disrupted)
 
 
 def has_ended(job: Object | None) -> bool:
@@ -124,35 +130,37 @@ def _ended(job: Object | None) -> Mapping[str, Any] | None:
 def _ended_badly(record: Record, report: Report | None, pods: list[Mapping[str, Any]], now: datetime) -> Outcome:
     ended = _ended(record.job) or {}
     at = moment(ended["lastTransitionTime"]) if ended.get("lastTransitionTime") else now
-    where = {"stage": record.stage, "attempt": record.number}
+    fallen = first_failure(pods_of(record.job["metadata"]["name"], pods)) if record.job else None
+    where = {"stage": record.stage, "attempt": record.number, **_pod_fields(fallen)}
     if report and report.phase == ReportPhase.FAILED and report.failure:
-        failure = {**where, **_pod_fields(record, pods), **report.failure.model_dump(exclude_none=True)}
+        failure = {**where, **report.failure.model_dump(exclude_none=True)}
         return Outcome(Phase.FAILED, report, failure, report.failure.reason in _TRIED_AGAIN, at, noted=False)
-    if ended.get("type") == "Complete":
-        # Job and report come through two watches: the report may only be late.
-        if now < at + _REPORT_GRACE:
-            return Outcome(Phase.RUNNING, report, recheck=now + _RECHECK)
-        text = "the pod ended without delivering its report: check that its ServiceAccount may patch the ConfigMap"
-        return Outcome(
-            Phase.FAILED, report, {**where, "reason": "ReportMissing", "message": text}, True, at, noted=False
-        )
-    if "DisruptionTarget" in str(ended.get("message", "")):
-        failure = {**where, "reason": DISRUPTED, "message": str(ended["message"])}
-        return Outcome(Phase.FAILED, report, {**failure, **_pod_fields(record, pods)}, True, at, noted=False)
-    default = {"reason": str(ended.get("reason") or "JobFailed"), "message": str(ended.get("message") or "")}
-    return Outcome(
-        Phase.FAILED, report, {**where, **default, **_pod_fields(record, pods, words=True)}, True, at, noted=False
-    )
+    # Job and report come through two watches: the report may only be late.
+    if ended.get("type") == "Complete" and now < at + _REPORT_GRACE:
+        return Outcome(Phase.RUNNING, report, recheck=now + _RECHECK)
+    disrupted = "DisruptionTarget" in str(ended.get("message", ""))
+    failure = {**where, **_words(ended, fallen, disrupted)}
+    return Outcome(Phase.FAILED, report, failure, True, at, disrupted, noted=False)
 
 
-def _pod_fields(record: Record, pods: list[Mapping[str, Any]], words: bool = False) -> dict[str, Any]:
-    name = record.job["metadata"]["name"] if record.job else None
-    found = first_failure(pods_of(name, pods)) if name else None
-    if found is None:
+def _pod_fields(fallen: PodFailure | None) -> dict[str, Any]:
+    if fallen is None:
         return {}
-    fields = {"pod": found.pod, "node": found.node, "exitCode": found.exit_code}
-    said = {"reason": found.reason, "message": found.message} if words else {}
-    return {key: value for key, value in {**fields, **said}.items() if value is not None}
+    fields = {"pod": fallen.pod, "node": fallen.node, "exitCode": fallen.exit_code}
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _words(ended: Mapping[str, Any], fallen: PodFailure | None, disrupted: bool) -> dict[str, str]:
+    """Reason and message where the pod itself reported none."""
+    if ended.get("type") == "Complete":
+        return {"reason": "ReportMissing", "message": in_words("ReportMissing", "")}
+    if disrupted and not (fallen and fallen.reason == "Evicted"):
+        said = (fallen and fallen.disruption) or str(ended["message"])
+        return {"reason": DISRUPTED, "message": in_words(DISRUPTED, said)}
+    if fallen is not None:
+        return {"reason": fallen.reason, "message": fallen.message}
+    reason = str(ended.get("reason") or "JobFailed")
+    return {"reason": reason, "message": in_words(reason, str(ended.get("message") or ""))}
 
 
 def read_report(config_map: Object | None) -> Report | None:
@@ -171,8 +179,13 @@ def _noted(config_map: Object | None) -> dict[str, Any] | None:
 
 def note_failure(report: Object, found: Outcome) -> Object:
     """The report ConfigMap with the failure written down."""
-    at = timestamp(found.ended) if found.ended else None
-    return annotated(report, FAILURE, json.dumps({"failure": found.failure, "retryable": found.retryable, "at": at}))
+    kept = {
+        "failure": found.failure,
+        "retryable": found.retryable,
+        "at": timestamp(found.ended) if found.ended else None,
+        "disrupted": found.disrupted,
+    }
+    return annotated(report, FAILURE, json.dumps(kept))
 
 
 def annotated(found: Object, name: str, value: str) -> Object:

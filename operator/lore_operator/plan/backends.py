@@ -21,12 +21,14 @@ from lore_operator.children.labels import FIELD_MANAGER, MANAGED_BY
 from lore_operator.children.overrides import InvalidPodTemplate
 from lore_operator.children.settings import Settings
 from lore_operator.plan.conditions import Halt, State
-from lore_operator.plan.failures import waiting
+from lore_operator.plan.failures import container_reason, in_words
 from lore_operator.plan.serving_draft import ServingDraft
 from lore_operator.plan.types import Object, ObjectKey, Observed
+from lore_operator.plan.waits import Wait, waiting
 
 KIND: Final = "InferenceService"
 _LOAD_FAILED: Final = frozenset({"BlockedByFailedLoad", "InvalidSpec"})
+_MAX_TAIL: Final = 600
 _KSERVE_NAME: Final = "serving.kserve.io/inferenceservice"
 
 
@@ -38,6 +40,8 @@ class BackendState:
     replicas: int = 0
     message: str = ""
     failed: bool = False
+    wait: Wait | None = None
+    """What its pods wait for, where they tell."""
 
 
 def check_namespace(namespace: str) -> None:
@@ -118,8 +122,10 @@ def backend_state(observed: Observed, backend: Backend) -> BackendState:
         return BackendState(True, replicas=int((made or {})["status"].get("availableReplicas", 0)))
     pods = [pod for pod in observed.pods if (pod["metadata"].get("labels") or {}).get(_KSERVE_NAME) == backend.name]
     model = status.get("modelStatus") or {}
-    words = _trouble(pods) or _kserve_words(status) or ("pods are starting" if not made_well else "KServe is not ready")
-    return BackendState(False, message=words, failed=model.get("transitionStatus") in _LOAD_FAILED)
+    wait = waiting(pods) or _fallen(pods)
+    words = f"{wait.reason}: {wait.message}" if wait else _kserve_words(status)
+    words = words or ("pods are starting" if not made_well else "KServe is not ready")
+    return BackendState(False, message=words, failed=model.get("transitionStatus") in _LOAD_FAILED, wait=wait)
 
 
 def _is_ready(status: Mapping[str, Any]) -> bool:
@@ -137,18 +143,17 @@ def _rolled_out(made: Object | None) -> bool:
     )
 
 
-def _trouble(pods: Iterable[Mapping[str, Any]]) -> str:
-    found = list(pods)
-    if stuck := waiting(found):
-        return f"{stuck[0]}: {stuck[1]}"
-    for pod in found:
-        status = pod.get("status") or {}
+def _fallen(pods: Iterable[Mapping[str, Any]]) -> Wait | None:
+    """The first container that ended badly: the kubelet starts it again and again."""
+    for pod in pods:
+        status, name = pod.get("status") or {}, pod["metadata"]["name"]
         for container in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
             ended = _last_end(container)
             if ended and ended.get("exitCode"):
-                said = str(ended.get("message") or ended.get("reason") or "").strip()[-600:]
-                return f"pod {pod['metadata']['name']}, {container['name']} exited with {ended['exitCode']}: {said}"
-    return ""
+                reason, said = container_reason(ended), str(ended.get("message") or "").strip()[-_MAX_TAIL:]
+                text = f"pod {name}, {container['name']} exited with {ended['exitCode']}. {in_words(reason, said)}"
+                return Wait(reason, text, name, (pod.get("spec") or {}).get("nodeName"))
+    return None
 
 
 def _last_end(container: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -15,7 +15,7 @@ from lore_operator.api.v1alpha1 import RelevanceDeployment
 from lore_operator.api.v1alpha1.common import seconds
 from lore_operator.children.composition import ADMITTED, FAILED, PREPARING
 from lore_operator.children.settings import Settings
-from lore_operator.plan.backends import check_namespace, ensure_backends, release_backends
+from lore_operator.plan.backends import BackendState, check_namespace, ensure_backends, release_backends
 from lore_operator.plan.conditions import Finding, Halt, State, moment, timestamp
 from lore_operator.plan.gate import Verdicts, judge
 from lore_operator.plan.head_build import ensure_generation, forget_builds
@@ -114,13 +114,16 @@ class _Serving:
         if generation.failure is not None:
             return self._fail(target, generation.failure["reason"], f"head build: {generation.failure['message']}")
         if not generation.ready:
-            return Finding(rolling, "BuildingHead", generation.message)
+            wait = generation.wait
+            self.fields["failure"] = wait.failure() if wait else None
+            return Finding(rolling, wait.reason if wait else "BuildingHead", generation.message)
         states = ensure_backends(self.draft, self.deployment, target.recipe, self.settings)
         self.fields["tiers"] = tier_fields(target, states)
         if lost := [f"{name}: {state.message}" for name, state in states.items() if state.failed]:
             return self._fail(target, "PredictorFailed", "; ".join(lost))
-        if waiting := [f"{name}: {state.message}" for name, state in states.items() if not state.ready]:
-            return Finding(rolling, "PreparingPredictors", "; ".join(waiting))
+        if waiting := self._not_ready(states):
+            failure = self.fields.get("failure") or {}
+            return Finding(rolling, str(failure.get("reason", "PreparingPredictors")), waiting)
         return self._move_weight(target, rolling)
 
     def _move_weight(self, target: Revision, rolling: State) -> Finding:
@@ -152,10 +155,17 @@ class _Serving:
         release_backends(self.draft, set(states))
         forget_builds(self.draft)
         forget_oldest(self.draft, self.known, self.spec.revision_history_limit, {target.name})
-        if waiting := [f"{name}: {state.message}" for name, state in states.items() if not state.ready]:
-            return Finding(State.ROLLING_OUT, "PredictorsDegraded", "; ".join(waiting))
+        if waiting := self._not_ready(states):
+            return Finding(State.ROLLING_OUT, "PredictorsDegraded", waiting)
         pinned = " (pinned)" if self.spec.rollout.pin_revision else ""
         return Finding(State.SERVING, "Serving", f"{target.name}{pinned} answers all queries")
+
+    def _not_ready(self, states: Mapping[str, BackendState]) -> str:
+        """What predictors that are not Ready say; the first that is hindered is the failure in status."""
+        lacking = {name: state for name, state in states.items() if not state.ready}
+        failures = (state.wait.failure() for state in lacking.values() if state.wait)
+        self.fields["failure"] = next((found for found in failures if found), None)
+        return "; ".join(f"{name}: {state.message}" for name, state in lacking.items())
 
     def _check_deadline(self, target: Revision) -> None:
         since = target.note(PREPARING)

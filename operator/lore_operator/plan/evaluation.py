@@ -17,10 +17,11 @@ from lore_operator.children.settings import Settings
 from lore_operator.plan.attempts import Phase
 from lore_operator.plan.conditions import Finding, Halt, State, timestamp
 from lore_operator.plan.draft import Draft
-from lore_operator.plan.failures import describe, pods_of, waiting
+from lore_operator.plan.failures import describe
 from lore_operator.plan.frozen import effective, recorded
 from lore_operator.plan.runs import Run, Standing, Work
 from lore_operator.plan.types import Object, Observed, Plan, Reference
+from lore_operator.plan.waits import attempt_waits
 
 _STAGE: Final = "eval"
 _MAX_SCORES: Final = 128
@@ -130,7 +131,7 @@ def _work(
 def _finding(draft: Draft, run: Run, standing: Standing, config: EvaluateConfig, fields: dict[str, Any]) -> Finding:
     found = standing.outcome
     if found.phase is Phase.RUNNING:
-        return _running(draft, standing)
+        return _running(draft, standing, fields)
     ended = found.ended or draft.now
     run.clean_up(ended)
     fields["completionTime"] = timestamp(ended)
@@ -145,12 +146,13 @@ def _finding(draft: Draft, run: Run, standing: Standing, config: EvaluateConfig,
     return _verdict(found.report)
 
 
-def _running(draft: Draft, standing: Standing) -> Finding:
+def _running(draft: Draft, standing: Standing, fields: dict[str, Any]) -> Finding:
     where = f"attempt {standing.attempt.number}"
     if standing.waiting:
         return Finding(State.AWAITING_VERDICT, "BackingOff", f"{where}: {standing.waiting}")
-    if stuck := waiting(pods_of(standing.attempt.job, draft.observed.pods)):
-        return Finding(State.AWAITING_VERDICT, stuck[0], f"{where}: {stuck[1]}")
+    if wait := attempt_waits(draft, standing.record):
+        fields["failure"] = wait.failure(attempt=standing.attempt.number) or fields["failure"]
+        return Finding(State.AWAITING_VERDICT, wait.reason, f"{where}: {wait.message}")
     return Finding(State.AWAITING_VERDICT, "AwaitingVerdict", f"{where} runs")
 
 

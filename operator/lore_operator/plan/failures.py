@@ -1,39 +1,27 @@
-"""What Jobs and pods tell about a failure or a wait, in one documented reason and words that say what to do."""
+"""What ended pods tell about a failure, in one documented reason and words that say what to do."""
 
-import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from lore_operator.api.reasons import REASONS
 from lore_operator.children.overrides import MAIN
 
 _MAX_TAIL: Final = 1500
-_REMEDY: Final = {
-    "OOMKilled": "the container used more memory than its limit: raise runner.resources.limits.memory or lower the batch",
-    "Evicted": "the node ran out of a resource: set requests that cover the use",
-    "DeadlineExceeded": "the pod ran longer than allowed",
-}
-_WAITS: Final = {
-    "ImagePullBackOff": "check the image name and imagePullSecrets",
-    "ErrImagePull": "check the image name and imagePullSecrets",
-    "InvalidImageName": "check the image name",
-    "CreateContainerConfigError": "check that the Secret named by secretRef exists",
-    "CreateContainerError": "check the pod's events",
-}
-# The kubelet tells of a volume that cannot be mounted in Events only: the pod's status just goes on saying this.
-_STARTS: Final = {
-    "ContainerCreating": "the image is pulled or volumes are mounted; where this stays, check that the Secrets of secretRef "
-    "and the claims of pvc:// uris exist in this namespace",
-}
+_KILLED: Final = 137
+_LAST: Final = "9"
+"""Sorts after every timestamp."""
+_UNSPECIFIC: Final = frozenset({"Error", "ContainerStatusUnknown"})
 
 
 class PodFailure(NamedTuple):
-    """The pod that failed first."""
+    """The pod that failed first. `disruption` says why the cluster took it away, if it did."""
 
     reason: str
     message: str
     pod: str
     node: str | None
     exit_code: int | None
+    disruption: str | None = None
 
 
 def pods_of(job: str, pods: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -44,7 +32,7 @@ def pods_of(job: str, pods: Iterable[Mapping[str, Any]]) -> list[Mapping[str, An
 
 def first_failure(pods: Iterable[Mapping[str, Any]]) -> PodFailure | None:
     """The failure that came first: in a gang the others fail because one did."""
-    failed = [(when, found) for pod in pods for when, found in _failure(pod)]
+    failed = [entry for pod in pods if (entry := _failure(pod))]
     return min(failed, key=_when)[1] if failed else None
 
 
@@ -52,55 +40,53 @@ def _when(entry: tuple[str, PodFailure]) -> str:
     return entry[0]
 
 
-def _failure(pod: Mapping[str, Any]) -> list[tuple[str, PodFailure]]:
+def _failure(pod: Mapping[str, Any]) -> tuple[str, PodFailure] | None:
+    """When a pod failed, and how; the kubelet's own verdict on the pod counts before a container's exit code."""
     status, name = pod.get("status") or {}, pod["metadata"]["name"]
-    node = (pod.get("spec") or {}).get("nodeName")
-    for container in status.get("containerStatuses") or []:
+    node, taken = (pod.get("spec") or {}).get("nodeName"), _disruption(status)
+    container, ended = next(_ended(status), ("", {}))
+    if not ended and status.get("phase") != "Failed":
+        return None
+    code = ended.get("exitCode")
+    reason = str(status.get("reason") or container_reason(ended))
+    said = str(status.get("message") or ended.get("message") or "").strip()[-_MAX_TAIL:]
+    spoken = f"container {container}: {said}" if container and container != MAIN else said
+    found = PodFailure(reason, in_words(reason, spoken), name, node, code, taken)
+    return str(ended.get("finishedAt") or _LAST), found
+
+
+def _ended(status: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Containers that ended badly, the main one first: where an init container failed, it never ran."""
+    containers = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+    for container in sorted(containers, key=_not_main):
         ended = (container.get("state") or {}).get("terminated") or {}
-        if container.get("name") == MAIN and ended and ended.get("exitCode") != 0:
-            reason = str(ended.get("reason") or "Error")
-            reason = "PodFailed" if reason in ("Error", "ContainerStatusUnknown") else reason
-            text = _words(reason, ended.get("message"), ended.get("exitCode"))
-            return [(str(ended.get("finishedAt") or "9"), PodFailure(reason, text, name, node, ended.get("exitCode")))]
-    if status.get("phase") == "Failed":
-        reason = str(status.get("reason") or "PodFailed")
-        return [("9", PodFailure(reason, _words(reason, status.get("message"), None), name, node, None))]
-    return []
+        if ended and ended.get("exitCode") != 0:
+            yield container["name"], ended
 
 
-def _words(reason: str, tail: str | None, exit_code: int | None) -> str:
-    said = (tail or "").strip()[-_MAX_TAIL:]
-    parts = [_REMEDY.get(reason, ""), f"exit code {exit_code}" if exit_code is not None else "", said]
-    return "; ".join(part for part in parts if part)
+def _not_main(container: Mapping[str, Any]) -> bool:
+    return bool(container["name"] != MAIN)
 
 
-def waiting(pods: Iterable[Mapping[str, Any]]) -> tuple[str, str] | None:
-    """Reason and words where a pod does not run yet: no node, no image, no Secret, or only still starting."""
-    found = list(pods)
-    hindered = (wait for pod in found for wait in (*_unscheduled(pod), *_held(pod, _WAITS)))
-    starting = (("PodStarting", text) for pod in found for _, text in _held(pod, _STARTS))
-    return next(itertools.chain(hindered, starting), None)
+def container_reason(ended: Mapping[str, Any]) -> str:
+    """The documented reason of a container that ended badly."""
+    reason = str(ended.get("reason") or "Error")
+    if reason not in _UNSPECIFIC:
+        return reason
+    return "Killed" if ended.get("exitCode") == _KILLED else "PodFailed"
 
 
-def _unscheduled(pod: Mapping[str, Any]) -> list[tuple[str, str]]:
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    wanted = (item for item in conditions if item.get("type") == "PodScheduled" and item.get("status") == "False")
-    return [("Unschedulable", f"pod {pod['metadata']['name']}: {item.get('message', '')}") for item in wanted]
+def _disruption(status: Mapping[str, Any]) -> str | None:
+    found = [item for item in status.get("conditions") or () if item.get("type") == "DisruptionTarget"]
+    said = (f"{item.get('reason', '')}: {item.get('message', '')}" for item in found if item.get("status") == "True")
+    return next(said, None)
 
 
-def _held(pod: Mapping[str, Any], remedies: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Containers that wait for one of these reasons, with its remedy."""
-    status = pod.get("status") or {}
-    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    states = ((item.get("state") or {}).get("waiting") or {} for item in containers)
-    return [
-        (
-            state["reason"],
-            f"pod {pod['metadata']['name']}: {' '.join(filter(None, (state.get('message'), f'({text})')))}",
-        )
-        for state in states
-        if (text := remedies.get(state.get("reason", "")))
-    ]
+def in_words(reason: str, said: str) -> str:
+    """What happened, what to do, and what was said about it."""
+    documented = REASONS.get(reason)
+    known = [documented.meaning, documented.remedy] if documented else []
+    return " ".join(part for part in [*known, said] if part)
 
 
 def describe(failure: Mapping[str, Any]) -> str:

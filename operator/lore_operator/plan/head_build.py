@@ -15,11 +15,11 @@ from lore_operator.children.report_access import report_access
 from lore_operator.children.settings import Settings
 from lore_operator.plan.attempts import Phase, records
 from lore_operator.plan.conditions import Halt, State
-from lore_operator.plan.failures import pods_of, waiting
 from lore_operator.plan.revisions import Revision
 from lore_operator.plan.runs import Run, Standing, Work
 from lore_operator.plan.serving_draft import ServingDraft
 from lore_operator.plan.types import Object
+from lore_operator.plan.waits import Wait, attempt_waits
 
 STAGE_NAME: Final = "head"
 _POLICY: Final = RunPolicy(max_restarts=2)
@@ -32,6 +32,7 @@ class Generation:
     ready: bool
     message: str = ""
     failure: Mapping[str, Any] | None = None
+    wait: Wait | None = None
 
 
 def ensure_generation(
@@ -97,10 +98,10 @@ def _judged(draft: ServingDraft, deployment: RelevanceDeployment, revision: Revi
     job = standing.attempt.job
     if standing.waiting:
         return Generation(ready=False, message=f"{job}: {standing.waiting}")
-    stuck = waiting(pods_of(job, draft.observed.pods))
-    return Generation(
-        ready=False, message=f"{job}: {stuck[0]}: {stuck[1]}" if stuck else f"{job} scores the candidates"
-    )
+    wait = attempt_waits(draft, standing.record)
+    if wait is None:
+        return Generation(ready=False, message=f"{job} scores the candidates")
+    return Generation(ready=False, message=f"{job}: {wait.message}", wait=wait)
 
 
 def _status(standing: Standing) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from lore_operator.api.v1alpha1.common import RunPolicy, seconds
 from lore_operator.children.names import Attempt
 from lore_operator.children.overrides import InvalidPodTemplate
-from lore_operator.plan.attempts import DISRUPTED, Outcome, Phase, Record, has_ended, note_failure, outcome, records
+from lore_operator.plan.attempts import Outcome, Phase, Record, has_ended, note_failure, outcome, records
 from lore_operator.plan.conditions import Halt, State, timestamp
 from lore_operator.plan.draft import Draft
 from lore_operator.plan.types import Object
@@ -38,6 +38,8 @@ class Standing:
     """The latest failure of the stage in this run."""
     waiting: str | None = None
     """What the next attempt waits for, if it does."""
+    record: Record | None = None
+    """The attempt's objects as they were found; None where it is only being created."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Run:
         found = outcome(latest, self.draft.observed.pods, self.draft.now)
         if found.recheck:
             self.draft.wake(found.recheck)
-        standing = Standing(Attempt(work.base, latest.number), found, len(tried) - 1, found.failure)
+        standing = Standing(Attempt(work.base, latest.number), found, len(tried) - 1, found.failure, record=latest)
         if found.phase is Phase.FAILED:
             return self._after_failure(work, tried, standing)
         if found.phase is Phase.RUNNING:
@@ -100,7 +102,7 @@ class Run:
         found, report = standing.outcome, tried[-1].report
         if not found.noted and report is not None:
             self.draft.apply(note_failure(report, found))
-        counted = self._counted(tried[:-1]) + (not _disrupted(found))
+        counted = self._counted(tried[:-1]) + (not found.disrupted)
         if not found.retryable or counted > self.policy.max_restarts:
             return standing
         again = (found.ended or self.draft.now) + _delay(counted)
@@ -112,7 +114,7 @@ class Run:
 
     def _counted(self, failed: Iterable[Record]) -> int:
         found = (outcome(record, self.draft.observed.pods, self.draft.now) for record in failed)
-        return sum(not _disrupted(item) for item in found)
+        return sum(not item.disrupted for item in found)
 
     def _start(self, work: Work, after: Standing) -> Standing:
         self._allowed(None)
@@ -173,10 +175,6 @@ class Run:
         for record in self.all:
             for item in [*([record.job] if record.job else []), *record.others]:
                 self.draft.delete(item)
-
-
-def _disrupted(found: Outcome) -> bool:
-    return (found.failure or {}).get("reason") == DISRUPTED
 
 
 def _delay(failures: int) -> timedelta:

@@ -19,11 +19,12 @@ from lore_operator.children.train_job import train_objects
 from lore_operator.plan.attempts import Phase
 from lore_operator.plan.conditions import Finding, Halt, State, timestamp
 from lore_operator.plan.draft import Draft
-from lore_operator.plan.failures import describe, pods_of, waiting
+from lore_operator.plan.failures import describe
 from lore_operator.plan.frozen import effective
 from lore_operator.plan.publishing import check_key, check_names_are_free, publish
 from lore_operator.plan.runs import Run, Standing, Work
 from lore_operator.plan.types import Object, Observed, Plan, Reference
+from lore_operator.plan.waits import attempt_waits
 
 _MAX_METRICS: Final = 16
 
@@ -139,8 +140,10 @@ class _Stages:
         where = f"stage {stage.name}, attempt {standing.attempt.number}"
         if standing.waiting:
             return Finding(State.WORKING, "BackingOff", f"{where}: {standing.waiting}")
-        if stuck := waiting(pods_of(standing.attempt.job, self.draft.observed.pods)):
-            return Finding(State.WORKING, stuck[0], f"{where}: {stuck[1]}")
+        if wait := attempt_waits(self.draft, standing.record):
+            failure = wait.failure(stage=stage.name, attempt=standing.attempt.number)
+            self.fields["failure"] = failure or self.fields["failure"]
+            return Finding(State.WORKING, wait.reason, f"{where}: {wait.message}")
         return Finding(State.WORKING, "StageRunning", where)
 
     def _complete(self) -> Finding:

@@ -426,6 +426,8 @@ def test_children_of_a_deleted_job_of_the_same_name_are_waited_for() -> None:
 
 def test_an_active_deadline_ends_the_run() -> None:
     w = world(runPolicy={"activeDeadline": "1h"})
+    w.settle()
+    w.find("Job", "demo-sft-a1")["status"] = {"active": 1}
     first = w.settle()
     w.pass_time(timedelta(hours=1))
 
@@ -475,50 +477,6 @@ def test_a_job_deleted_by_hand_is_created_again() -> None:
     w.settle()
 
     assert w.names("Job") == ["demo-sft-a1"]
-
-
-@pytest.mark.parametrize(
-    ("status", "reason"),
-    [
-        (
-            {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes: insufficient memory"}]},
-            "Unschedulable",
-        ),
-        (
-            {"containerStatuses": [{"name": "lore", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]},
-            "ImagePullBackOff",
-        ),
-        (
-            {"containerStatuses": [{"name": "lore", "state": {"waiting": {"reason": "CreateContainerConfigError"}}}]},
-            "CreateContainerConfigError",
-        ),
-        (
-            {"containerStatuses": [{"name": "lore", "state": {"waiting": {"reason": "ContainerCreating"}}}]},
-            "PodStarting",
-        ),
-    ],
-)
-def test_a_pod_that_cannot_start_is_named_in_the_condition(status: dict[str, Any], reason: str) -> None:
-    w = world()
-    w.settle()
-    labels = w.find("Job", "demo-sft-a1")["metadata"]["labels"]
-    labels = {**labels, "batch.kubernetes.io/job-name": "demo-sft-a1"}
-    w.add({"kind": "Pod", "metadata": {"name": "demo-sft-a1-0-x", "labels": labels}, "status": status})
-
-    plan = w.settle()
-
-    assert statuses(plan)["reason"] == reason
-
-
-def test_a_pod_that_is_hindered_is_named_before_one_that_only_starts() -> None:
-    w = world()
-    w.settle()
-    labels = w.find("Job", "demo-sft-a1")["metadata"]["labels"] | {"batch.kubernetes.io/job-name": "demo-sft-a1"}
-    for name, reason in (("a", "ContainerCreating"), ("b", "ErrImagePull")):
-        status = {"containerStatuses": [{"name": "lore", "state": {"waiting": {"reason": reason}}}]}
-        w.add({"kind": "Pod", "metadata": {"name": name, "labels": labels}, "status": status})
-
-    assert statuses(w.settle())["reason"] == "ErrImagePull"
 
 
 def test_an_override_of_the_main_command_is_refused_with_the_field_named() -> None:

@@ -1,0 +1,389 @@
+"""Every reason that a condition, an Event or `status.failure` may show: what it means and what to do about it.
+
+The one table: messages take their remedies from it, and `make generate` writes docs/reasons.md from it.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+
+class Reason(NamedTuple):
+    """One documented reason; an empty remedy means that there is nothing to do."""
+
+    name: str
+    meaning: str
+    remedy: str = ""
+
+
+PROGRESS: Final = (
+    Reason("StageRunning", "A stage of a train job runs."),
+    Reason(
+        "PodStarting",
+        "A pod's image is pulled or its volumes are mounted.",
+        "Where this stays, check that the Secrets of secretRef and the claims of pvc:// uris exist in this namespace.",
+    ),
+    Reason(
+        "Queued",
+        "The Job is suspended by a queue controller and waits for quota.",
+        "See the LocalQueue that runner.queueName names and its Workload.",
+    ),
+    Reason(
+        "BackingOff",
+        "An attempt failed; the next one starts at the time in the message.",
+        "Nothing, or correct what failed.",
+    ),
+    Reason(
+        "AwaitingModel",
+        "A RelevanceModel that is named does not exist yet.",
+        "Create it, or wait until a train job publishes it.",
+    ),
+    Reason(
+        "AwaitingChampion",
+        "The evaluation to compare with has no evidence yet.",
+        "Wait for it, or name another champion.",
+    ),
+    Reason("AwaitingVerdict", "An evaluation runs."),
+    Reason(
+        "AwaitingDeletion",
+        "An object of that name is being deleted and is waited for.",
+        "Where this stays, see the object's finalizers.",
+    ),
+    Reason(
+        "AwaitingRouters",
+        "Not every Ready router serves the present configuration.",
+        "See what each router says in the message.",
+    ),
+    Reason("BuildingHead", "The head generation of the new composition is built."),
+    Reason(
+        "PreparingPredictors",
+        "Predictors of the new composition are not Ready yet.",
+        "See what each predictor says in the message.",
+    ),
+    Reason("MovingWeight", "The new composition takes its queries step by step."),
+    Reason("Suspended", "spec.suspend is true.", "Set it to false to go on."),
+)
+
+ENDS: Final = (
+    Reason("Complete", "All stages finished and what they publish is published."),
+    Reason("Registered", "The model is known; its verdicts are listed in status."),
+    Reason("Passed", "All Required gates hold."),
+    Reason(
+        "GateFailed",
+        "A Required gate does not hold.",
+        "Read the gate, its interval and the champion in the message and in the evidence.",
+    ),
+    Reason(
+        "Inconclusive",
+        "The sample cannot decide a Required gate.",
+        "Use a larger benchmark or a wider bound; see the detectable regression in the evidence.",
+    ),
+    Reason("Serving", "The composition that the spec means answers all queries."),
+    Reason(
+        "PredictorsDegraded",
+        "What serves has a predictor that is not Ready.",
+        "See what it says in the message; fallbacks answer meanwhile.",
+    ),
+    Reason(
+        "GateBlocked",
+        "A model of the new composition has no passed evaluation for its digest, serving profile, rules, "
+        "benchmark and gates.",
+        "Create the RelevanceEval that the message describes, or serve a model that passed.",
+    ),
+    Reason(
+        "RolledBack",
+        "The new composition failed; the former one serves.",
+        "Correct what failed, then change the spec or runToken.",
+    ),
+    Reason(
+        "RolloutPaused",
+        "The new composition failed and rollout.onFailure is Pause: weights stay as they are.",
+        "Change the spec or runToken to go on, or set rollout.pinRevision to go back.",
+    ),
+)
+
+REFUSALS: Final = (
+    Reason("InvalidSpec", "The operator cannot read the stored spec.", "Correct the fields that the message names."),
+    Reason(
+        "InvalidFrozenSpec",
+        "The spec that a run began with cannot be read by this version.",
+        "Set a new spec.runToken.",
+    ),
+    Reason("InvalidModel", "A RelevanceModel that is named cannot be read.", "Correct or replace it."),
+    Reason(
+        "InvalidPodTemplate",
+        "podTemplate overrides what cannot be overridden, or is no pod template.",
+        "Correct the field that the message names.",
+    ),
+    Reason(
+        "NameConflict",
+        "An object under a child's name belongs to someone else; it is never taken over.",
+        "Delete or rename it, or rename this resource.",
+    ),
+    Reason(
+        "NamespaceTooLong",
+        "KServe could not name a predictor's host in this namespace.",
+        "Use a namespace of at most 35 characters.",
+    ),
+    Reason(
+        "PublishConflict",
+        "A RelevanceModel of the name to publish exists and is another one.",
+        "Choose another name, or delete that model.",
+    ),
+    Reason(
+        "RevisionNotFound",
+        "rollout.pinRevision is not in the history.",
+        "Pin one of the revisions that the message lists.",
+    ),
+    Reason(
+        "RevisionIncomplete",
+        "The pinned revision was never prepared: its head generation is missing.",
+        "Pin a revision that served.",
+    ),
+    Reason(
+        "RouterConfigUnreadable",
+        "The router's ConfigMap was edited and cannot be read.",
+        "Restore it, or delete it to start over.",
+    ),
+    Reason(
+        "ReportMismatch",
+        "A report judges something else than was asked.",
+        "See who else may write the report ConfigMap; start a new run with runToken.",
+    ),
+    Reason(
+        "PrepareDeadlineExceeded",
+        "A composition was not prepared within rollout.prepareDeadline.",
+        "See the predictors' messages; raise the deadline or correct the cause, then change runToken.",
+    ),
+    Reason("PredictorFailed", "KServe gave a predictor up.", "See its message; correct the model or the profile."),
+)
+
+PODS: Final = (
+    Reason(
+        "Unschedulable",
+        "No node takes the pod: selectors, taints or volumes.",
+        "Compare runner.nodeSelector, tolerations and claims with the nodes.",
+    ),
+    Reason(
+        "InsufficientCapacity",
+        "No node has enough of the resource that the message names.",
+        "Add nodes, or lower runner.resources or nodes.gpusPerNode.",
+    ),
+    Reason("ImagePullBackOff", "The image cannot be pulled.", "Check the image name and imagePullSecrets."),
+    Reason("ErrImagePull", "The image cannot be pulled.", "Check the image name and imagePullSecrets."),
+    Reason(
+        "ErrImageNeverPull",
+        "The image is not on the node and may not be pulled.",
+        "Load it, or change the operator's image pull policy.",
+    ),
+    Reason("InvalidImageName", "The image name is malformed.", "Correct the image name."),
+    Reason(
+        "CreateContainerConfigError",
+        "A Secret or ConfigMap that the container refers to is missing.",
+        "Check that the Secret named by secretRef exists in this namespace.",
+    ),
+    Reason("CreateContainerError", "The container runtime could not create the container.", "See the pod's events."),
+    Reason("RunContainerError", "The container runtime could not start the container.", "See the pod's events."),
+    Reason(
+        "CrashLoopBackOff",
+        "A container ends again and again.",
+        "Read what it said last, in the message or with kubectl logs --previous.",
+    ),
+    Reason(
+        "PodsNotCreated",
+        "The Job has no pod after half a minute.",
+        "See the Job's events: a quota, an admission policy or a missing ServiceAccount may refuse its pods.",
+    ),
+    Reason(
+        "StartError",
+        "The command of the container could not be started.",
+        "Check that the image is one of this project's and of this version.",
+    ),
+    Reason(
+        "OOMKilled",
+        "The container used more memory than its limit.",
+        "Raise runner.resources.limits.memory, or lower the batch.",
+    ),
+    Reason(
+        "Evicted",
+        "The node ran out of memory or disk and the pod was over its requests.",
+        "Set requests that cover the use.",
+    ),
+    Reason(
+        "DeadlineExceeded",
+        "The run took longer than runPolicy.activeDeadline, or the pod longer than allowed.",
+        "Raise the deadline; a new runToken starts again.",
+    ),
+    Reason(
+        "Killed",
+        "The container was killed from outside (exit code 137) and not for its own memory limit.",
+        "See the node's events: memory pressure of the node, or a person.",
+    ),
+    Reason(
+        "PodFailed",
+        "The container ended with an exit code other than 0.",
+        "Read the end of its output in the message.",
+    ),
+    Reason(
+        "Disrupted",
+        "The cluster took the pod away: preemption, drain, taint or a lost node. It is tried again and not counted.",
+        "Nothing; where it repeats, see the priority class and the node.",
+    ),
+    Reason("JobFailed", "The Job failed and no pod tells why.", "See the Job's conditions and events."),
+    Reason(
+        "BackoffLimitExceeded",
+        "A pod failed and was removed before it could be read.",
+        "See the Job's events; read the pod's log where logs are collected.",
+    ),
+    Reason(
+        "PodFailurePolicy",
+        "A pod failed and was removed before it could be read.",
+        "See the Job's events; read the pod's log where logs are collected.",
+    ),
+    Reason(
+        "ReportMissing",
+        "The pod ended without delivering its report.",
+        "Check that its ServiceAccount may patch the report ConfigMap and that it reaches the API server.",
+    ),
+)
+
+REPORTS: Final = (
+    Reason(
+        "BadRecord",
+        "A record of the data cannot be used; file, line and field are in failure.",
+        "Correct that line.",
+    ),
+    Reason("BadData", "A data artifact lacks what is needed.", "Import or generate it again."),
+    Reason("BadRuleSet", "A rule set cannot be used.", "Correct the field that the message names."),
+    Reason(
+        "BadConfig",
+        "A setting cannot hold together with another or with the model.",
+        "Correct the field that the message names.",
+    ),
+    Reason(
+        "BadEnvironment",
+        "The pod's environment lacks what its ranks need.",
+        "Remove overrides of LORE_ variables from podTemplate.",
+    ),
+    Reason(
+        "BadBaseModel",
+        "The base model's weights and tokenizer do not belong together.",
+        "Use a model that `lore model check` accepts.",
+    ),
+    Reason("BadHeadGeneration", "A head generation cannot be read.", "Build it again."),
+    Reason("BadQueryLog", "A query log cannot be read.", "Correct what the message names."),
+    Reason(
+        "BadServingContract",
+        "A model's serving contract cannot be used.",
+        "Publish the model again with this version.",
+    ),
+    Reason("BadStrataSnapshot", "A strata snapshot cannot be read.", "Build it again with `lore strata build`."),
+    Reason(
+        "MissingRuleSet",
+        "Rules are to be shown and no rule set is named.",
+        "Name ruleSet, or use ruleMode None.",
+    ),
+    Reason(
+        "EvidenceRefused",
+        "A champion's evidence cannot be compared with, or is bound to other digests than asked.",
+        "Name evidence of the same benchmark and rule mode; the message says what differs.",
+    ),
+    Reason("MissingSubset", "The benchmark has no such subset.", "Use one of those that the message lists."),
+    Reason("WrongArtifactKind", "An artifact is of another kind than the field needs.", "Correct the uri."),
+    Reason(
+        "LabelSchemaMismatch",
+        "Model and benchmark have different labels.",
+        "Use a benchmark of the model's label schema.",
+    ),
+    Reason(
+        "UnknownField",
+        "A gate's `where` names a field that no record has.",
+        "Use one of those that the message lists.",
+    ),
+    Reason("PromptTooLong", "A record does not fit the prompt.", "Raise maxPromptTokens, or shorten the record."),
+    Reason(
+        "CoverageTooLow",
+        "A head generation would cover too few of its candidates.",
+        "Refresh items or candidates, or lower minCoverage.",
+    ),
+    Reason("SplitsOverlap", "Two splits share queries, items or pairs.", "Take them out of one."),
+    Reason(
+        "DigestMismatch",
+        "Bytes, or a model, are not what the digest says.",
+        "Correct the digest or the uri; where both were right, the bytes were changed.",
+    ),
+    Reason("ArtifactNotFound", "There is nothing under the uri.", "Correct the uri, or wait until it is written."),
+    Reason(
+        "ArtifactAccessDenied",
+        "The store refuses the credentials.",
+        "Check the Secret of secretRef and what it may do.",
+    ),
+    Reason(
+        "ArtifactError",
+        "The store could not be reached or answered with an error. It is tried again.",
+        "Check endpoint, region and network.",
+    ),
+    Reason("ScoringFailed", "The server gave no usable score.", "Read the server's words in the message."),
+    Reason(
+        "ServingEngineFailed",
+        "The engine did not start or died.",
+        "Read its last lines in the message; most often memory.",
+    ),
+    Reason("InternalError", "An error that nobody foresaw. It is tried again.", "Report it with the message."),
+)
+
+API: Final = (
+    Reason(
+        "ApiForbidden",
+        "RBAC, a quota or an admission policy refuses a write.",
+        "Grant it: the message names verb and object.",
+    ),
+    Reason(
+        "ApiInvalid",
+        "The API server refuses an object that the operator rendered.",
+        "Correct the field that the message names, often in podTemplate.",
+    ),
+    Reason("ApiThrottled", "The API server asks for patience (429). It is tried again."),
+    Reason("ApiUnreachable", "The API server did not answer. It is tried again."),
+    Reason("ApiUnauthorized", "The operator's credentials are not accepted.", "Check its ServiceAccount."),
+    Reason(
+        "ApiError",
+        "The API server answered with an error. It is tried again.",
+        "Where it stays, see the API server's log.",
+    ),
+    Reason(
+        "KindNotInstalled",
+        "A kind that is needed is not installed.",
+        "Install KServe, or what the message names.",
+    ),
+)
+
+ALERTS: Final = (
+    Reason(
+        "SpecDrift",
+        "The spec was edited after its run started and is not used.",
+        "Set a new spec.runToken to start a run with it.",
+    ),
+    Reason(
+        "VerdictExpired",
+        "The verdict under which something serves is gone or has changed. It goes on serving.",
+        "Evaluate again.",
+    ),
+)
+
+
+GROUPS: Final[Mapping[str, tuple[Reason, ...]]] = {
+    "Work in progress": PROGRESS,
+    "How it ends": ENDS,
+    "What cannot be done as asked": REFUSALS,
+    "Pods and Jobs": PODS,
+    "What a pod reports": REPORTS,
+    "Calls to the API server": API,
+    "Alerts: conditions of their own, which leave Ready as it is": ALERTS,
+}
+REASONS: Final[Mapping[str, Reason]] = {reason.name: reason for group in GROUPS.values() for reason in group}
+
+
+def remedy(name: str) -> str:
+    """What to do about a reason; empty where nothing is known."""
+    found = REASONS.get(name)
+    return found.remedy if found else ""

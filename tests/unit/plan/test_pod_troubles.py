@@ -1,0 +1,206 @@
+"""What a user reads when a pod cannot start or falls: the reason, the pod, its node, the exit code, and what to do."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from unit.plan.serving_world import build_head
+from unit.plan.serving_world import world as serving
+from unit.plan.world import DIGEST, World, condition, resource, statuses
+
+from lore_operator.api.reasons import REASONS
+from lore_operator.api.v1alpha1.train_job import TrainJobStatus
+from lore_operator.plan import trainjob
+
+SPEC: dict[str, Any] = {
+    "baseModel": {"uri": "pvc://lore/base", "digest": DIGEST},
+    "data": {"uri": "pvc://lore/pairs", "digest": DIGEST},
+    "ruleSet": {"uri": "pvc://lore/rules", "digest": DIGEST},
+    "workspace": {"uri": "pvc://lore/runs"},
+    "stages": [{"name": "sft", "sft": {}}],
+    "runPolicy": {"maxRestarts": 0},
+}
+JOB = "demo-sft-a1"
+DRAINED = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "node drained"}
+NO_GPU = "0/3 nodes are available: 1 Insufficient nvidia.com/gpu, 2 Insufficient memory. preemption: none"
+
+
+def started(**changes: Any) -> World:
+    w = World(trainjob, resource("RelevanceTrainJob", "demo", json.loads(json.dumps(SPEC)) | changes))
+    w.settle()
+    return w
+
+
+def add_pod(w: World, status: dict[str, Any], name: str = f"{JOB}-0-x") -> None:
+    labels = w.find("Job", JOB)["metadata"]["labels"] | {"batch.kubernetes.io/job-name": JOB}
+    pod = {"kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": {"nodeName": "node-1"}}
+    w.add(pod | {"status": status})
+
+
+def waits(reason: str, kind: str = "containerStatuses") -> dict[str, Any]:
+    return {kind: [{"name": "lore", "state": {"waiting": {"reason": reason}}}]}
+
+
+def ended(code: int, reason: str = "Error", name: str = "lore") -> list[dict[str, Any]]:
+    return [{"name": name, "state": {"terminated": {"exitCode": code, "reason": reason, "message": "last words"}}}]
+
+
+def unscheduled(message: str) -> dict[str, Any]:
+    return {"conditions": [{"type": "PodScheduled", "status": "False", "message": message}]}
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (unscheduled("0/1 nodes are available: 1 node(s) had untolerated taint"), "Unschedulable"),
+        (unscheduled(NO_GPU), "InsufficientCapacity"),
+        (unscheduled("0/1 nodes are available: 1 Too many pods"), "InsufficientCapacity"),
+        (waits("ImagePullBackOff"), "ImagePullBackOff"),
+        (waits("CreateContainerConfigError"), "CreateContainerConfigError"),
+        (waits("ErrImagePull", "initContainerStatuses"), "ErrImagePull"),
+    ],
+)
+def test_a_pod_that_cannot_start_is_the_reason_and_the_failure_with_what_to_do(
+    status: dict[str, Any], reason: str
+) -> None:
+    w = started()
+    add_pod(w, status)
+
+    plan = w.settle()
+
+    failure = TrainJobStatus.model_validate(plan.status).failure
+    assert statuses(plan)["reason"] == reason
+    assert failure is not None
+    assert (failure.reason, failure.stage, failure.attempt, failure.pod) == (reason, "sft", 1, f"{JOB}-0-x")
+    assert REASONS[reason].remedy in failure.message
+
+
+def test_a_lack_of_capacity_names_the_resources() -> None:
+    w = started()
+    add_pod(w, unscheduled(NO_GPU))
+
+    ready = condition(w.settle(), "Ready")
+
+    assert ready is not None
+    assert "needs more memory, nvidia.com/gpu than any node has free" in ready["message"]
+
+
+def test_a_failure_that_only_hindered_the_start_goes_when_the_pod_runs() -> None:
+    w = started()
+    add_pod(w, waits("ImagePullBackOff"))
+    w.settle()
+    add_pod(w, {"phase": "Running", "containerStatuses": [{"name": "lore", "state": {"running": {}}}]})
+
+    plan = w.settle()
+
+    assert ("failure" in plan.status, statuses(plan)["reason"]) == (False, "StageRunning")
+
+
+def test_a_pod_that_only_starts_is_no_failure() -> None:
+    w = started()
+    add_pod(w, waits("ContainerCreating"))
+
+    plan = w.settle()
+
+    assert (statuses(plan)["reason"], "failure" in plan.status) == ("PodStarting", False)
+
+
+def test_a_pod_that_is_hindered_is_named_before_one_that_only_starts() -> None:
+    w = started()
+    add_pod(w, waits("ContainerCreating"), "a")
+    add_pod(w, waits("ErrImagePull"), "b")
+
+    assert statuses(w.settle())["reason"] == "ErrImagePull"
+
+
+def test_a_job_without_a_pod_is_told_after_half_a_minute() -> None:
+    w = started()
+    early = w.plan()
+    w.pass_time(timedelta(seconds=30))
+
+    late = w.settle()
+
+    assert (statuses(early)["reason"], early.wake_at) == ("StageRunning", w.now)
+    assert statuses(late)["reason"] == "PodsNotCreated"
+    assert "quota" in late.status["failure"]["message"]
+
+
+def test_a_job_that_a_queue_holds_is_queued_and_not_failed() -> None:
+    w = started(runner={"queueName": "gpu"})
+    w.find("Job", JOB)["status"] = {"conditions": [{"type": "Suspended", "status": "True"}]}
+    w.pass_time(timedelta(hours=1))
+
+    plan = w.settle()
+
+    assert (statuses(plan)["reason"], "failure" in plan.status) == ("Queued", False)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "code", "words"),
+    [
+        ({"containerStatuses": ended(137, "OOMKilled")}, "OOMKilled", 137, "limits.memory"),
+        ({"containerStatuses": ended(137)}, "Killed", 137, "node's events"),
+        ({"containerStatuses": ended(139)}, "PodFailed", 139, "last words"),
+        ({"containerStatuses": ended(128, "StartError")}, "StartError", 128, "this project's"),
+        ({"initContainerStatuses": ended(1, name="setup")}, "PodFailed", 1, "container setup: last words"),
+        ({"reason": "Evicted", "message": "low on memory", "containerStatuses": ended(137)}, "Evicted", 137, "low on"),
+        ({"reason": "DeadlineExceeded", "message": "too long"}, "DeadlineExceeded", None, "too long"),
+    ],
+    ids=["over its limit", "killed", "crashed", "no such command", "init container", "evicted", "deadline"],
+)
+def test_a_pod_that_fell_is_named_with_node_exit_code_reason_and_what_to_do(
+    status: dict[str, Any], reason: str, code: int | None, words: str
+) -> None:
+    w = started()
+    add_pod(w, {"phase": "Failed", **status})
+    w.end_job(JOB, "Failed", "exit code", "PodFailurePolicy")
+
+    failure = TrainJobStatus.model_validate(w.settle().status).failure
+
+    assert failure is not None
+    assert (failure.reason, failure.pod, failure.node) == (reason, f"{JOB}-0-x", "node-1")
+    assert failure.exit_code == code
+    assert words in failure.message
+    assert REASONS[reason].remedy in failure.message
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "words"),
+    [
+        (
+            {"conditions": [DRAINED], "containerStatuses": ended(143)},
+            "Disrupted",
+            "EvictionByEvictionAPI: node drained",
+        ),
+        ({"reason": "Evicted", "message": "low on disk", "conditions": [DRAINED]}, "Evicted", "low on disk"),
+    ],
+    ids=["drained", "evicted by the kubelet"],
+)
+def test_what_took_a_pod_away_is_told_and_not_counted(status: dict[str, Any], reason: str, words: str) -> None:
+    w = started()
+    add_pod(w, {"phase": "Failed", **status})
+    w.end_job(JOB, "Failed", "Pod x has condition DisruptionTarget matching FailJob rule", "PodFailurePolicy")
+    told = w.settle().status["failure"]
+    w.pass_time(timedelta(minutes=5))
+    w.settle()
+
+    assert told["reason"] == reason
+    assert words in told["message"]
+    assert w.names("Job") == [JOB, "demo-sft-a2"]
+
+
+def test_a_predictor_that_cannot_start_is_the_reason_of_the_deployment() -> None:
+    w = serving()
+    w.settle()
+    build_head(w)
+    w.settle()
+    backend = w.backends()[0]
+    labels = {"app.kubernetes.io/managed-by": "lore-operator", "serving.kserve.io/inferenceservice": backend}
+    labels |= {"lore-platform.io/kind": "RelevanceDeployment", "lore-platform.io/name": "search"}
+    w.add({"kind": "Pod", "metadata": {"name": "p", "labels": labels}, "status": waits("ErrImagePull")})
+
+    plan = w.settle()
+
+    assert (statuses(plan)["reason"], plan.status["failure"]["pod"]) == ("ErrImagePull", "p")
+    assert "imagePullSecrets" in plan.status["failure"]["message"]
