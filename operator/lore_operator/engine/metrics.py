@@ -1,14 +1,19 @@
 """What the operator measures of itself, for Prometheus."""
 
+import sys
+from collections import Counter as Counted
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from lore_operator.engine.keys import Key
 from lore_operator.engine.schedule import Schedule
 
+_Shown: TypeAlias = tuple[str, str, str]
+"""Type, status and reason of a condition."""
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -30,12 +35,29 @@ class _QueueCollector(Collector):
         )
 
 
+class _ObjectCollector(Collector):
+    """Counts what the objects show when it is scraped; between scrapes each object costs one small tuple."""
+
+    def __init__(self) -> None:
+        self.shown: dict[Key, tuple[_Shown, ...]] = {}
+
+    def collect(self) -> Iterable[Metric]:
+        labels = ["kind", "condition", "status", "reason"]
+        found = GaugeMetricFamily("lore_operator_objects", "Objects by what their conditions say.", labels=labels)
+        counted = Counted((key.kind, *shown) for key, conditions in self.shown.items() for shown in conditions)
+        for values, number in sorted(counted.items()):
+            found.add_metric(values, number)
+        yield found
+
+
 class Metrics:
     """The operator's own registry; tests and processes may have several."""
 
     def __init__(self, schedule: Schedule) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(_QueueCollector(schedule))
+        self._objects = _ObjectCollector()
+        self.registry.register(self._objects)
         ProcessCollector(registry=self.registry)
         self._reconciles = Histogram(
             "lore_operator_reconcile_seconds",
@@ -72,6 +94,16 @@ class Metrics:
         self._reconciles.labels(kind, "error" if failure else "success").observe(seconds)
         if failure:
             self._errors.labels(kind, failure).inc()
+
+    def shows(self, key: Key, conditions: Iterable[Mapping[str, Any]]) -> None:
+        """What an object's conditions say now."""
+        self._objects.shown[key] = tuple(
+            (sys.intern(item["type"]), sys.intern(item["status"]), sys.intern(item["reason"])) for item in conditions
+        )
+
+    def gone(self, key: Key) -> None:
+        """An object is deleted, or on its way."""
+        self._objects.shown.pop(key, None)
 
     def watching(self, sizes: Mapping[str, int]) -> None:
         """How many objects each watch cache holds."""

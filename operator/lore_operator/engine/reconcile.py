@@ -2,10 +2,10 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from lore_operator.children.settings import Settings
 from lore_operator.engine import writes
@@ -37,11 +37,15 @@ class Planner(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a pass ended: how long until time alone may change the decision, the reason of a failure, or that it is gone."""
+    """How a pass ended: how long until time alone may change the decision, the reason of a failure, or that it is gone.
+
+    `conditions` are those that the resource shows now; None where they were not looked at.
+    """
 
     wake_after: float | None = None
     failure: str | None = None
     gone: bool = False
+    conditions: Sequence[Mapping[str, Any]] | None = None
 
 
 class Reconciler:
@@ -71,7 +75,7 @@ class Reconciler:
             _log.warning("%s: %s", key, error, extra={"object": str(key)})
             return Outcome(failure=error.condition_reason)
         if resource["metadata"].get("deletionTimestamp"):
-            return Outcome()  # the garbage collector takes the children
+            return Outcome(gone=True)  # the garbage collector takes the children
         return await self._guarded(key, resource)
 
     async def _guarded(self, key: Key, resource: Manifest) -> Outcome:
@@ -100,9 +104,8 @@ class Reconciler:
             _log.info("%s: status written", key, extra={"object": str(key)})
         for event in plan.events:
             await write_event(self._client, resource, event, self._instance)
-        if plan.wake_at is None:
-            return Outcome()
-        return Outcome(wake_after=max(0.0, (plan.wake_at - self._now()).total_seconds()))
+        after = None if plan.wake_at is None else max(0.0, (plan.wake_at - self._now()).total_seconds())
+        return Outcome(wake_after=after, conditions=plan.status.get("conditions", ()))
 
     def _decide(self, key: Key, resource: Manifest, observed: Observed) -> Plan:
         return self._planners[key.kind].plan(resource, observed, self._now(), self._settings)
@@ -139,11 +142,12 @@ class Reconciler:
         return None
 
     async def _failed(self, resource: Manifest, reason: str, message: str) -> Outcome:
+        told = with_failure(resource, reason, message, self._now())
         try:
-            await write_status(self._client, resource, with_failure(resource, reason, message, self._now()))
+            await write_status(self._client, resource, told)
         except ApiError as error:
             _log.warning("the failure could not be written either: %s", error)
-        return Outcome(failure=reason)
+        return Outcome(failure=reason, conditions=told["conditions"])
 
 
 def _overwrites(plan: Plan, observed: Observed) -> bool:
@@ -158,6 +162,10 @@ async def work(queue: WorkQueue, reconciler: Reconciler, metrics: Metrics) -> No
         started = time.monotonic()
         outcome = await reconciler.reconcile(key)
         metrics.reconciled(key.kind, time.monotonic() - started, outcome.failure)
+        if outcome.gone:
+            metrics.gone(key)
+        elif outcome.conditions is not None:
+            metrics.shows(key, outcome.conditions)
         if outcome.failure:
             queue.failed(key)
             continue

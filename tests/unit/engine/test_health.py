@@ -16,6 +16,7 @@ from lore_operator.engine.schedule import Schedule
 from lore_operator.engine.watcher import Watcher
 
 KEY = Key("RelevanceTrainJob", "team", "demo")
+READY = {"type": "Ready", "status": "True", "reason": "Complete"}
 
 
 class Clock:
@@ -105,6 +106,7 @@ async def test_the_answers_are_what_probes_expect(parts: Parts, path: str, statu
         'lore_operator_errors_total{kind="RelevanceTrainJob",reason="ApiForbidden"} 1.0',
         'lore_operator_reconcile_seconds_count{kind="RelevanceTrainJob",outcome="error"} 1.0',
         'lore_operator_watched_objects{resource="jobs"} 7.0',
+        'lore_operator_objects{condition="Ready",kind="RelevanceTrainJob",reason="Complete",status="True"} 1.0',
     ],
 )
 def test_what_is_measured_can_be_scraped(parts: Parts, line: str) -> None:
@@ -112,5 +114,14 @@ def test_what_is_measured_can_be_scraped(parts: Parts, line: str) -> None:
     parts.metrics.called("create", "Job", 409, 0.1)
     parts.metrics.reconciled("RelevanceTrainJob", 0.2, "ApiForbidden")
     parts.metrics.watching({"jobs": 7})
+    parts.metrics.shows(KEY, [READY | {"status": "False", "reason": "StageRunning"}])
+    parts.metrics.shows(KEY, [READY])
 
     assert line in parts.metrics.render().decode().splitlines()
+
+
+def test_an_object_that_is_gone_is_no_longer_counted(parts: Parts) -> None:
+    parts.metrics.shows(KEY, [READY])
+    parts.metrics.gone(KEY)
+
+    assert "lore_operator_objects{" not in parts.metrics.render().decode()
