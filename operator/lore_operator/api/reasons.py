@@ -283,6 +283,12 @@ REPORTS: Final = (
         "Name ruleSet, or use ruleMode None.",
     ),
     Reason(
+        "AnswersMissing",
+        "Not every pair of the benchmark has an answer.",
+        "Evaluate again; a part of a benchmark is no verdict.",
+    ),
+    Reason("BadLabelMap", "A map between label schemas cannot be used.", "Correct the field that the message names."),
+    Reason(
         "EvidenceRefused",
         "A champion's evidence cannot be compared with, or is bound to other digests than asked.",
         "Name evidence of the same benchmark and rule mode; the message says what differs.",
