@@ -40,6 +40,15 @@ def _opened(path: Path, packed: bool) -> IO[bytes]:
     return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]
 
 
+def csv_header(path: Path) -> list[str]:
+    """The column names of a CSV file (`.gz` may follow). Raises RecordError where the first line holds none."""
+    with _opened(path, path.suffix.lower() == ".gz") as stream:
+        lines = (_text(line, path, number) for number, line in enumerate(stream, start=1))
+        header = next(csv.reader(lines, strict=True), [])
+    _check_header(header, path)
+    return header
+
+
 def _csv_rows(stream: IO[bytes], path: Path) -> Iterator[tuple[int, Row]]:
     """RFC 4180 with a header. Every row must have the header's columns."""
     csv.field_size_limit(MAX_CELL)

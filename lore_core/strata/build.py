@@ -1,37 +1,54 @@
-"""From a query log to a snapshot: traffic per query key, boundaries by share of traffic, the two files."""
+"""From a query log to a snapshot: traffic per query key, boundaries, pins, and what the previous snapshot said."""
 
 import hashlib
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
 from lore_core.artifacts.manifest import canonical_json
 from lore_core.artifacts.store import file_digest
-from lore_core.strata.normaliser import NORMALISER_VERSION, query_key
-from lore_core.strata.snapshot import BIN_NAME, FORMAT_VERSION, JSON_NAME, KEY_BYTES, Stratum, snapshot_bytes
+from lore_core.strata.boundaries import Boundaries, Frequencies, Limits, limits
+from lore_core.strata.log import LogError
+from lore_core.strata.normaliser import NORMALISER_VERSION
+from lore_core.strata.snapshot import (
+    BIN_NAME,
+    FORMAT_VERSION,
+    JSON_NAME,
+    KEY_BYTES,
+    StrataSnapshot,
+    Stratum,
+    snapshot_bytes,
+)
+from lore_core.strata.traffic import Counted, Traffic, TrafficRules, connect, count_traffic
 
-MAX_LINE_BYTES: Final = 1 << 20
-
-
-class LogError(ValueError):
-    """A query log that cannot be read; the message names file, line and field."""
-
-    reason = "BadQueryLog"
+MEMORY: Final = "1GB"
+Assigned = tuple[str, Stratum, int]
+"""Query key, stratum, requests."""
 
 
 @dataclass(frozen=True)
-class Boundaries:
-    """Shares of traffic: the most frequent queries that together make `head` are head, the next `torso` torso."""
+class Recipe:
+    """How a snapshot is made from a log.
 
-    head: float
-    torso: float
+    `hysteresis` is the margin around a boundary inside which a query keeps the stratum of the previous snapshot. `secret`
+    keys the hashes; without one it is the previous snapshot's, or derived from the log, so that hashes of two snapshots
+    cannot be joined by who has neither log.
+    """
+
+    boundaries: Boundaries = field(default_factory=Boundaries)
+    traffic: TrafficRules = field(default_factory=TrafficRules)
+    columns: Mapping[str, str] = field(default_factory=dict)
+    pins: Mapping[str, Stratum] = field(default_factory=dict)
+    hysteresis: str = "0.1"
+    secret: bytes | None = None
+    memory: str = MEMORY
 
     def __post_init__(self) -> None:
-        """Shares must leave room for each other."""
-        if self.head < 0 or self.torso < 0 or self.head + self.torso > 1:
-            raise ValueError(f"shares must be at least 0 and sum to at most 1: head {self.head}, torso {self.torso}")
+        """The margin is a share."""
+        if not 0 <= Fraction(self.hysteresis) < 1:
+            raise ValueError(f"hysteresis must be at least 0 and below 1, is {self.hysteresis}")
 
 
 @dataclass(frozen=True)
@@ -42,111 +59,94 @@ class StratumCount:
     requests: int = 0
 
 
-def traffic(log: Path) -> dict[str, int]:
-    """Requests per query key of a JSONL log: `{"query": text, "count": integer}` a line, count 1 where absent."""
-    totals: dict[str, int] = {}
-    for query, count in _distinct(log):
-        key = query_key(query)
-        if key:
-            totals[key] = totals.get(key, 0) + count
-    return totals
+@dataclass(frozen=True)
+class Built:
+    """What was written, and what a report needs beside it."""
+
+    counts: dict[Stratum, StratumCount]
+    moved: dict[str, int]
+    counted: Counted
+    frequencies: Frequencies
+    examples: tuple[str, ...]
 
 
-def _distinct(log: Path) -> Iterator[tuple[str, int]]:
-    """Distinct raw queries with their requests, aggregated by DuckDB in bounded memory."""
-    import duckdb
-
-    with duckdb.connect() as connection:
-        try:
-            rows = connection.execute(_DISTINCT, {"log": str(log)})
-        except duckdb.Error as error:
-            raise _first_broken_line(log) or LogError(f"{log}: {error}") from error
-        while batch := rows.fetchmany(10_000):
-            for query, count, lowest in batch:
-                if query is None or lowest < 1:
-                    raise _first_broken_line(log) or LogError(f"{log}: a line without query or with a count below 1")
-                yield query, int(count)
-
-
-_DISTINCT: Final = """
-    SELECT query, sum(coalesce("count", 1)) AS requests, min(coalesce("count", 1)) AS lowest
-    FROM read_json($log, format = 'newline_delimited', columns = {query: 'VARCHAR', "count": 'BIGINT'})
-    GROUP BY query
-"""
-
-
-def _first_broken_line(log: Path) -> LogError | None:
-    """Where the log is broken; only read line by line once DuckDB has refused it."""
-    if not log.is_file():
-        return LogError(f"{log}: not there; check the path")
-    with log.open("rb") as stream:
-        for number, line in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES), b""), start=1):
-            if problem := _problem(line):
-                return LogError(f"{log}: line {number}: {problem}")
-    return None
-
-
-def _problem(line: bytes) -> str | None:
-    try:
-        value: Any = json.loads(line)
-    except ValueError as error:
-        return f"not JSON: {error}; write one object a line"
-    if not isinstance(value, dict) or not isinstance(value.get("query"), str):
-        return "query: must be text"
-    count = value.get("count", 1)
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        return "count: must be a whole number of at least 1"
-    return None
-
-
-def assign(totals: dict[str, int], boundaries: Boundaries) -> list[tuple[str, Stratum, int]]:
-    """Query keys with stratum and requests, most frequent first, ties by key.
-
-    A query is head while the more frequent ones together have less than the head share, and torso likewise.
-    """
-    everything, before = sum(totals.values()), 0
-    assigned: list[tuple[str, Stratum, int]] = []
-    for key, requests in sorted(totals.items(), key=lambda entry: (-entry[1], entry[0])):
-        share = before / everything
-        stratum: Stratum = "tail"
-        if share < boundaries.head:
-            stratum = "head"
-        elif share < boundaries.head + boundaries.torso:
-            stratum = "torso"
-        assigned.append((key, stratum, requests))
-        before += requests
-    return assigned
-
-
-def build(log: Path, boundaries: Boundaries, into: Path, secret: bytes | None = None) -> dict[str, StratumCount]:
-    """Write `strata.bin` and `strata.json` into a folder; equal log, boundaries and key give equal bytes.
-
-    Without a key, one is derived from the log, so that hashes of two snapshots cannot be joined by who has neither log.
-    """
-    log_digest, _ = file_digest(log) if log.is_file() else ("", 0)
-    assigned = assign(traffic(log), boundaries)
-    if not assigned:
-        raise LogError(f"{log}: no query in it")
-    key = secret or hashlib.blake2b(log_digest.encode(), digest_size=KEY_BYTES, person=b"lore-strata").digest()
-    counts = _counts(assigned)
+def build(files: list[Path], recipe: Recipe, into: Path, work: Path, previous: StrataSnapshot | None = None) -> Built:
+    """Write `strata.bin` and `strata.json` into a folder; equal log, recipe and previous snapshot give equal bytes."""
+    with connect(work, recipe.memory) as connection:
+        traffic = count_traffic(connection, files, dict(recipe.columns), recipe.traffic)
+        frequencies = traffic.frequencies()
+        if not frequencies.queries and not recipe.pins:
+            raise LogError(f"{files[0]}: no query in it that counts: {traffic.counted.summary()}")
+        margin = Fraction(recipe.hysteresis) if previous is not None else Fraction(0)
+        assigned = list(assign(traffic, limits(recipe.boundaries, frequencies, margin), recipe.pins, previous))
+        counts = _counts(assigned, *traffic.totals())
+    secret = recipe.secret or (previous.secret if previous is not None else _secret(files))
+    moved = movements(assigned, previous) if previous is not None else {}
     into.mkdir(parents=True, exist_ok=True)
-    (into / BIN_NAME).write_bytes(snapshot_bytes(((k, stratum) for k, stratum, _ in assigned), key))
-    (into / JSON_NAME).write_bytes(canonical_json(_description(boundaries, counts)))
-    return counts
+    (into / BIN_NAME).write_bytes(snapshot_bytes(((key, stratum) for key, stratum, _ in assigned), secret))
+    (into / JSON_NAME).write_bytes(canonical_json(_description(recipe, counts, moved, traffic.counted)))
+    examples = tuple(key for key, stratum, _ in assigned[:_EXAMPLES] if stratum == "head")
+    return Built(counts, moved, traffic.counted, frequencies, examples)
 
 
-def _counts(assigned: list[tuple[str, Stratum, int]]) -> dict[str, StratumCount]:
-    counts = {name: StratumCount() for name in ("head", "torso", "tail")}
-    for _, stratum, requests in assigned:
-        old = counts[stratum]
-        counts[stratum] = StratumCount(old.queries + 1, old.requests + requests)
-    return counts
+_EXAMPLES: Final = 10
 
 
-def _description(boundaries: Boundaries, counts: dict[str, StratumCount]) -> dict[str, Any]:
+def assign(
+    traffic: Traffic, bounds: Limits, pins: Mapping[str, Stratum], previous: StrataSnapshot | None
+) -> Iterator[Assigned]:
+    """Head and torso queries, most frequent first, ties by key; then pinned ones that are not among them."""
+    open_pins = dict(pins)
+    for rank, (key, requests) in enumerate(traffic.most_frequent(bounds.leave.torso)):
+        before = previous.stratum_of_key(key) if previous is not None else "tail"
+        stratum = open_pins.pop(key, None) or bounds.stratum(rank, before)
+        if stratum != "tail":
+            yield key, stratum, requests
+    known = traffic.requests_of(open_pins)
+    yield from ((key, stratum, known.get(key, 0)) for key, stratum in sorted(open_pins.items()) if stratum != "tail")
+
+
+def _secret(files: Iterable[Path]) -> bytes:
+    digests = ",".join(file_digest(path)[0] for path in files)
+    return hashlib.blake2b(digests.encode(), digest_size=KEY_BYTES, person=b"lore-strata").digest()
+
+
+def _counts(assigned: Iterable[Assigned], queries: int, requests: int) -> dict[Stratum, StratumCount]:
+    found: dict[Stratum, StratumCount] = {"head": StratumCount(), "torso": StratumCount()}
+    seen = 0
+    for _, stratum, number in assigned:
+        old = found[stratum]
+        found[stratum] = StratumCount(old.queries + 1, old.requests + number)
+        seen += number > 0
+    answered = sum(count.requests for count in found.values())
+    return found | {"tail": StratumCount(queries - seen, requests - answered)}
+
+
+def movements(assigned: Iterable[Assigned], previous: StrataSnapshot) -> dict[str, int]:
+    """How many queries left or entered each of head and torso since the previous snapshot."""
+    stayed: dict[Stratum, int] = {"head": 0, "torso": 0}
+    entered: dict[Stratum, int] = {"head": 0, "torso": 0}
+    for key, stratum, _ in assigned:
+        (stayed if previous.stratum_of_key(key) == stratum else entered)[stratum] += 1
+    left = {name: size - stayed[name] for name, size in previous.sizes().items()}
+    return {f"{name}{what}": n[name] for name in stayed for what, n in (("Entered", entered), ("Left", left))}
+
+
+def _description(
+    recipe: Recipe, counts: Mapping[Stratum, StratumCount], moved: Mapping[str, int], counted: Counted
+) -> dict[str, Any]:
+    window = recipe.traffic.window
     return {
         "formatVersion": FORMAT_VERSION,
         "normaliser": NORMALISER_VERSION,
-        "boundaries": {"headShare": str(boundaries.head), "torsoShare": str(boundaries.torso)},
+        "boundaries": {
+            "rule": recipe.boundaries.rule.value, "head": recipe.boundaries.head, "torso": recipe.boundaries.torso,
+            "hysteresis": recipe.hysteresis,
+        },
+        "window": {"days": window.days, "halfLife": str(window.half_life) if window.half_life else None}
+        if window else None,
+        "pins": len(recipe.pins),
         "strata": {name: {"queries": c.queries, "requests": c.requests} for name, c in counts.items()},
-    }
+        "moved": dict(moved),
+        "log": counted.summary(),
+    }  # fmt: skip

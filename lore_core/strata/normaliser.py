@@ -17,6 +17,8 @@ NORMALISER_VERSION: Final = 1
 
 _CJK: Final = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 _TOKEN: Final = re.compile(rf"\d+(?:\.\d+)*(?:\+(?!\w))?|[{_CJK}]+|[^\s\d.+#{_CJK}]+[+#]*")
+_NORMAL: Final = re.compile(r"(?:[a-z]+|[0-9]+)(?: (?:[a-z]+|[0-9]+))*")
+"""Most queries are their own key; this finds many of them at a fraction of the cost."""
 _THOUSANDS: Final = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _KEPT_PUNCTUATION: Final = frozenset(".+#")
 _DROPPED: Final = frozenset("'\u2018\u2019\u02bc`")
@@ -48,6 +50,8 @@ _CHARACTERS: Final = _Characters()
 
 def query_key(query: str) -> str:
     """The normalised query; idempotent. Never empty unless the query holds nothing but spaces and dropped characters."""
+    if _NORMAL.fullmatch(query):
+        return query
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", query).casefold())
     text = _THOUSANDS.sub("", folded).translate(_CHARACTERS)
     tokens = _TOKEN.findall(text)

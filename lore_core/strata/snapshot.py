@@ -2,10 +2,13 @@
 
 import mmap
 import struct
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Literal
+
+import numpy as np
 
 from lore_core.strata.normaliser import NORMALISER_VERSION, query_hash, query_key
 
@@ -34,7 +37,7 @@ class StrataSnapshot:
         """Raises SnapshotError; use `open`."""
         if len(data) < _HEADER.size:
             raise SnapshotError(f"{source}: {len(data)} bytes are no snapshot; fetch it again")
-        magic, version, normaliser, count, self._secret = _HEADER.unpack_from(data)
+        magic, version, normaliser, count, secret = _HEADER.unpack_from(data)
         if magic != MAGIC or version != FORMAT_VERSION:
             raise SnapshotError(f"{source}: not a strata snapshot of format {FORMAT_VERSION}; build it again")
         if normaliser != NORMALISER_VERSION:
@@ -43,7 +46,7 @@ class StrataSnapshot:
             )
         if len(data) != _HEADER.size + 9 * count:
             raise SnapshotError(f"{source}: {len(data)} bytes, {count} entries need {_HEADER.size + 9 * count}")
-        self._data = data
+        self._data, self._secret = data, bytes(secret)
         view = memoryview(data)
         self._hashes = view[_HEADER.size : _HEADER.size + 8 * count].cast("Q")
         self._codes = view[_HEADER.size + 8 * count :]
@@ -60,6 +63,16 @@ class StrataSnapshot:
     def __len__(self) -> int:
         """Entries, head and torso together."""
         return len(self._hashes)
+
+    @property
+    def secret(self) -> bytes:
+        """Key of the hashes."""
+        return self._secret
+
+    def sizes(self) -> dict[Stratum, int]:
+        """Entries per stratum."""
+        found = bytes(self._codes)
+        return {stratum: found.count(code) for stratum, code in _CODES.items()}
 
     def stratum(self, query: str) -> Stratum:
         """Stratum of a raw query."""
@@ -81,10 +94,11 @@ def snapshot_bytes(entries: Iterable[tuple[str, Stratum]], secret: bytes) -> byt
     """
     if len(secret) != KEY_BYTES:
         raise ValueError(f"the hash key must be {KEY_BYTES} bytes, is {len(secret)}")
-    table: dict[int, int] = {}
+    hashes, codes = array("Q"), bytearray()
     for key, stratum in entries:
         if stratum in _CODES:
-            table.setdefault(query_hash(key, secret), _CODES[stratum])
-    hashes = sorted(table)
-    header = _HEADER.pack(MAGIC, FORMAT_VERSION, NORMALISER_VERSION, len(hashes), secret)
-    return header + struct.pack(f"<{len(hashes)}Q", *hashes) + bytes(table[value] for value in hashes)
+            hashes.append(query_hash(key, secret))
+            codes.append(_CODES[stratum])
+    table, first = np.unique(np.frombuffer(hashes, dtype=np.uint64), return_index=True)
+    header = _HEADER.pack(MAGIC, FORMAT_VERSION, NORMALISER_VERSION, len(table), secret)
+    return header + table.astype("<u8").tobytes() + np.frombuffer(codes, dtype=np.uint8)[first].tobytes()

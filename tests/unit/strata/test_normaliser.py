@@ -23,6 +23,11 @@ def test_normalising_a_key_changes_nothing(text: str) -> None:
     assert query_key(query_key(text)) == query_key(text)
 
 
+@given(st.from_regex(r"([a-z]+|[0-9]+)( ([a-z]+|[0-9]+))*", fullmatch=True))
+def test_plain_words_and_numbers_are_their_own_key_however_they_are_written(text: str) -> None:
+    assert query_key(text) == query_key(f" {text.upper()}  ") == text
+
+
 @given(st.text(alphabet=st.characters(min_codepoint=0x20, max_codepoint=0x2FFF), max_size=40))
 def test_case_and_width_never_matter(text: str) -> None:
     assert query_key(unicodedata.normalize("NFKC", text).casefold()) == query_key(text)

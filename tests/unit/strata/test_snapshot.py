@@ -1,5 +1,6 @@
 """A snapshot answers what was put into it, and half a file is never taken for a whole one."""
 
+import json
 import struct
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from lore_core.strata import SnapshotError, StrataSnapshot, query_key
 from lore_core.strata.snapshot import BIN_NAME, Stratum, snapshot_bytes
 
+VECTORS = json.loads((Path(__file__).parent / "snapshot-v1.json").read_text(encoding="utf-8"))
 SECRET = b"0123456789abcdef"
 STRATA = st.sampled_from(["head", "torso", "tail"])
 
@@ -40,6 +42,12 @@ def test_the_published_layout_holds(tmp_path: Path) -> None:
     data = snapshot_bytes([("b", "torso")], SECRET)
     assert struct.unpack_from("<8sIIQ16s", data) == (b"LORESTRA", 1, 1, 1, SECRET)
     assert (len(data), data[-1]) == (64 + 8 + 1, 1)
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: f"{len(vector['entries'])} entries")
+def test_every_conformance_vector_holds(vector: dict[str, object]) -> None:
+    entries = [(key, stratum) for key, stratum in vector["entries"]]  # type: ignore[attr-defined]
+    assert snapshot_bytes(entries, bytes.fromhex(str(vector["secret"]))).hex() == vector["bytes"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Benchmark of the strata build: `python -m benchmarks.strata`."""

@@ -1,0 +1,184 @@
+"""One self-contained page from which a person chooses boundaries: the frequency curve, and what each choice would cost.
+
+It shows no query that is not head: rare queries can name a person.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from html import escape
+from itertools import accumulate
+from typing import Final
+
+from lore_core.strata.boundaries import Frequencies
+from lore_core.strata.build import Built, Recipe
+
+CHOICES: Final = tuple(
+    (Fraction(h, 100), Fraction(t, 100)) for h in (30, 40, 50, 60, 70, 80) for t in (10, 20, 30) if h + t <= 95
+)
+_POINTS_A_DECADE: Final = 20
+_WIDTH: Final = 640
+_HEIGHT: Final = 300
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Compute seconds of one request in each stratum, measured or estimated by who asks; offline, a head query costs a tail one."""
+
+    head: float
+    torso: float
+    tail: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """The `rank` most frequent queries together make `share` of the traffic."""
+
+    rank: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One pair of boundaries: queries and shares of traffic of each stratum (head, torso, tail)."""
+
+    queries: tuple[int, int, int]
+    shares: tuple[float, float, float]
+
+    def seconds(self, cost: Cost) -> float:
+        """Compute seconds of 1,000 requests."""
+        return 1000 * sum(s * c for s, c in zip(self.shares, (cost.head, cost.torso, cost.tail), strict=True))
+
+    def head_seconds(self, cost: Cost) -> float:
+        """Compute seconds to score the whole head once."""
+        return self.queries[0] * cost.tail
+
+
+class Curve:
+    """Cumulative traffic by rank."""
+
+    def __init__(self, frequencies: Frequencies) -> None:
+        self._weights = frequencies.weights
+        self._ranks = [0, *accumulate(frequencies.queries)]
+        pairs = zip(frequencies.weights, frequencies.queries, strict=True)
+        self._sums = [0, *accumulate(weight * queries for weight, queries in pairs)]
+        self._frequencies = frequencies
+
+    @property
+    def queries(self) -> int:
+        """Distinct queries."""
+        return self._ranks[-1]
+
+    def share(self, rank: int) -> float:
+        """Share of the traffic that the `rank` most frequent queries make."""
+        at = bisect_right(self._ranks, rank) - 1
+        rest = (rank - self._ranks[at]) * self._weights[at] if at < len(self._weights) else 0
+        return (self._sums[at] + rest) / self._sums[-1]
+
+    def points(self) -> Iterator[Point]:
+        """Points at ranks that are even on a logarithmic axis, the last one included."""
+        last = 0
+        for step in range(_POINTS_A_DECADE * 12):
+            rank = min(self.queries, round(10 ** (step / _POINTS_A_DECADE)))
+            if rank > last:
+                yield Point(rank, self.share(rank))
+                last = rank
+            if rank == self.queries:
+                return
+
+    def choices(self, shares: Sequence[tuple[Fraction, Fraction]] = CHOICES) -> Iterator[Choice]:
+        """What each pair of head and torso share would make of this traffic."""
+        wanted = [limit for head, torso in shares for limit in (head, head + torso)]
+        ranks = self._frequencies.ranks_of_shares(wanted)
+        for head, both in zip(ranks[::2], ranks[1::2], strict=True):
+            first, second = self.share(head), self.share(both)
+            yield Choice((head, both - head, self.queries - both), (first, second - first, 1 - second))
+
+
+def report_html(built: Built, recipe: Recipe, cost: Cost | None) -> str:
+    """The page."""
+    curve = Curve(built.frequencies)
+    return f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Strata report</title>
+<style>body{{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}}
+table{{border-collapse:collapse;margin:1rem 0}}td,th{{padding:.2rem .7rem;border-bottom:1px solid #d0d7de;text-align:right}}
+th:first-child,td:first-child{{text-align:left}}svg{{max-width:100%;height:auto}}</style>
+<h1>Strata of a query log</h1>
+<h2>This snapshot</h2>{_snapshot(built, recipe)}
+<h2>How traffic is spread</h2>{_svg(list(curve.points()))}
+<h2>Other boundaries</h2>{_choices(list(curve.choices()), cost)}
+<h2>Most frequent queries</h2><ol>{"".join(f"<li>{escape(key)}</li>" for key in built.examples)}</ol>
+</html>
+"""
+
+
+def _snapshot(built: Built, recipe: Recipe) -> str:
+    requests = sum(count.requests for count in built.counts.values()) or 1
+    rows = [
+        (name, f"{count.queries:,}", f"{count.requests:,}", f"{count.requests / requests:.1%}")
+        for name, count in built.counts.items()
+    ]
+    facts = built.counted.summary() | built.moved
+    boundaries = recipe.boundaries
+    said = f"Boundaries by {boundaries.rule.value}: head {boundaries.head}, torso {boundaries.torso}."
+    problems = "".join(f"<li>{escape(problem)}</li>" for problem in built.counted.problems)
+    return (
+        f"<p>{said}</p>{_table(('stratum', 'queries', 'requests', 'share'), rows)}"
+        f"{_table(('log', 'rows'), [(name, str(value)) for name, value in facts.items() if value is not None])}"
+        + (f"<p>Broken rows, the first of them:</p><ul>{problems}</ul>" if problems else "")
+    )
+
+
+def _choices(choices: list[Choice], cost: Cost | None) -> str:
+    names = ["head queries", "torso queries", "tail queries", "head", "torso", "tail"]
+    names += ["compute s / 1,000 requests", "compute s / head build"] if cost else []
+    rows = []
+    for choice in choices:
+        cells = [*(f"{n:,}" for n in choice.queries), *(f"{s:.1%}" for s in choice.shares)]
+        cells += [f"{choice.seconds(cost):,.2f}", f"{choice.head_seconds(cost):,.0f}"] if cost else []
+        rows.append(cells)
+    said = (
+        f"Compute seconds a request: head {cost.head}, torso {cost.torso}, tail {cost.tail}, as given on the command line."
+        if cost
+        else "Without --cost no cost is shown: measure the seconds of one request in each tier first."
+    )
+    return f"<p>{said}</p>{_table(names, rows)}"
+
+
+def _table(names: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _svg(points: list[Point]) -> str:
+    """Share of traffic over rank, rank on a logarithmic axis."""
+    if not points:
+        return "<p>No traffic.</p>"
+    decades = max(1, len(str(points[-1].rank)))
+    line = " ".join(f"{_x(point.rank, decades):.1f},{_y(point.share):.1f}" for point in points)
+    ranks = "".join(
+        f'<text x="{_x(10**d, decades):.0f}" y="{_HEIGHT + 20}" text-anchor="middle">{10**d:,}</text>'
+        for d in range(decades + 1)
+    )
+    shares = "".join(
+        f'<line x1="0" x2="{_WIDTH}" y1="{_y(s / 4):.0f}" y2="{_y(s / 4):.0f}" stroke="#d0d7de"/>'
+        f'<text x="-8" y="{_y(s / 4) + 4:.0f}" text-anchor="end">{25 * s} %</text>'
+        for s in range(5)
+    )
+    return (
+        f'<svg viewBox="-60 -10 {_WIDTH + 110} {_HEIGHT + 60}" font-size="12" role="img" aria-label="share of traffic by rank">'
+        f'{shares}{ranks}<polyline points="{line}" fill="none" stroke="#0969da" stroke-width="2"/>'
+        f'<text x="{_WIDTH / 2}" y="{_HEIGHT + 42}" text-anchor="middle">most frequent queries</text></svg>'
+    )
+
+
+def _x(rank: int, decades: int) -> float:
+    from math import log10
+
+    return _WIDTH * log10(rank) / decades
+
+
+def _y(share: float) -> float:
+    return _HEIGHT * (1 - share)
