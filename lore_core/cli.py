@@ -57,6 +57,9 @@ VERBS: Final = (
     Verb(("train",), "lore_core.training.command", "run one stage of a train job"),
     Verb(("evaluate",), "lore_core.evaluation.command", "score a model on a benchmark and apply the gates"),
     Verb(("head", "build"), "lore_core.headcache.command", "score head candidates and write an immutable generation"),
+    Verb(
+        ("head", "candidates"), "lore_core.headcache.candidates_command", "choose head candidates from impression logs"
+    ),
     Verb(("strata", "build"), "lore_core.strata.command", "build a strata snapshot from a query log"),
     Verb(("fetch",), "lore_core.artifacts.command", "fetch an artifact into a folder, verifying every byte"),
     Verb(("router", "serve"), "lore_core.router.serve_command", "serve relevance requests"),

@@ -19,7 +19,8 @@ from typing import Any
 import duckdb
 
 from lore_core.strata.build import Recipe, build
-from lore_core.strata.traffic import TrafficRules, Window
+from lore_core.strata.rows import RowRules, Window
+from lore_core.strata.traffic import TrafficRules
 
 MIB = 1 << 20
 TARGET_MEMORY = 2048 * MIB
@@ -51,7 +52,7 @@ def child(what: str, path: Path, work: Path, memory: str) -> dict[str, Any]:
     started = time.perf_counter()
     found: dict[str, Any] = {}
     if what == "lore":
-        rules = TrafficRules(Window(days=28, half_life=14.0))
+        rules = TrafficRules(RowRules(Window(days=28, half_life=14.0)))
         built = build([path], Recipe(traffic=rules, memory=memory), work / "out", work / "duckdb")
         found = {"strata": {name: count.queries for name, count in built.counts.items()}}
     else:

@@ -12,6 +12,7 @@ from lore_core.artifacts.store import file_digest
 from lore_core.strata.boundaries import Boundaries, Frequencies, Limits, limits
 from lore_core.strata.log import LogError
 from lore_core.strata.normaliser import NORMALISER_VERSION
+from lore_core.strata.rows import MEMORY, Counted, connect
 from lore_core.strata.snapshot import (
     BIN_NAME,
     FORMAT_VERSION,
@@ -21,9 +22,8 @@ from lore_core.strata.snapshot import (
     Stratum,
     snapshot_bytes,
 )
-from lore_core.strata.traffic import Counted, Traffic, TrafficRules, connect, count_traffic
+from lore_core.strata.traffic import Traffic, TrafficRules, count_traffic
 
-MEMORY: Final = "1GB"
 Assigned = tuple[str, Stratum, int]
 """Query key, stratum, requests."""
 
@@ -66,6 +66,7 @@ class Built:
     counts: dict[Stratum, StratumCount]
     moved: dict[str, int]
     counted: Counted
+    log: dict[str, Any]
     frequencies: Frequencies
     examples: tuple[str, ...]
 
@@ -76,7 +77,7 @@ def build(files: list[Path], recipe: Recipe, into: Path, work: Path, previous: S
         traffic = count_traffic(connection, files, dict(recipe.columns), recipe.traffic)
         frequencies = traffic.frequencies()
         if not frequencies.queries and not recipe.pins:
-            raise LogError(f"{files[0]}: no query in it that counts: {traffic.counted.summary()}")
+            raise LogError(f"{files[0]}: no query in it that counts: {traffic.summary()}")
         margin = Fraction(recipe.hysteresis) if previous is not None else Fraction(0)
         assigned = list(assign(traffic, limits(recipe.boundaries, frequencies, margin), recipe.pins, previous))
         counts = _counts(assigned, *traffic.totals())
@@ -84,9 +85,9 @@ def build(files: list[Path], recipe: Recipe, into: Path, work: Path, previous: S
     moved = movements(assigned, previous) if previous is not None else {}
     into.mkdir(parents=True, exist_ok=True)
     (into / BIN_NAME).write_bytes(snapshot_bytes(((key, stratum) for key, stratum, _ in assigned), secret))
-    (into / JSON_NAME).write_bytes(canonical_json(_description(recipe, counts, moved, traffic.counted)))
+    (into / JSON_NAME).write_bytes(canonical_json(_description(recipe, counts, moved, traffic.summary())))
     examples = tuple(key for key, stratum, _ in assigned[:_EXAMPLES] if stratum == "head")
-    return Built(counts, moved, traffic.counted, frequencies, examples)
+    return Built(counts, moved, traffic.counted, traffic.summary(), frequencies, examples)
 
 
 _EXAMPLES: Final = 10
@@ -133,9 +134,9 @@ def movements(assigned: Iterable[Assigned], previous: StrataSnapshot) -> dict[st
 
 
 def _description(
-    recipe: Recipe, counts: Mapping[Stratum, StratumCount], moved: Mapping[str, int], counted: Counted
+    recipe: Recipe, counts: Mapping[Stratum, StratumCount], moved: Mapping[str, int], log: Mapping[str, Any]
 ) -> dict[str, Any]:
-    window = recipe.traffic.window
+    window = recipe.traffic.rows.window
     return {
         "formatVersion": FORMAT_VERSION,
         "normaliser": NORMALISER_VERSION,
@@ -148,5 +149,5 @@ def _description(
         "pins": len(recipe.pins),
         "strata": {name: {"queries": c.queries, "requests": c.requests} for name, c in counts.items()},
         "moved": dict(moved),
-        "log": counted.summary(),
+        "log": dict(log),
     }  # fmt: skip

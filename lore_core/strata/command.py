@@ -11,12 +11,13 @@ from lore_core.artifacts.ref import ArtifactRef
 from lore_core.artifacts.store import ArtifactError, file_digest, publish, verify
 from lore_core.jobs.errors import JobError
 from lore_core.strata.boundaries import Boundaries, Rule
-from lore_core.strata.build import MEMORY, Built, Recipe, build
+from lore_core.strata.build import Built, Recipe, build
 from lore_core.strata.log import LogError, column_map, log_files
 from lore_core.strata.pins import read_pins
 from lore_core.strata.report import Cost, report_html
+from lore_core.strata.rows import MEMORY, RowRules, Window
 from lore_core.strata.snapshot import KEY_BYTES, StrataSnapshot
-from lore_core.strata.traffic import TrafficRules, Trend, Window
+from lore_core.strata.traffic import TrafficRules, Trend
 
 _DEFAULTS: Final = {Rule.SHARE: ("0.5", "0.3"), Rule.TOP: ("0", "0"), Rule.COUNT: ("", "")}
 
@@ -43,7 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--hash-key", type=Path, help=f"file with the {KEY_BYTES} bytes that key the query hashes")
     add("--report", type=Path, help="write a page here: frequency curve, shares and cost of other boundaries")
     add("--cost", metavar="HEAD,TORSO,TAIL", help="compute seconds of one request in each stratum, for the report")
-    add("--memory", default=MEMORY, help=f"DuckDB spills beyond this (default {MEMORY})")
     add_log_rules(parser)
     add("--trend-factor", type=float, help="lift queries whose last days have this many times the requests a day")
     add("--trend-days", type=int, default=1, help="how many last days (default 1)")
@@ -57,15 +57,16 @@ def add_log_rules(parser: argparse.ArgumentParser) -> None:
     add("--half-life-days", type=float, help="a request of so many days ago weighs half; rows need a date")
     add("--until", type=date.fromisoformat, help="last day of the window (default: the log's last busy day)")
     add("--bot-limit", type=int, help="leave out users with more requests on one day; rows need date and user")
+    add("--memory", default=MEMORY, help=f"DuckDB spills beyond this (default {MEMORY})")
     add("--max-broken-share", type=float, default=0.001, help="refuse a log with more broken rows (default 0.001)")
 
 
-def log_rules(args: argparse.Namespace, trend: Trend | None = None) -> TrafficRules:
+def log_rules(args: argparse.Namespace) -> RowRules:
     """The rules that the arguments give. Raises ValueError."""
     window = None
     if args.window_days is not None or args.half_life_days is not None or args.until is not None:
         window = Window(args.window_days or Window.days, args.half_life_days, args.until)
-    return TrafficRules(window, trend, args.bot_limit, args.max_broken_share)
+    return RowRules(window, args.bot_limit, args.max_broken_share)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -109,7 +110,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
     trend = Trend(args.trend_factor, args.trend_days, args.trend_least) if args.trend_factor is not None else None
     return Recipe(
         boundaries=_boundaries(args),
-        traffic=log_rules(args, trend),
+        traffic=TrafficRules(log_rules(args), trend),
         columns=column_map(args.column),
         pins=read_pins(args.pins) if args.pins is not None else {},
         hysteresis=args.hysteresis,
@@ -146,7 +147,7 @@ def _print(built: Built) -> None:
     print(f"{'stratum':<8}{'queries':>12}{'requests':>14}{'share':>8}")
     for name, count in built.counts.items():
         print(f"{name:<8}{count.queries:>12,}{count.requests:>14,}{count.requests / everything:>8.1%}")
-    facts = built.counted.summary() | built.moved
+    facts = built.log | built.moved
     print("log: " + ", ".join(f"{name} {value}" for name, value in facts.items() if value not in (None, 0)))
     for problem in built.counted.problems:
         print(f"broken: {problem}", file=sys.stderr)

@@ -207,13 +207,13 @@ def structural_rejects(connection: Any) -> int:
     """CSV rows that were no rows at all, since `forget_rejects`."""
     if not _has_rejects(connection):
         return 0  # no CSV was read
-    found = connection.execute("SELECT count(DISTINCT (scan_id, file_id, line)) FROM reject_errors").fetchone()
+    found = connection.execute("SELECT count(DISTINCT (scan_id, file_id, line)) FROM reject_errors").fetchall()[0]
     return int(found[0])
 
 
 def _has_rejects(connection: Any) -> bool:
     query = "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'reject_errors'"
-    return bool(connection.execute(query).fetchone()[0])
+    return bool(connection.execute(query).fetchall()[0][0])
 
 
 def column_map(words: list[str]) -> dict[str, str]:

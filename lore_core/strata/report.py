@@ -119,7 +119,7 @@ def _snapshot(built: Built, recipe: Recipe) -> str:
         (name, f"{count.queries:,}", f"{count.requests:,}", f"{count.requests / requests:.1%}")
         for name, count in built.counts.items()
     ]
-    facts = built.counted.summary() | built.moved
+    facts = built.log | built.moved
     boundaries = recipe.boundaries
     said = f"Boundaries by {boundaries.rule.value}: head {boundaries.head}, torso {boundaries.torso}."
     problems = "".join(f"<li>{escape(problem)}</li>" for problem in built.counted.problems)

@@ -20,7 +20,8 @@ from lore_core.strata.boundaries import Boundaries, Frequencies, Limits, Rule, l
 from lore_core.strata.build import Built, Recipe, build
 from lore_core.strata.log import LogError, log_files
 from lore_core.strata.pins import read_pins
-from lore_core.strata.traffic import TrafficRules, Trend, Window
+from lore_core.strata.rows import RowRules, Window
+from lore_core.strata.traffic import TrafficRules, Trend
 
 COUNTS = {"phone": 50, "shoe": 30, "lamp": 15, "odd thing": 5}
 TODAY = date(2026, 11, 20)
@@ -116,31 +117,31 @@ def test_a_missing_column_is_named_with_those_that_are_there(tmp_path: Path) -> 
 
 def test_what_is_older_than_the_window_does_not_count(tmp_path: Path) -> None:
     path = log(tmp_path, days_ago("old", 9, 100), days_ago("new", 0, 5), days_ago("new", 8, 1))
-    _, built = made(path, traffic=TrafficRules(Window(days=9)))
+    _, built = made(path, traffic=TrafficRules(RowRules(Window(days=9))))
     assert built.examples == ("new",)
     assert (built.counted.outside, built.counted.first, built.counted.last) == (1, "2026-11-12", "2026-11-20")
 
 
 def test_older_requests_weigh_less_by_their_half_life(tmp_path: Path) -> None:
     path = log(tmp_path, days_ago("yesterday", 7, 19), days_ago("today", 0, 10))
-    rules = TrafficRules(Window(days=28, half_life=7.0))
+    rules = TrafficRules(RowRules(Window(days=28, half_life=7.0)))
     assert made(path, traffic=rules)[1].examples[0] == "today"
     assert made(path)[1].examples[0] == "yesterday"
 
 
 def test_one_row_from_the_future_does_not_move_the_window(tmp_path: Path) -> None:
     path = log(tmp_path, *(days_ago("phone", n, 1000) for n in range(3)), days_ago("wrong clock", -900))
-    _, built = made(path, traffic=TrafficRules(Window(days=2)))
+    _, built = made(path, traffic=TrafficRules(RowRules(Window(days=2))))
     assert (built.examples, built.counted.last, built.counted.outside) == (("phone",), str(TODAY), 2)
 
 
 def test_a_trending_query_counts_as_if_it_had_always_been_asked_like_that(tmp_path: Path) -> None:
     steady = [days_ago("steady", age, 20) for age in range(10)]
     path = log(tmp_path, *steady, days_ago("hot", 0, 60), days_ago("hot", 5, 3), days_ago("small", 0, 9))
-    without = made(path, traffic=TrafficRules(Window(10)))[1]
-    lifted = made(path, traffic=TrafficRules(Window(10), Trend(factor=3.0, days=1, least=10)))[1]
-    assert (without.examples[0], without.counted.trending) == ("steady", 0)
-    assert (lifted.examples[0], lifted.counted.trending) == ("hot", 1)
+    without = made(path, traffic=TrafficRules(RowRules(Window(10))))[1]
+    lifted = made(path, traffic=TrafficRules(RowRules(Window(10)), Trend(factor=3.0, days=1, least=10)))[1]
+    assert (without.examples[0], without.log["trending"]) == ("steady", 0)
+    assert (lifted.examples[0], lifted.log["trending"]) == ("hot", 1)
 
 
 def test_users_with_too_many_requests_in_a_day_do_not_count_on_that_day(tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_users_with_too_many_requests_in_a_day_do_not_count_on_that_day(tmp_path
     path = log(
         tmp_path, *bot, days_ago("spam", 1, 2, user="b"), *(days_ago("lamp", 0, 1, user=f"u{n}") for n in range(5))
     )
-    _, built = made(path, traffic=TrafficRules(bot_limit=20))
+    _, built = made(path, traffic=TrafficRules(RowRules(bot_limit=20)))
     assert (built.examples[0], built.counted.bots) == ("lamp", 30)
     assert built.counts["torso"].requests == 2  # what it asked the day before
 

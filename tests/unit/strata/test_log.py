@@ -12,7 +12,8 @@ from lore_core.strata import query_key
 from lore_core.strata.build import Recipe, build
 from lore_core.strata.log import LogError, LogShape, log_files
 from lore_core.strata.log_problems import named_problems
-from lore_core.strata.traffic import TrafficRules, Window, connect, count_traffic
+from lore_core.strata.rows import RowRules, Window, connect
+from lore_core.strata.traffic import TrafficRules, count_traffic
 
 BROKEN = [
     ("{", "not valid JSON"),
@@ -85,7 +86,7 @@ def test_a_row_without_a_day_is_broken_where_days_count(tmp_path: Path, day: str
     )
     assert tried(path).counted.broken == 0
     with pytest.raises(LogError, match="line 2: date: must be a day"):
-        tried(path, TrafficRules(Window(days=3)))
+        tried(path, TrafficRules(RowRules(Window(days=3))))
 
 
 def test_a_log_without_a_usable_query_is_refused(tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_the_log_and_the_router_give_ten_thousand_strings_the_same_key(tmp_path:
         traffic = count_traffic(connection, [path], {}, TrafficRules())
         found = dict(traffic.most_frequent(20_000))
     assert {key.encode(): count for key, count in found.items()} == {key.encode(): n for key, n in expected.items()}
-    assert traffic.counted.keyless == keyless
+    assert traffic.keyless == keyless
 
 
 def test_problems_are_found_behind_many_good_rows_and_only_so_many_are_named(tmp_path: Path) -> None:
