@@ -54,6 +54,12 @@ VERBS: Final = (
         "lore_core.training.check_command",
         "check that a model's four labels differ at exactly one token",
     ),
+    Verb(("synthesize",), "lore_core.synthesis.command", "ask a teacher for reasoning traces and keep those that hold"),
+    Verb(
+        ("teacher", "stand-in"),
+        "lore_core.benchmark.teacher_command",
+        "serve the generated world's rule engine as a teacher",
+    ),
     Verb(("train",), "lore_core.training.command", "run one stage of a train job"),
     Verb(("evaluate",), "lore_core.evaluation.command", "score a model on a benchmark and apply the gates"),
     Verb(("head", "build"), "lore_core.headcache.command", "score head candidates and write an immutable generation"),

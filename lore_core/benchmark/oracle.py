@@ -5,9 +5,9 @@ from typing import Final
 
 from lore_core.benchmark.vocabulary import BESIDE, COMPANION, KIND, SHOWS
 from lore_core.records.label import Label
-from lore_core.records.pair import Pair
-from lore_core.records.verdict import Verdict, aggregate
-from lore_core.rules import Condition, NearEffect, RuleSet, retrieve
+from lore_core.records.pair import Pair, TraceStep
+from lore_core.records.verdict import Verdict, trace_label
+from lore_core.rules import Condition, NearEffect, Rule, RuleSet, retrieve
 
 _VERDICTS: Final = frozenset(verdict.value for verdict in Verdict)
 _EFFECT: Final = {NearEffect.NEAR: Verdict.NEAR, NearEffect.CONFLICT: Verdict.CONFLICT}
@@ -37,14 +37,30 @@ class Oracle:
 
     def label(self, pair: Pair) -> Label:
         """The label; KeyError where the record uses words that no fact speaks of."""
-        wanted = [self._meaning.get(word, word) for word in pair.query.split()]
-        demands = {self._dimension[word]: word for word in wanted if word in self._dimension}
-        item = self._item(pair)
+        return trace_label(self.steps(pair, self.path(pair.query)))
+
+    def path(self, query: str) -> tuple[tuple[str, str, str], ...]:
+        """The query's demands, the kind first, then in its order: word, dimension, meaning."""
+        meant = [(word, self._meaning.get(word, word)) for word in query.split()]
+        found = [(word, self._dimension[term], term) for word, term in meant if term in self._dimension]
+        return tuple(sorted(found, key=lambda demand: demand[1] != KIND))
+
+    def steps(self, pair: Pair, path: Iterable[tuple[str, str, str]]) -> tuple[TraceStep, ...]:
+        """The path followed: the kind's step alone where that is another, else a step a demand."""
+        item, demands = self._item(pair), {dimension: meaning for _, dimension, meaning in path}
         kind = demands.pop(KIND)
-        if self._verdicts[kind, item[KIND]] is Verdict.OTHER:
-            return Label.L1
-        conditions = self._conditions(pair, kind)
-        return aggregate(self._verdict(word, item[name], conditions.get(name)) for name, word in demands.items())
+        verdict = self._verdicts[kind, item[KIND]]
+        first = TraceStep(dimension=KIND, demand=kind, evidence=item[KIND], verdict=verdict.value)
+        if verdict is Verdict.OTHER:
+            return (first,)
+        rules = self._conditions(pair, kind)
+        return (first, *(self.step(name, word, item[name], rules.get(name)) for name, word in demands.items()))
+
+    def step(self, dimension: str, wanted: str, found: str, rule: Rule | None) -> TraceStep:
+        """One demand judged; the rule is cited where it was asked."""
+        verdict = self._verdict(wanted, found, rule.condition if rule else None)
+        cited = rule.id if rule and verdict is not Verdict.MATCH else ""
+        return TraceStep(dimension=dimension, demand=wanted, evidence=found, rule=cited, verdict=verdict.value)
 
     def _item(self, pair: Pair) -> dict[str, str]:
         """What the item's own part of title, attributes and picture says, by dimension."""
@@ -52,9 +68,9 @@ class Oracle:
         own = [text.partition(COMPANION)[0].strip() for text in pair.cpv_sku.values()]
         return {self._dimension[word]: word for word in [*main.split(), *own]}
 
-    def _conditions(self, pair: Pair, kind: str) -> dict[str, Condition]:
+    def _conditions(self, pair: Pair, kind: str) -> dict[str, Rule]:
         found = retrieve(self._rules, pair.query, pair.market).by_query
-        return {r.dimension: r.condition for r in found if r.condition is not None and r.condition.covers(kind)}
+        return {r.dimension: r for r in found if r.condition is not None and r.condition.covers(kind)}
 
     def _verdict(self, wanted: str, found: str, condition: Condition | None) -> Verdict:
         verdict = self._verdicts[wanted, found]

@@ -8,6 +8,7 @@ from typing import Final
 
 from lore_core.jobs.config import (
     BenchmarkInput,
+    Capability,
     Champion,
     DistillStage,
     EvaluateConfig,
@@ -16,6 +17,8 @@ from lore_core.jobs.config import (
     RuleMode,
     ServingProfile,
     SftStage,
+    SynthesizeConfig,
+    SynthesizeStage,
     TrainConfig,
     gate_set_digest,
 )
@@ -28,6 +31,7 @@ __all__ = [
     "CONFIG_PATH",
     "REPORT_KEY",
     "BenchmarkInput",
+    "Capability",
     "Champion",
     "DistillStage",
     "EvaluateConfig",
@@ -41,6 +45,8 @@ __all__ = [
     "RuleMode",
     "ServingProfile",
     "SftStage",
+    "SynthesizeConfig",
+    "SynthesizeStage",
     "TrainConfig",
     "gate_set_digest",
 ]

@@ -80,6 +80,76 @@ class DistillStage(WireModel):
     max_prompt_tokens: int = Field(default=128, ge=16, le=8192)
 
 
+class Capability(StrEnum):
+    """What a pair may ask of its judge, in the order in which reasoning is synthesised (arXiv 2512.03025)."""
+
+    KNOWLEDGE = "Knowledge"
+    VISUAL = "Visual"
+    RULES = "Rules"
+
+
+class Endpoint(WireModel):
+    """An OpenAI-compatible chat endpoint. `credentials` is the mounted Secret's folder; its key `token` is the API key."""
+
+    url: str = Field(pattern=r"^https?://[^\s?#]+$", max_length=1024)
+    model: str = Field(min_length=1, max_length=256)
+    credentials: str | None = None
+
+
+class SynthesizeSettings(WireModel):
+    """Knobs of trace synthesis, as a spec gives them.
+
+    `samples` is N of pass@N: answers asked for until one passes the checker. `goldConditionedPercent` bounds the share of
+    accepted traces whose teacher was told the label, asked only where all N failed; the default is none.
+    """
+
+    capabilities: tuple[Capability, ...] = tuple(Capability)
+    samples: int = Field(default=2, ge=1, le=16)
+    temperature: Decimal = "0.7"
+    max_answer_tokens: int = Field(default=512, ge=16, le=32_768)
+    concurrency: int = Field(default=8, ge=1, le=512)
+    requests_per_minute: int = Field(default=6_000, ge=1, le=1_000_000)
+    timeout_seconds: int = Field(default=60, ge=1, le=3_600)
+    max_tries: int = Field(default=5, ge=1, le=20)
+    token_budget: int = Field(default=10_000_000, ge=1, le=1_000_000_000_000)
+    gold_conditioned_percent: int = Field(default=0, ge=0, le=20)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "SynthesizeSettings":
+        if list(self.capabilities) != [item for item in Capability if item in self.capabilities]:
+            raise ValueError("capabilities: each at most once, in the order Knowledge, Visual, Rules")
+        return self
+
+
+class SynthesizeStage(SynthesizeSettings):
+    """Reasoning traces from a teacher, checked; `vision` words pictures that come without text."""
+
+    teacher: Endpoint
+    vision: Endpoint | None = None
+
+
+class SynthesizeConfig(WireModel):
+    """`lore synthesize`: the training pairs of `data` with a teacher's traces; the result is a pairs artifact at `output`."""
+
+    job: Name
+    stage: Name
+    data: ArtifactRef
+    rule_set: ArtifactRef | None = None
+    workspace: ArtifactRef
+    input_key: Digest
+    spec: SynthesizeStage
+
+    @property
+    def output(self) -> ArtifactRef:
+        """Where the pairs go; named by the input key, so equal work is found again."""
+        return self.workspace.child(f"stages/{self.input_key.removeprefix('sha256:')[:20]}/pairs")
+
+    @property
+    def requests(self) -> ArtifactRef:
+        """Where answers are kept by the content of their requests, for every stage and run of the workspace."""
+        return self.workspace.child("teacher-requests")
+
+
 class DeepSpeedConfig(WireModel):
     """ZeRO stage and precision; everything else of the DeepSpeed config is derived from the stage."""
 

@@ -85,23 +85,24 @@ def _check_kind(name: str, ref: ArtifactRef, manifest: Manifest, kinds: Iterable
 
 
 def read_training_pairs(config: TrainConfig, inputs: StageInputs) -> list[Pair]:
+    """The training pairs of a stage's fetched data."""
+    return read_train_split(config.data.uri, inputs.data)
+
+
+def read_train_split(uri: str, folder: Path) -> list[Pair]:
     """The training pairs; every split is read so that a bad line anywhere ends the stage now.
 
     Raises RecordError's failure with the artifact's own uri in place of the local folder.
     """
-    names = sorted(path.stem for path in inputs.data.glob("*.jsonl"))
+    names = sorted(path.stem for path in folder.glob("*.jsonl"))
     if TRAIN not in names:
-        raise JobError(
-            "BadData", f"{config.data.uri}: has no train.jsonl; import or generate pairs again", field="data"
-        )
+        raise JobError("BadData", f"{uri}: has no train.jsonl; import or generate pairs again", field="data")
     try:
-        pairs = read_splits(inputs.data, names)[TRAIN]
+        pairs = read_splits(folder, names)[TRAIN]
     except RecordError as error:
-        raise _with_uri(error, inputs.data, config.data.uri) from error
+        raise _with_uri(error, folder, uri) from error
     if not pairs:
-        raise JobError(
-            "BadData", f"{config.data.uri}/train.jsonl: holds no pair; add training pairs", file="train.jsonl"
-        )
+        raise JobError("BadData", f"{uri}/train.jsonl: holds no pair; add training pairs", file="train.jsonl")
     return pairs
 
 

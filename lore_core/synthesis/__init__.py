@@ -1,0 +1,1 @@
+"""Progressive synthesis of reasoning: a teacher's structured traces, checked before anything is trained on them."""
