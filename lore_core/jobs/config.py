@@ -114,12 +114,6 @@ class SynthesizeSettings(WireModel):
     token_budget: int = Field(default=10_000_000, ge=1, le=1_000_000_000_000)
     gold_conditioned_percent: int = Field(default=0, ge=0, le=20)
 
-    @model_validator(mode="after")
-    def _in_order(self) -> "SynthesizeSettings":
-        if list(self.capabilities) != [item for item in Capability if item in self.capabilities]:
-            raise ValueError("capabilities: each at most once, in the order Knowledge, Visual, Rules")
-        return self
-
 
 class SynthesizeStage(SynthesizeSettings):
     """Reasoning traces from a teacher, checked; `vision` words pictures that come without text."""

@@ -3,17 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lore_core.jobs import Report, TrainConfig
+from lore_core.jobs import Report
 from lore_operator.api.v1alpha1 import API_VERSION
 from lore_operator.api.v1alpha1.common import ArtifactRef
 from lore_operator.api.v1alpha1.train_job import RelevanceTrainJob, Stage
+from lore_operator.children.train_config import StageConfig
 
 
 def relevance_model(
     job: RelevanceTrainJob,
     stage: Stage,
     result: ArtifactRef,
-    config: TrainConfig,
+    config: StageConfig,
     inputs: Mapping[str, ArtifactRef | None],
     report: Report,
 ) -> dict[str, Any]:

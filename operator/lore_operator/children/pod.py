@@ -49,13 +49,14 @@ class Workload:
     gpus: int = 0
     subdomain: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
 
 
 def pod_template(workload: Workload, settings: Settings) -> dict[str, Any]:
     """The pod template. Raises InvalidPodTemplate where an override is not allowed."""
     volumes = scratch(workload.pods.shared_memory)
     add_config(volumes, workload.attempt.config)
-    add_artifacts(volumes, workload.inputs, workload.workspace)
+    add_artifacts(volumes, workload.inputs, workload.workspace, workload.secrets)
     template = {
         "metadata": {"labels": dict(workload.labels), "annotations": {RENDERED_BY: settings.version}},
         "spec": _spec(workload, settings, volumes),

@@ -1,10 +1,10 @@
-"""A training stage as an Indexed Job: one pod a node, torchrun inside it, the node's rank from the completion index."""
+"""A stage as an Indexed Job: one pod a node, torchrun inside it, the node's rank from the completion index."""
 
 from typing import Any, Final
 
-from lore_core.jobs import CONFIG_PATH, TrainConfig
+from lore_core.jobs import CONFIG_PATH
 from lore_operator.api.v1alpha1.common import ArtifactRef
-from lore_operator.api.v1alpha1.train_job import RelevanceTrainJob
+from lore_operator.api.v1alpha1.train_job import Nodes, RelevanceTrainJob, Stage
 from lore_operator.children.config_maps import config_map, report_map
 from lore_operator.children.job import job
 from lore_operator.children.names import Attempt
@@ -12,6 +12,7 @@ from lore_operator.children.pod import Workload
 from lore_operator.children.report_access import service_account_name
 from lore_operator.children.service import headless_service
 from lore_operator.children.settings import Settings
+from lore_operator.children.train_config import StageConfig, stage_secrets
 
 _PORT: Final = 29500
 
@@ -19,34 +20,41 @@ _PORT: Final = 29500
 def train_objects(
     resource: dict[str, Any],
     train_job: RelevanceTrainJob,
+    stage: Stage,
     attempt: Attempt,
     labels: dict[str, str],
-    config: TrainConfig,
+    config: StageConfig,
     inputs: tuple[ArtifactRef, ...],
     settings: Settings,
 ) -> list[dict[str, Any]]:
     """The objects of one attempt in the order they are created: at most four. Raises InvalidPodTemplate."""
-    spec = train_job.spec
+    spec, nodes = train_job.spec, stage_nodes(train_job, stage)
     workload = Workload(
         attempt=attempt,
         namespace=train_job.metadata.namespace,
         image=spec.runner.image or settings.images.trainer,
-        command=("lore", "train", "--config", CONFIG_PATH),
-        variables=_gang(attempt, spec.nodes.count, max(1, spec.nodes.gpus_per_node)),
+        command=("lore", "synthesize" if stage.synthesize else "train", "--config", CONFIG_PATH),
+        variables={} if stage.synthesize else _gang(attempt, nodes.count, max(1, nodes.gpus_per_node)),
         pods=spec.runner,
         service_account=service_account_name(resource, spec.runner),
         labels=labels,
         inputs=inputs,
         workspace=spec.workspace,
-        gpus=spec.nodes.gpus_per_node,
-        subdomain=attempt.job if spec.nodes.count > 1 else None,
+        gpus=nodes.gpus_per_node,
+        subdomain=attempt.job if nodes.count > 1 else None,
+        secrets=stage_secrets(stage),
     )
     return [
         config_map(resource, attempt, labels, config, {"spec": spec.to_wire()}, settings),
         report_map(resource, attempt, labels, settings),
-        *([headless_service(resource, attempt, labels)] if spec.nodes.count > 1 else []),
-        job(resource, workload, settings, nodes=spec.nodes.count, queue=spec.runner.queue_name),
+        *([headless_service(resource, attempt, labels)] if nodes.count > 1 else []),
+        job(resource, workload, settings, nodes=nodes.count, queue=spec.runner.queue_name),
     ]
+
+
+def stage_nodes(train_job: RelevanceTrainJob, stage: Stage) -> Nodes:
+    """The gang of a stage. Synthesis waits for a teacher elsewhere: one pod without a GPU."""
+    return Nodes() if stage.synthesize else train_job.spec.nodes
 
 
 def _gang(attempt: Attempt, nodes: int, processes: int) -> dict[str, str]:

@@ -40,14 +40,20 @@ def add_config(found: Volumes, config_map: str) -> None:
     found.add(f"{PREFIX}config", source, CONFIG_FOLDER, read_only=True)
 
 
-def add_artifacts(found: Volumes, inputs: Iterable[ArtifactRef], workspace: ArtifactRef | None) -> None:
-    """Each claim at its own folder, writable only where the workspace is on it, and each Secret at its own folder."""
+def add_artifacts(
+    found: Volumes, inputs: Iterable[ArtifactRef], workspace: ArtifactRef | None, secrets: Iterable[str] = ()
+) -> None:
+    """Each claim at its own folder, writable only where the workspace is on it, and each Secret at its own folder.
+
+    `secrets` are those that no artifact names.
+    """
     named = [*inputs, *([workspace] if workspace else [])]
     for index, claim in enumerate(_distinct(ref.claim for ref in named)):
         read_only = workspace is None or claim != workspace.claim
         source = {"claimName": claim, **({"readOnly": True} if read_only else {})}
         found.add(f"{PREFIX}pvc-{index}", {"persistentVolumeClaim": source}, f"{PVC_ROOT}/{claim}", read_only)
-    for index, secret in enumerate(_distinct(ref.secret_ref.name if ref.secret_ref else None for ref in named)):
+    of_stores = [ref.secret_ref.name if ref.secret_ref else None for ref in named]
+    for index, secret in enumerate(_distinct([*of_stores, *secrets])):
         source = {"secretName": secret, "defaultMode": _GROUP_READABLE}
         found.add(f"{PREFIX}secret-{index}", {"secret": source}, f"{SECRET_ROOT}/{secret}", read_only=True)
 

@@ -14,8 +14,8 @@ from lore_operator.children.model import relevance_model
 from lore_operator.children.names import Attempt, train_base
 from lore_operator.children.report_access import report_access
 from lore_operator.children.settings import Settings
-from lore_operator.children.train_config import stage_inputs, train_config
-from lore_operator.children.train_job import train_objects
+from lore_operator.children.train_config import stage_config, stage_inputs
+from lore_operator.children.train_job import stage_nodes, train_objects
 from lore_operator.plan.attempts import Phase
 from lore_operator.plan.conditions import Finding, Halt, State, timestamp
 from lore_operator.plan.draft import Draft
@@ -90,15 +90,15 @@ class _Stages:
         return self._complete()
 
     def _work(self, stage: Stage) -> Work:
-        several = self.job.spec.nodes.count > 1
+        several = stage_nodes(self.job, stage).count > 1
         base = train_base(self.job.metadata.name, stage.name)
 
         def render(attempt: Attempt) -> list[Object]:
-            config = train_config(self.job, stage, self.results, self._scope, self.settings)
+            config = stage_config(self.job, stage, self.results, self._scope, self.settings)
             check_key(self.draft, self.job, stage, config.input_key)
             inputs = tuple(ref for ref in stage_inputs(self.job, stage, self.results).values() if ref)
             labels = self._labels(stage, attempt)
-            return train_objects(self.draft.resource, self.job, attempt, labels, config, inputs, self.settings)
+            return train_objects(self.draft.resource, self.job, stage, attempt, labels, config, inputs, self.settings)
 
         def access(attempt: Attempt) -> list[Object]:
             return report_access(self.draft.resource, self.job.spec.runner, [attempt.report])
@@ -122,7 +122,7 @@ class _Stages:
         status |= {"result": {"uri": made.uri, "digest": made.digest}, "metrics": metrics(report)}
         status |= {"reused": True} if made.reused else {}
         if stage.publish:
-            config = train_config(self.job, stage, self.results, self._scope, self.settings)
+            config = stage_config(self.job, stage, self.results, self._scope, self.settings)
             inputs = stage_inputs(self.job, stage, self.results)
             model = relevance_model(self.job, stage, result, config, inputs, report)
             publish(self.draft, stage, standing.attempt, model)

@@ -109,15 +109,34 @@ _WORKSPACE = "workspace is a place, not an artifact: it has no digest"
 _RESERVED = "LORE_ variables are the operator's"
 _LORE = {"name": "LORE_REPORT", "value": "x"}
 _LONG = "x" * 41
+_TRACES: dict[str, Any] = {"name": "traces", "synthesize": {"teacher": {"url": "https://teacher/v1", "model": "large"}}}
 REFUSED = [
     case(
-        "RelevanceTrainJob", "give exactly one of sft, distill", ("spec.stages.0.distill", {"base": {"uri": "s3://a"}})
+        "RelevanceTrainJob",
+        "give exactly one of synthesize, sft, distill",
+        ("spec.stages.0.distill", {"base": {"uri": "s3://a"}}),
     ),
-    case("RelevanceTrainJob", "give exactly one of sft, distill", ("spec.stages.0.sft", DELETE)),
+    case("RelevanceTrainJob", "give exactly one of synthesize, sft, distill", ("spec.stages.0.sft", DELETE)),
     case("RelevanceTrainJob", "distill.from must name an earlier stage", ("spec.stages.1.distill.from", "none")),
     case("RelevanceTrainJob", "distill.from must name an earlier stage", ("spec.stages.1.distill.from", "student")),
     case("RelevanceTrainJob", "two stages publish under the same name", ("spec.stages.1.publish.as", "lore")),
-    case("RelevanceTrainJob", "ruleMode Retrieved needs ruleSet", ("spec.ruleSet", DELETE)),
+    case("RelevanceTrainJob", "needs ruleSet; give it or use neither", ("spec.ruleSet", DELETE)),
+    case(
+        "RelevanceTrainJob",
+        "needs ruleSet; give it or use neither",
+        ("spec.stages", [_TRACES]),
+        ("spec.ruleSet", DELETE),
+    ),
+    case(
+        "RelevanceTrainJob",
+        "there is no model to publish",
+        ("spec.stages", [_TRACES | {"publish": {"as": "lore"}}]),
+    ),
+    case(
+        "RelevanceTrainJob",
+        "distill.from must name an earlier stage that trains",
+        ("spec.stages.0", _TRACES | {"name": "sft"}),
+    ),
     case("RelevanceTrainJob", _WORKSPACE, ("spec.workspace.digest", D)),
     case("RelevanceTrainJob", _RESERVED, ("spec.runner.env.0", _LORE)),
     case("RelevanceTrainJob", "metadata.name may have 52 characters", ("metadata.name", "x" * 53)),
@@ -167,6 +186,13 @@ REFUSED = [
 """Refused at creation by a CEL rule."""
 
 _PATTERN = "should match"
+
+
+def _doubled() -> dict[str, Any]:
+    synthesize: dict[str, Any] = {**_TRACES["synthesize"], "capabilities": ["Rules", "Rules"]}
+    return {"name": "t", "synthesize": synthesize}
+
+
 MALFORMED = [
     case("RelevanceTrainJob", _PATTERN, ("spec.data.uri", "pvc://data/../etc")),
     case("RelevanceTrainJob", _PATTERN, ("spec.data.uri", "file:///etc/passwd")),
@@ -175,6 +201,8 @@ MALFORMED = [
     case("RelevanceTrainJob", _PATTERN, ("spec.runPolicy.activeDeadline", "3 days")),
     case("RelevanceTrainJob", _PATTERN, ("spec.runner.resources.limits.memory", "much")),
     case("RelevanceTrainJob", "greater than or equal to 1", ("spec.nodes.count", 0)),
+    case("RelevanceTrainJob", "Required value", ("spec.stages", [{"name": "t", "synthesize": {}}])),
+    case("RelevanceTrainJob", "Duplicate value", ("spec.stages", [_doubled()])),
     case("RelevanceTrainJob", "at least 1 items", ("spec.stages", [])),
     case("RelevanceTrainJob", "Duplicate value", ("spec.stages.1.name", "sft"), ("spec.stages.1.distill.from", DELETE)),
     case("RelevanceEval", "Duplicate value", ("spec.gates.1.name", "floor")),
@@ -190,6 +218,13 @@ ACCEPTED = [
     *(case(kind, None) for kind in GOOD),
     case("RelevanceTrainJob", None, ("spec.stages.1.distill.from", DELETE)),
     case("RelevanceTrainJob", None, ("spec.stages.1.publish", DELETE)),
+    case("RelevanceTrainJob", None, ("spec.stages", [_TRACES, {"name": "sft", "sft": {}}])),
+    case(
+        "RelevanceTrainJob",
+        None,
+        ("spec.stages", [{"name": "t", "synthesize": _TRACES["synthesize"] | {"capabilities": ["Knowledge"]}}]),
+        ("spec.ruleSet", DELETE),
+    ),
     case("RelevanceTrainJob", None, ("spec.ruleSet", DELETE), ("spec.stages.0.sft", {"ruleMode": "None"})),
     case("RelevanceEval", None, ("spec.ruleSet", DELETE), ("spec.benchmark.ruleMode", "None")),
     case("RelevanceTrainJob", None, ("metadata.name", "x" * 45)),

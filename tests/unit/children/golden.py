@@ -16,7 +16,7 @@ from lore_operator.children.labels import ATTEMPT, RUN, STAGE, owner_labels
 from lore_operator.children.names import Attempt, eval_base, head_base, train_base
 from lore_operator.children.report_access import report_access
 from lore_operator.children.settings import Images, Settings
-from lore_operator.children.train_config import stage_inputs, train_config
+from lore_operator.children.train_config import stage_config, stage_inputs
 from lore_operator.children.train_job import train_objects
 
 FOLDER = Path(__file__).parent / "golden"
@@ -61,7 +61,14 @@ TRAIN = resource(
                 },
             },
         },
-        "stages": [{"name": "sft", "sft": {}}, {"name": "student", "distill": {"from": "sft", "base": {"uri": "pvc://datasets/minilm"}}}],
+        "stages": [
+            {"name": "sft", "sft": {}},
+            {"name": "student", "distill": {"from": "sft", "base": {"uri": "pvc://datasets/minilm"}}},
+            {"name": "traces", "synthesize": {
+                "teacher": {"url": "https://teacher.team/v1", "model": "large", "secretRef": {"name": "teacher-key"}},
+                "tokenBudget": 5000000,
+            }},
+        ],
     },
 )  # fmt: skip
 
@@ -105,10 +112,10 @@ def train(stage_index: int) -> list[dict[str, Any]]:
     job = parse_train_job(TRAIN)
     stage = job.spec.stages[stage_index]
     results = {"sft": ArtifactRef(uri="pvc://lore/runs/sft", digest=D)}
-    config = train_config(job, stage, results, "run", SETTINGS)
+    config = stage_config(job, stage, results, "run", SETTINGS)
     inputs = tuple(ref for ref in stage_inputs(job, stage, results).values() if ref)
     attempt = Attempt(train_base("demo", stage.name), 1)
-    return train_objects(TRAIN, job, attempt, labels(TRAIN, stage.name), config, inputs, SETTINGS)
+    return train_objects(TRAIN, job, stage, attempt, labels(TRAIN, stage.name), config, inputs, SETTINGS)
 
 
 def evaluation() -> list[dict[str, Any]]:
@@ -160,6 +167,7 @@ def router_objects() -> list[dict[str, Any]]:
 GOLDEN = {
     "train-sft.yaml": lambda: train(0),
     "train-student.yaml": lambda: train(1),
+    "train-traces.yaml": lambda: train(2),
     "eval.yaml": evaluation,
     "head.yaml": head,
     "backend.yaml": backend,

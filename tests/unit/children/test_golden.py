@@ -7,7 +7,7 @@ import pytest
 import yaml
 from unit.children.golden import FOLDER, GOLDEN, evaluation, head, render, train
 
-from lore_core.jobs import EvaluateConfig, HeadBuildConfig, TrainConfig
+from lore_core.jobs import EvaluateConfig, HeadBuildConfig, SynthesizeConfig, TrainConfig
 
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
@@ -22,8 +22,14 @@ def test_rendering_twice_gives_the_same_bytes(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("objects", "config"),
-    [(train(0), TrainConfig), (train(1), TrainConfig), (evaluation(), EvaluateConfig), (head(), HeadBuildConfig)],
-    ids=["sft", "distill", "evaluate", "head"],
+    [
+        (train(0), TrainConfig),
+        (train(1), TrainConfig),
+        (train(2), SynthesizeConfig),
+        (evaluation(), EvaluateConfig),
+        (head(), HeadBuildConfig),
+    ],
+    ids=["sft", "distill", "synthesize", "evaluate", "head"],
 )
 def test_the_pod_accepts_the_config_that_the_operator_renders(objects: list[dict[str, Any]], config: Any) -> None:
     (found,) = (item["data"]["config.json"] for item in objects if item["kind"] == "ConfigMap" and "data" in item)
@@ -71,6 +77,17 @@ def test_only_the_claim_with_the_workspace_is_writable() -> None:
     }
 
     assert claims == {"datasets": True, "lore": False}
+
+
+def test_synthesis_is_one_pod_that_reads_the_teachers_key_from_its_secret() -> None:
+    *_, job = train(2)
+    pod = job["spec"]["template"]["spec"]
+    mounts = {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+
+    assert [item["kind"] for item in train(2)] == ["ConfigMap", "ConfigMap", "Job"]
+    assert pod["containers"][0]["command"][:2] == ["lore", "synthesize"]
+    assert "/mnt/lore/secrets/teacher-key" in mounts
+    assert "nvidia.com/gpu" not in pod["containers"][0]["resources"].get("limits", {})
 
 
 def test_an_attempt_of_a_gang_is_four_objects() -> None:

@@ -50,6 +50,20 @@ def finished() -> World:
     return w
 
 
+def test_later_stages_train_on_the_pairs_that_a_teacher_gave_traces_to() -> None:
+    traces = {"name": "traces", "synthesize": {"teacher": {"url": "https://teacher/v1", "model": "large"}}}
+    w = world(stages=[traces, *SPEC["stages"]])
+    w.settle()
+    asked = config_of(w, "demo-traces-a1")
+    w.succeed("demo-traces-a1", "c")
+    w.settle()
+    trained = config_of(w, "demo-sft-a1")
+
+    assert asked["data"]["uri"] == SPEC["data"]["uri"]
+    assert trained["data"]["digest"] == digest("c")
+    assert trained["baseModel"]["uri"] == SPEC["baseModel"]["uri"]
+
+
 def test_a_new_job_starts_its_first_stage_and_nothing_else() -> None:
     w = world()
 

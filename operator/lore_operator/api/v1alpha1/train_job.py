@@ -4,13 +4,24 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, model_validator
 
-from lore_core.jobs.config import DeepSpeedConfig, Name, Optimizer, RuleMode, SftSettings
+from lore_core.jobs.config import (
+    Capability,
+    DeepSpeedConfig,
+    Endpoint,
+    Name,
+    Optimizer,
+    RuleMode,
+    SftSettings,
+    SynthesizeSettings,
+)
 from lore_operator.api.v1alpha1.common import (
+    SECRET_ROOT,
     ApiModel,
     ArtifactRef,
     CommonStatus,
     Count,
     Failure,
+    LocalReference,
     Progress,
     Resource,
     ResultRef,
@@ -18,19 +29,20 @@ from lore_operator.api.v1alpha1.common import (
     RunPolicy,
     Token,
 )
-from lore_operator.api.v1alpha1.schema_hints import Rule, cel, exactly_one, list_map, short_name
+from lore_operator.api.v1alpha1.schema_hints import Rule, cel, exactly_one, list_map, list_set, short_name
 
 MAX_NAMES = 52
 """Job name and stage name together: `JOB-STAGE-aNNN` and the pod's `-INDEX` must fit the 63 characters of a host name."""
 
 MAX_STAGES = 16
 
+_KINDS = ("synthesize", "sft", "distill")
 _INDEX = str(list(range(MAX_STAGES)))
 """Written out: comprehensions with an index need Kubernetes 1.33."""
 _TEACHER_FIRST = Rule(
     f"{_INDEX}.all(i, i >= self.size() || !has(self[i].distill) || !has(self[i].distill.from)"
-    f" || {_INDEX}.exists(j, j < i && self[j].name == self[i].distill.from))",
-    "distill.from must name an earlier stage",
+    f" || {_INDEX}.exists(j, j < i && self[j].name == self[i].distill.from && !has(self[j].synthesize)))",
+    "distill.from must name an earlier stage that trains",
 )
 _DISTINCT_MODELS = Rule(
     "self.all(s, !has(s.publish) || self.filter(t, has(t.publish) && t.publish.__as__ == s.publish.__as__).size() == 1)",
@@ -43,6 +55,40 @@ class DistillOptimizer(Optimizer):
 
     learning_rate: str = Field(default="0.0001", pattern=r"^-?[0-9]+(\.[0-9]+)?$", max_length=24)
     max_steps: int = Field(default=200, ge=1, le=10_000_000)
+
+
+_NO_MODEL = Rule(
+    "!has(self.synthesize) || !has(self.publish)", "a synthesize stage makes pairs, there is no model to publish"
+)
+
+
+class Teacher(ApiModel):
+    """An OpenAI-compatible chat endpoint."""
+
+    url: str = Field(pattern=r"^https?://[^\s?#]+$", max_length=1024)
+    """Base address, up to and including /v1."""
+    model: str = Field(min_length=1, max_length=256)
+    """Name of the model there."""
+    secret_ref: LocalReference | None = None
+    """Secret with the API key, key `token`."""
+
+    def mounted(self) -> Endpoint:
+        """The endpoint as a pod sees it: the Secret is a folder there."""
+        folder = f"{SECRET_ROOT}/{self.secret_ref.name}" if self.secret_ref else None
+        return Endpoint(url=self.url, model=self.model, credentials=folder)
+
+
+class Synthesize(SynthesizeSettings):
+    """Reasoning traces from a teacher, checked one by one. Later stages train on the pairs whose trace passed."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    capabilities: Annotated[tuple[Capability, ...], *list_set(len(Capability), min_items=1)] = tuple(Capability)
+    """What the teacher works with: the demands it found, the picture's words, the rules."""
+    teacher: Teacher
+    """Who is asked."""
+    vision: Teacher | None = None
+    """Who words pictures that come without text."""
 
 
 class Sft(SftSettings):
@@ -70,12 +116,14 @@ class Publish(ApiModel):
 
 
 class Stage(ApiModel):
-    """One step of training; exactly one of sft and distill."""
+    """One step of training; exactly one of synthesize, sft and distill."""
 
-    model_config = ConfigDict(json_schema_extra=cel(exactly_one("sft", "distill")))
+    model_config = ConfigDict(json_schema_extra=cel(exactly_one(*_KINDS), _NO_MODEL))
 
     name: Name
     """Name of the stage, part of its children's names."""
+    synthesize: Synthesize | None = None
+    """Reasoning traces from a teacher."""
     sft: Sft | None = None
     """Supervised fine-tuning."""
     distill: Distill | None = None
@@ -85,9 +133,18 @@ class Stage(ApiModel):
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Stage":
-        if (self.sft is None) == (self.distill is None):
-            raise ValueError(f"stage {self.name}: give exactly one of sft, distill")
+        if sum(getattr(self, kind) is not None for kind in _KINDS) != 1:
+            raise ValueError(f"stage {self.name}: give exactly one of {', '.join(_KINDS)}")
+        if self.synthesize and self.publish:
+            raise ValueError(f"stage {self.name}: {_NO_MODEL.message}")
         return self
+
+    @property
+    def shows_rules(self) -> bool:
+        """Whether the stage needs a rule set."""
+        if self.synthesize:
+            return Capability.RULES in self.synthesize.capabilities
+        return self.sft is not None and self.sft.rule_mode == RuleMode.RETRIEVED
 
 
 class Nodes(ApiModel):
@@ -100,8 +157,9 @@ class Nodes(ApiModel):
 
 
 _RULES_THERE = Rule(
-    "has(self.ruleSet) || self.stages.all(s, !has(s.sft) || s.sft.ruleMode != 'Retrieved')",
-    "a stage with ruleMode Retrieved needs ruleSet; give it or use ruleMode None",
+    "has(self.ruleSet) || self.stages.all(s, (!has(s.sft) || s.sft.ruleMode != 'Retrieved')"
+    " && (!has(s.synthesize) || !('Rules' in s.synthesize.capabilities)))",
+    "a stage with ruleMode Retrieved or capability Rules needs ruleSet; give it or use neither",
 )
 
 
@@ -142,14 +200,13 @@ class TrainJobSpec(ApiModel):
     def _stages_fit_together(self) -> "TrainJobSpec":
         if self.workspace.digest is not None:
             raise ValueError("workspace is a place, not an artifact: it has no digest")
-        retrieved = [stage.name for stage in self.stages if stage.sft and stage.sft.rule_mode == RuleMode.RETRIEVED]
-        if retrieved and self.rule_set is None:
-            raise ValueError(f"stage {retrieved[0]}: ruleMode Retrieved needs ruleSet; give it or use ruleMode None")
-        names = [stage.name for stage in self.stages]
+        ruled = [stage.name for stage in self.stages if stage.shows_rules]
+        if ruled and self.rule_set is None:
+            raise ValueError(f"stage {ruled[0]}: {_RULES_THERE.message}")
         for index, stage in enumerate(self.stages):
             teacher = stage.distill.from_ if stage.distill else None
-            if teacher is not None and teacher not in names[:index]:
-                raise ValueError(f"stage {stage.name}: distill.from must name an earlier stage, {teacher} is none")
+            if teacher is not None and teacher not in [s.name for s in self.stages[:index] if not s.synthesize]:
+                raise ValueError(f"stage {stage.name}: {_TEACHER_FIRST.message}, {teacher} is none")
         published = [stage.publish.as_ for stage in self.stages if stage.publish]
         if len(set(published)) != len(published):
             raise ValueError("two stages publish under the same name")
