@@ -43,7 +43,7 @@ class RewardParts:
 
     def total(self, weights: RewardWeights) -> float:
         """Weighted sum."""
-        return sum(value * float(getattr(weights, name)) for name, value in asdict(self).items())
+        return float(sum(value * getattr(weights, name) for name, value in asdict(self).items()))
 
 
 def reward(rollout: Rollout, gold: Label, rules: Collection[str], weights: RewardWeights) -> RewardParts:

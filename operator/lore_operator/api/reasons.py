@@ -297,8 +297,19 @@ REPORTS: Final = (
     Reason("WrongArtifactKind", "An artifact is of another kind than the field needs.", "Correct the uri."),
     Reason(
         "LabelSchemaMismatch",
-        "Model and benchmark have different labels.",
-        "Use a benchmark of the model's label schema.",
+        "Labels of two schemas would be mixed: model and benchmark, or data and this version.",
+        "Use data of the same schema, or write it anew with `lore labels migrate`.",
+    ),
+    Reason(
+        "TeacherUnavailable",
+        "Many pairs in a row got no answer from the teacher. It is tried again; what was answered is not paid again.",
+        "Look at the endpoint and its limits.",
+    ),
+    Reason("TeacherRefused", "The teacher refuses every request.", "Correct url, model, or the Secret's key `token`."),
+    Reason(
+        "NothingAccepted",
+        "No trace of the teacher passed the checker.",
+        "Look at the reasons in the message, then at the teacher's answers; give another teacher.",
     ),
     Reason(
         "UnknownField",
