@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup venv check generate generated-clean test unit controlplane integration chart node e2e demo bench bench-quality campaign cluster-up cluster-down locks
+.PHONY: help setup venv check generate generated-clean test unit controlplane integration chart e2e demo bench bench-quality campaign cluster-up cluster-down locks
 
 export LORE_CACHE ?= $(HOME)/.cache/lore-platform
 export UV_PYTHON_DOWNLOADS := never
@@ -65,10 +65,7 @@ chart: venv
 	$(PY) -m hack.cluster build --profile control-plane
 	$(PYTEST) tests/chart
 
-node: setup
-	$(PYTEST) tests/e2e/test_node_lifecycle.py tests/e2e/test_node.py
-
-e2e: setup ## the quickstart and its faults on the node (about half an hour; builds the images)
+e2e: setup ## the node, the quickstart and its faults (builds the images)
 	$(PYTEST) tests/e2e
 
 test: venv ## every layer, with the minutes of each

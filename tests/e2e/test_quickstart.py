@@ -26,8 +26,19 @@ class Quickstart:
     answers: dict[str, tuple[ask.Question, ask.Answer]]
 
 
+pytestmark = pytest.mark.timeout(3600)  # the first test waits for training, evaluation and roll-out
+
+
 @pytest.fixture(scope="module")
 def quickstart(platform: Platform) -> Iterator[Quickstart]:
+    try:
+        yield _followed(platform)
+    finally:
+        platform.kubectl("delete", "namespace", NAMESPACE, "--wait=true", "--timeout=300s")
+        platform.release(NAMESPACE)
+
+
+def _followed(platform: Platform) -> Quickstart:
     kubectl = platform.kubectl
     steps.fill_workspace(platform.target, platform.references["router"], platform.made)
     steps.train(kubectl)
@@ -36,9 +47,7 @@ def quickstart(platform: Platform) -> Iterator[Quickstart]:
     answers = {question.stratum: (question, answer) for question, answer in steps.ask_router(kubectl, platform.made)}
     steps.show_gate(kubectl)
     found = {(item["kind"], item["metadata"]["name"]): item for item in follow.Follower(kubectl, NAMESPACE).objects()}
-    yield Quickstart(platform, found, answers)
-    kubectl("delete", "namespace", NAMESPACE, "--wait=true", "--timeout=300s")
-    platform.release(NAMESPACE)
+    return Quickstart(platform, found, answers)
 
 
 def test_both_stages_finish_and_publish_their_models(quickstart: Quickstart) -> None:
