@@ -23,10 +23,13 @@ from numpy.typing import NDArray
 from benchmarks.chorus.baselines import apply_cuts, bm25_scores, fit_cuts, lexical, zero_shot_scores
 from benchmarks.chorus.compare import LEXICAL, STUDENT, Labels, Score, compare, document, requirements, table
 from benchmarks.chorus.data import FOLDS, chorus_folder, fold_of, load_pairs, load_titles
+from benchmarks.chorus.silver import QUERIES, features, labelled, silver_pairs, teach
+from benchmarks.chorus.student import Lesson
 from benchmarks.chorus.student import answers as student_answers
 from lore_core.records import Pair
 
 SHORT_STEPS: Final = 4
+SHORT_QUERIES: Final = 20
 
 Rows = NDArray[np.int64]
 Answer = Callable[[Rows, Rows], Labels]
@@ -59,7 +62,8 @@ def run(folder: Path, *, short: bool) -> list[Score]:
     fold = np.array([folds[pair.query] for pair in pairs])
     steps, wanted = (SHORT_STEPS, [0]) if short else (None, list(range(FOLDS)))
     judged = np.flatnonzero(np.isin(fold, wanted))
-    found = {STUDENT: _students(pairs, fold, wanted, steps)}
+    lessons = _lessons(pairs, folder, fold, wanted, SHORT_QUERIES if short else QUERIES)
+    found = {STUDENT: _students(lessons, pairs, fold, wanted, steps)}
     for name, answer in baselines(pairs, folder).items():
         found[name] = _out_of_fold(fold, wanted, [answer(*_sides(fold, one)) for one in wanted])
     chosen = {name: labels[judged] for name, labels in found.items()}
@@ -79,14 +83,32 @@ def baselines(pairs: Sequence[Pair], folder: Path) -> dict[str, Answer]:
     }
 
 
-def _students(pairs: Sequence[Pair], fold: Rows, wanted: Sequence[int], steps: int | None) -> Labels:
+def _lessons(pairs: Sequence[Pair], folder: Path, fold: Rows, wanted: Sequence[int], queries: int) -> list[Lesson]:
+    """What each fold's student learns from; the teacher is fitted on the fold's training pairs."""
+    titles, base = load_titles(folder), str(get_model_path())
+    silver = silver_pairs(titles, pairs, queries)
+    seen, asked = features(pairs, titles, base), features(silver, titles, base)
+    gold = np.array([pair.groundtruth.grade - 1 for pair in pairs], np.int8)
+    lessons = []
+    for one in wanted:
+        train, _ = _sides(fold, one)
+        soft, known = teach(seen[train], gold[train], asked), teach(seen[train], gold[train], seen[train])
+        judged, guessed = [pairs[row] for row in train], labelled(silver, soft)
+        taught = zip([*judged, *guessed], [*known.tolist(), *soft.tolist()], strict=True)
+        lessons.append(Lesson(judged, guessed, {pair.id: row for pair, row in taught}))
+    return lessons
+
+
+def _students(
+    lessons: Sequence[Lesson], pairs: Sequence[Pair], fold: Rows, wanted: Sequence[int], steps: int | None
+) -> Labels:
     """One student a fold, as many side by side as there are cores."""
     workers = min(len(wanted), os.cpu_count() or 1)
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         jobs = []
-        for one in wanted:
-            train, test = ([pairs[row] for row in rows] for rows in _sides(fold, one))
-            jobs.append(pool.submit(student_answers, train, test, str(get_model_path()), steps))
+        for one, lesson in zip(wanted, lessons, strict=True):
+            test = [pairs[row] for row in _sides(fold, one)[1]]
+            jobs.append(pool.submit(student_answers, lesson, test, str(get_model_path()), steps))
         return _out_of_fold(fold, wanted, [_finished(one, job) for one, job in zip(wanted, jobs, strict=True)])
 
 

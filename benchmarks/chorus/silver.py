@@ -1,0 +1,97 @@
+"""Silver pairs: queries made of title words, their candidates, and a weak teacher's probabilities for them.
+
+A hundred judged queries do not teach a cross-encoder what matching is. A regression on what the baselines see does well
+with so few, so it is fitted on the training pairs and labels pairs nobody judged; the student learns from both. Queries and
+titles of judged pairs are left out: nothing about the pairs that are judged later is seen.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.chorus.baselines import bm25_scores, lexical, words, zero_shot_scores
+from lore_core.records import LABELS, Label, Pair
+
+QUERIES: Final = 900
+_LONGEST_QUERY: Final = 3
+_SIMILAR: Final = 8
+_OTHERS: Final = 6
+_SEED: Final = 17
+
+Features = NDArray[np.float64]
+Probabilities = NDArray[np.float64]
+
+
+def silver_pairs(titles: Sequence[str], judged: Sequence[Pair], count: int = QUERIES) -> list[Pair]:
+    """`count` queries of one to three neighbouring title words, each with titles that share a word and others that need not.
+
+    The label of these pairs is not known: L1 stands there until `labelled` puts the teacher's.
+    """
+    taken, asked = {pair.title for pair in judged}, {pair.query for pair in judged}
+    free = sorted({title for title in titles if words(title)} - taken)
+    holders: dict[str, list[int]] = defaultdict(list)
+    for row, title in enumerate(free):
+        for word in set(words(title)):
+            holders[word].append(row)
+    random = np.random.default_rng(_SEED)
+    found = []
+    for query in _queries(free, asked, count, random):
+        similar = sorted({row for word in words(query) for row in holders[word]})
+        chosen = [*random.permutation(similar)[:_SIMILAR], *random.integers(0, len(free), _OTHERS)]
+        found += [_pair(query, free[row], f"silver-{len(found) + place}") for place, row in enumerate(chosen)]
+    return found
+
+
+def _queries(titles: Sequence[str], asked: set[str], count: int, random: np.random.Generator) -> Iterator[str]:
+    seen = set(asked)
+    for row in random.permutation(len(titles)):
+        if count == 0:
+            return
+        title = words(titles[row])
+        length = min(int(random.integers(1, _LONGEST_QUERY + 1)), len(title))
+        start = int(random.integers(0, len(title) - length + 1))
+        query = " ".join(title[start : start + length])
+        if query not in seen:
+            seen.add(query)
+            count -= 1
+            yield query
+
+
+def _pair(query: str, title: str, name: str) -> Pair:
+    return Pair(id=name, item_id=name, query=query, title=title, groundtruth=Label.L1, subset="general")
+
+
+def features(pairs: Sequence[Pair], titles: Sequence[str], folder: str) -> Features:
+    """What the teacher sees, n×5: cosine, its square, share of the best BM25, lexical match, cosine where it matches."""
+    cosine, bm25 = zero_shot_scores(pairs, folder), bm25_scores(pairs, titles)
+    match = lexical(pairs) / (len(LABELS) - 1)
+    return np.stack([cosine, cosine**2, bm25, match, cosine * match], axis=1)
+
+
+def teach(seen: Features, gold: NDArray[np.int8], asked: Features) -> Probabilities:
+    """Four probabilities of `asked`, n×4, by a multinomial regression fitted on judged pairs.
+
+    Classes weigh by the inverse root of their share: rare labels are heard without shouting.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    present, counts = np.unique(gold, return_counts=True)
+    weights = dict(zip(present.tolist(), (counts / len(gold)) ** -0.5, strict=True))
+    model = make_pipeline(StandardScaler(), LogisticRegression(class_weight=weights, max_iter=1000))
+    model.fit(seen, gold)
+    found = np.zeros((len(asked), len(LABELS)))
+    found[:, present] = model.predict_proba(asked)
+    return found
+
+
+def labelled(pairs: Sequence[Pair], probabilities: Probabilities) -> list[Pair]:
+    """The pairs with the teacher's likeliest label."""
+    best = probabilities.argmax(axis=1)
+    return [
+        pair.model_copy(update={"groundtruth": LABELS[label]}) for pair, label in zip(pairs, best.tolist(), strict=True)
+    ]
