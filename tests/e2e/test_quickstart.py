@@ -98,7 +98,7 @@ def test_a_model_without_rules_passes_the_floor_and_is_blocked_by_the_rule_slice
     assert found["relevance-floor"]["outcome"] == "Passed"
     assert found["rules-no-regression"]["outcome"] == "Failed"
     message = found["rules-no-regression"]["message"]
-    assert "rules" in message
+    assert "needs.rule=true" in message
     assert "[" in message
     assert "lore-q" in message
 
