@@ -24,6 +24,7 @@ class Quickstart:
     platform: Platform
     objects: dict[tuple[str, str], dict[str, Any]]
     answers: dict[str, tuple[ask.Question, ask.Answer]]
+    judgements: data.Data | None
 
 
 pytestmark = pytest.mark.timeout(3600)  # the first test waits for training, evaluation and roll-out
@@ -43,11 +44,15 @@ def _followed(platform: Platform) -> Quickstart:
     steps.fill_workspace(platform.target, platform.references["router"], platform.made)
     steps.train(kubectl)
     examples.apply(kubectl, "quickstart-gates")
+    folder = chorus.folder()
+    judgements = chorus.prepare(folder) if folder else None
+    if judgements is not None:
+        steps.start_chorus(kubectl, platform.references["router"], judgements)
     steps.serve(kubectl)
     answers = {question.stratum: (question, answer) for question, answer in steps.ask_router(kubectl, platform.made)}
     steps.show_gate(kubectl)
     found = {(item["kind"], item["metadata"]["name"]): item for item in follow.Follower(kubectl, NAMESPACE).objects()}
-    return Quickstart(platform, found, answers)
+    return Quickstart(platform, found, answers, judgements)
 
 
 def test_both_stages_finish_and_publish_their_models(quickstart: Quickstart) -> None:
@@ -142,15 +147,12 @@ def test_the_report_shows_every_part(quickstart: Quickstart) -> None:
 @pytest.fixture(scope="module")
 def chorus_answer(quickstart: Quickstart) -> tuple[ask.Question, ask.Answer]:
     """One held-out query of the real judgements, answered by the student that was trained on the others."""
-    folder = chorus.folder()
-    if folder is None:
+    if quickstart.judgements is None:
         reason = "LORE_CHORUS_DIR is not set; it names the folder with the Chorus judgements"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    real = chorus.prepare(folder)
-    steps.start_chorus(quickstart.platform.kubectl, quickstart.platform.references["router"], real)
-    (found,) = steps.ask_chorus(quickstart.platform.kubectl, real)
+    (found,) = steps.ask_chorus(quickstart.platform.kubectl, quickstart.judgements)
     return found
 
 
