@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,17 +146,19 @@ def ensure(tool: str) -> Path:
     """The binary, built first if it is nowhere."""
     found = find(tool)
     if found is None:
-        build(module_of(tool), [tool])
+        with _go_caches():
+            build(module_of(tool), [tool])
     return found or require(tool)
 
 
 def ensure_profile(profile: str) -> None:
     """Build what the profile lacks, one module after the other."""
-    for module in MODULES:
-        missing = [tool for tool in PROFILE_TOOLS[profile] if tool in module.commands and find(tool) is None]
-        build(module, missing)
-        if module.manifests and profile == "node":
-            manifests(module.name)
+    with _go_caches():
+        for module in MODULES:
+            missing = [tool for tool in PROFILE_TOOLS[profile] if tool in module.commands and find(tool) is None]
+            build(module, missing)
+            if module.manifests and profile == "node":
+                manifests(module.name)
 
 
 def cached_path(tool: str) -> Path:
@@ -181,6 +184,22 @@ def build(module: Module, commands: Iterable[str]) -> None:
         for command in commands:
             if not (folder / command).exists():
                 _build_one(module, command, folder)
+
+
+@contextmanager
+def _go_caches() -> Iterator[None]:
+    """Modules and compiled packages are shared by what is built in the block, then deleted: gigabytes, needed once."""
+    folder = _go_folder()
+    with files.exclusive(folder):
+        try:
+            yield
+        finally:
+            for kept in ("mod", "build"):
+                shutil.rmtree(folder / kept, ignore_errors=True)
+
+
+def _go_folder() -> Path:
+    return cache_root() / "go"
 
 
 def _build_one(module: Module, command: str, folder: Path) -> None:
@@ -211,7 +230,13 @@ def _go(module: Module, *arguments: str) -> str:
     done = subprocess.run(
         ["nice", "-n", "5", go, *arguments],
         cwd=tool_modules() / module.name,
-        env={**os.environ, "CGO_ENABLED": "0"},
+        env={
+            **os.environ,
+            "CGO_ENABLED": "0",
+            "GOMODCACHE": str(_go_folder() / "mod"),
+            "GOCACHE": str(_go_folder() / "build"),
+            "GOFLAGS": "-modcacherw",
+        },
         capture_output=True,
         text=True,
         check=False,
