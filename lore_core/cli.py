@@ -62,6 +62,9 @@ VERBS: Final = (
     ),
     Verb(("train",), "lore_core.training.command", "run one stage of a train job"),
     Verb(("evaluate",), "lore_core.evaluation.command", "score a model on a benchmark and apply the gates"),
+    Verb(
+        ("gate", "dry-run"), "lore_core.evaluation.gate_command", "apply gates to finished evidence, changing nothing"
+    ),
     Verb(("head", "build"), "lore_core.headcache.command", "score head candidates and write an immutable generation"),
     Verb(
         ("head", "candidates"), "lore_core.headcache.candidates_command", "choose head candidates from impression logs"

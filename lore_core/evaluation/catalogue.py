@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from lore_core.evaluation import confidence, cost, metrics, ranking
+from lore_core.evaluation import confidence, cost, leaks, metrics, ranking
 from lore_core.evaluation.measured import sorting_score
 from lore_core.evaluation.metrics import LABELS, Floats
 from lore_core.evaluation.table import PairTable
@@ -68,6 +68,7 @@ TIER_FAMILY: Final = Family("tiers", _tiers)
 RANKING_FAMILY: Final = Family("ranking", _ranking)
 TOKEN_FAMILY: Final = Family("tokens", _tokens)
 LATENCY_FAMILY: Final = Family("latency", _latency)
+LEAK_FAMILY: Final = Family("leaks", leaks.leak_counts)
 
 METRICS: Final[dict[str, Metric]] = {
     "Accuracy4": Metric(LABEL_FAMILY, metrics.accuracy4),
@@ -85,6 +86,7 @@ METRICS: Final[dict[str, Metric]] = {
     **{f"NDCG{k}": Metric(RANKING_FAMILY, partial(ranking.mean_ndcg, cutoff=k)) for k in ranking.CUTOFFS},
     "QueryAUC": Metric(RANKING_FAMILY, ranking.mean_auc),
     "CrossTierInversion": Metric(RANKING_FAMILY, ranking.inversion_rate, rising=False),
+    "Leakage": Metric(LEAK_FAMILY, leaks.leakage, rising=False),
     "PromptTokens": Metric(TOKEN_FAMILY, cost.prompt_tokens, rising=False),
     "OutputTokens": Metric(TOKEN_FAMILY, cost.output_tokens, rising=False),
     **{

@@ -35,7 +35,7 @@ class Bound(WireModel):
     """Digests of what the verdict holds for; with any other it says nothing.
 
     `contract` is the file `lore-contract.json` with the verbaliser, `prompt` the part of it that can change a prompt.
-    `profile` is the digest of the serving profile.
+    `profile` is the digest of the serving profile, `training_data` that of the pairs the leak check compared with.
     """
 
     model: Digest
@@ -46,6 +46,7 @@ class Bound(WireModel):
     rules: Digest | None = None
     benchmark: Digest
     gate_set: Digest
+    training_data: Digest | None = None
     champion: Digest | None = None
     profile: Digest
 

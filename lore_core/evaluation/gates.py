@@ -76,14 +76,33 @@ def apply(
 
 
 def combine(outcomes: Sequence[GateOutcome]) -> tuple[Outcome, str]:
-    """The verdict and why, gate by gate in words. Advisory gates are named and decide nothing."""
+    """The verdict and why, by the gates that decided it. Advisory gates that did not pass are named and decide nothing."""
     required = [one for one in outcomes if one.severity == "Required"]
+    advice = [f"{one.name} {one.outcome}" for one in outcomes if one.severity == "Advisory" and not _passed(one)]
+    aside = f"; advisory, deciding nothing: {', '.join(advice)}" if advice else ""
     if not required:
-        return Outcome.INCONCLUSIVE, "no Required gate was given, so nothing can pass"
+        return Outcome.INCONCLUSIVE, f"no Required gate was given, so nothing can pass{aside}"
     for outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE):
         if found := [one for one in required if one.outcome is outcome]:
-            return outcome, "; ".join(f"{one.name}: {one.message}" for one in found)
-    return Outcome.PASSED, f"all {len(required)} Required gates passed"
+            return outcome, "; ".join(f"{one.name}: {one.message}" for one in found) + aside
+    return Outcome.PASSED, f"all {len(required)} Required gates passed{aside}"
+
+
+def _passed(outcome: GateOutcome) -> bool:
+    return outcome.outcome is Outcome.PASSED
+
+
+def explain(outcomes: Sequence[GateOutcome]) -> list[str]:
+    """The combined verdict, gate by gate in plain words: first the verdict, then a line a gate, warnings below theirs."""
+    verdict, _ = combine(outcomes)
+    required = [one for one in outcomes if one.severity == "Required"]
+    held = sum(_passed(one) for one in required)
+    lines = [f"{verdict}: {held} of {len(required)} Required gates passed"]
+    for one in outcomes:
+        weight = "" if one.severity == "Required" else ", Advisory, decides nothing"
+        lines.append(f"  {one.outcome:<12} {one.name}{weight}: {one.message}")
+        lines += [f"  {'':<12} warning: {one.warning}"] if one.warning else []
+    return lines
 
 
 def slice_name(gate: Gate) -> str:

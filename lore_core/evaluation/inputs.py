@@ -7,11 +7,12 @@ from pathlib import Path
 
 from lore_core.artifacts import ArtifactRef, Manifest, open_store, verify
 from lore_core.evaluation.evidence import KIND as EVIDENCE
-from lore_core.evaluation.evidence import Bound, Evidence, check_bound, read
+from lore_core.evaluation.evidence import Bound, Evidence, EvidenceError, EvidenceReport, check_bound, read
+from lore_core.evaluation.leaks import FIELD, leak_fields
 from lore_core.jobs import EvaluateConfig, Gate, RuleMode, gate_set_digest
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import CONTRACT_NAME, ModelKit, RuleSource
-from lore_core.records import Pair, RecordError, label_schema_digest, read_splits
+from lore_core.records import Pair, RecordError, label_schema_digest, read_pairs, read_splits
 from lore_core.records.schema import require_schema
 
 
@@ -25,6 +26,8 @@ class Inputs:
     pairs: list[Pair]
     champion: Evidence | None
     bound: Bound
+    leaks: list[str] | None = None
+    """What each pair's query is to the training queries (leaks.py); None where no training data was given."""
 
 
 def check_config(config: EvaluateConfig) -> None:
@@ -35,17 +38,22 @@ def check_config(config: EvaluateConfig) -> None:
             f"gateSetDigest: is {config.gate_set_digest}, the gates' is {found}",
             field="gateSetDigest",
         )
-    for gate in config.gates:
-        if gate.subset is not None and gate.subset not in config.benchmark.subsets:
+    check_subsets(config.gates, config.benchmark.subsets)
+    if config.benchmark.rule_mode is RuleMode.RETRIEVED and config.rule_set is None:
+        raise JobError(
+            "MissingRuleSet", "ruleSet: rule mode Retrieved needs one; give it or use rule mode None", field="ruleSet"
+        )
+
+
+def check_subsets(gates: Sequence[Gate], subsets: Collection[str]) -> None:
+    """Refuse a gate on a subset that was not scored. Raises JobError."""
+    for gate in gates:
+        if gate.subset is not None and gate.subset not in subsets:
             raise JobError(
                 "MissingSubset",
                 f"gates.{gate.name}.subset: {gate.subset} is not scored; add it to benchmark.subsets",
                 field=f"gates.{gate.name}.subset",
             )
-    if config.benchmark.rule_mode is RuleMode.RETRIEVED and config.rule_set is None:
-        raise JobError(
-            "MissingRuleSet", "ruleSet: rule mode Retrieved needs one; give it or use rule mode None", field="ruleSet"
-        )
 
 
 def check_fields(gates: Sequence[Gate], known: Collection[str]) -> None:
@@ -64,6 +72,8 @@ def resolve(config: EvaluateConfig) -> dict[str, Manifest]:
     wanted = {"model": (config.model, "model"), "benchmark": (config.benchmark.ref, "benchmark")}
     if config.rule_set is not None:
         wanted["ruleSet"] = (config.rule_set, "rule-set")
+    if config.training_data is not None:
+        wanted["trainingData"] = (config.training_data, "pairs")
     if config.champion is not None:
         wanted["champion"] = (config.champion.evidence, EVIDENCE)
     return {field: _manifest(field, ref, kind) for field, (ref, kind) in wanted.items()}
@@ -81,7 +91,8 @@ def fetch(config: EvaluateConfig, manifests: dict[str, Manifest], root: Path) ->
     digests = {field: manifest.digest for field, manifest in manifests.items()}
     verify(_pinned(config.model, digests["model"]), root / "model")
     pairs = _read_pairs(config, digests["benchmark"], root / "benchmark")
-    check_fields(config.gates, {name for pair in pairs for name in pair.slice_fields})
+    leaks = _leaks(config, manifests, pairs, root / "trainingData")
+    check_fields(config.gates, {name for pair in pairs for name in pair.slice_fields} | ({FIELD} if leaks else set()))
     if config.rule_set is not None:
         verify(_pinned(config.rule_set, digests["ruleSet"]), root / "ruleSet")
     rules = RuleSource.load(config.benchmark.rule_mode, root / "ruleSet" if config.rule_set else None)
@@ -90,7 +101,27 @@ def fetch(config: EvaluateConfig, manifests: dict[str, Manifest], root: Path) ->
     champion = None
     if config.champion is not None:
         champion = read(_pinned(config.champion.evidence, digests["champion"]), root / "champion")
-    return Inputs(root / "model", kit, rules, pairs, champion, bound)
+    return Inputs(root / "model", kit, rules, pairs, champion, bound, leaks)
+
+
+def _leaks(
+    config: EvaluateConfig, manifests: dict[str, Manifest], pairs: Sequence[Pair], folder: Path
+) -> list[str] | None:
+    if config.training_data is None:
+        return None
+    digest, trained_on = manifests["trainingData"].digest, manifests["model"].inputs.get("data")
+    if trained_on not in (None, digest):
+        raise JobError(
+            "WrongTrainingData",
+            f"trainingData: {config.training_data.uri} is {digest}, the model was trained on {trained_on}; name that one",
+            field="trainingData",
+        )
+    manifest = verify(_pinned(config.training_data, digest), folder)
+    names = sorted(entry.path for entry in manifest.files if entry.path.endswith(".jsonl"))
+    try:
+        return leak_fields(pairs, (pair.query for name in names for pair in read_pairs(folder / name)))
+    except RecordError as error:
+        raise _with_uri(error, folder, config.training_data.uri) from error
 
 
 def _pinned(ref: ArtifactRef, digest: str) -> ArtifactRef:
@@ -158,6 +189,7 @@ def _bound(config: EvaluateConfig, manifests: dict[str, Manifest], kit: ModelKit
         rules=manifests["ruleSet"].digest if "ruleSet" in manifests else None,
         benchmark=manifests["benchmark"].digest,
         gate_set=config.gate_set_digest,
+        training_data=manifests["trainingData"].digest if "trainingData" in manifests else None,
         champion=manifests["champion"].digest if "champion" in manifests else None,
         profile=config.profile.content_digest(),
     )
@@ -176,9 +208,21 @@ def reusable(config: EvaluateConfig) -> Evidence | None:
         "model": config.model.digest,
         "benchmark": config.benchmark.digest,
         "rules": config.rule_set.digest if config.rule_set else None,
+        "training_data": config.training_data.digest if config.training_data else None,
         "champion": config.champion.evidence.digest if config.champion else None,
         "gate_set": config.gate_set_digest,
         "profile": config.profile.content_digest(),
     }
     check_bound(found.report, expected, config.output.uri)
+    _check_protocol(config, found.report)
     return found
+
+
+def _check_protocol(config: EvaluateConfig, report: EvidenceReport) -> None:
+    there = (report.rule_mode, ", ".join(sorted(report.subsets)))
+    asked = (config.benchmark.rule_mode, ", ".join(sorted(config.benchmark.subsets)))
+    if there != asked:
+        raise EvidenceError(
+            f"{config.output.uri}: holds rule mode {there[0]} and subsets {there[1]}, asked for are {asked[0]} and {asked[1]}; "
+            "evaluate again"
+        )

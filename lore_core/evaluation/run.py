@@ -11,10 +11,8 @@ from pydantic import JsonValue
 
 from lore_core.artifacts import ArtifactRef
 from lore_core.evaluation.answering import answer, render
-from lore_core.evaluation.answers import AnswerRow, answer_table, champion_answers
+from lore_core.evaluation.answers import AnswerRow
 from lore_core.evaluation.evidence import (
-    Evidence,
-    EvidenceError,
     EvidenceReport,
     check_comparable,
     publish_evidence,
@@ -22,6 +20,8 @@ from lore_core.evaluation.evidence import (
 )
 from lore_core.evaluation.gates import apply, combine, number
 from lore_core.evaluation.inputs import Inputs, check_config, fetch, resolve, reusable
+from lore_core.evaluation.judging import compare
+from lore_core.evaluation.leaks import FIELD
 from lore_core.evaluation.scores import score_rows
 from lore_core.evaluation.slices import Slice
 from lore_core.evaluation.summary import Timing, summary, timing
@@ -57,8 +57,8 @@ def evaluate(config: EvaluateConfig, reporter: Reporter, endpoint: Endpoint | No
         inputs = fetch(config, manifests, root)
         _check_champion(config, inputs)
         prompts = render(inputs.pairs, inputs.kit, inputs.rules)
-        answers = _answers(config, inputs, prompts, endpoint, reporter.progress)
-        scores = compare(config, answers, inputs.champion)
+        answers = _marked(_answers(config, inputs, prompts, endpoint, reporter.progress), inputs.leaks)
+        scores = compare(answers, inputs.champion, config.resamples, config.seed)
         report = judge(config, inputs, scores, answers, decoding(config, inputs, endpoint))
         (root / "evidence").mkdir()
         write(root / "evidence", report, answers)
@@ -130,16 +130,11 @@ def decoding(config: EvaluateConfig, inputs: Inputs, endpoint: Endpoint | None) 
     return found
 
 
-def compare(config: EvaluateConfig, answers: Sequence[AnswerRow], champion: Evidence | None) -> Slice:
-    """The whole evaluation, beside the champion's on the same pairs. Raises EvidenceError where the two do not match."""
-    try:
-        other = answer_table(champion_answers(answers, list(champion.answers()))) if champion else None
-    except ValueError as error:
-        raise EvidenceError(
-            f"champion evidence {champion.digest if champion else ''}: {error}, though the benchmark digest is the same; "
-            "evaluate the champion again"
-        ) from error
-    return Slice(answer_table(answers), other, config.resamples, config.seed)
+def _marked(answers: Sequence[AnswerRow], leaks: Sequence[str] | None) -> list[AnswerRow]:
+    if leaks is None:
+        return list(answers)
+    fields = [{**row.fields, FIELD: leak} for row, leak in zip(answers, leaks, strict=True)]
+    return [row.model_copy(update={"fields": found}) for row, found in zip(answers, fields, strict=True)]
 
 
 def judge(

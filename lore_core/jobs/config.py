@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -200,6 +200,17 @@ class BenchmarkInput(WireModel):
         return ArtifactRef(uri=self.uri, digest=self.digest, credentials=self.credentials)
 
 
+GateMetric = Literal[
+    "Accuracy4", "Accuracy2", "MacroF1", "WeightedF1", "F1", "Precision", "Recall", "QuadraticKappa", "MeanAbsoluteError",
+    "CalibrationError", "LowConfidence", "TierMacroF1", "NDCG5", "NDCG10", "QueryAUC", "CrossTierInversion", "RuleFlip",
+    "ParseRate", "Leakage",
+]  # fmt: skip
+"""What a gate can be about; docs/evaluation.md says what each is."""
+LABEL_METRICS: Final = ("F1", "Precision", "Recall")
+REGRESSION_METRICS: Final = ("Accuracy4", "Accuracy2", "MacroF1", "F1", "RuleFlip", "ParseRate")
+"""Shares of pairs or of classes, whose least believable error is known; only these can be held against a champion."""
+
+
 class Gate(WireModel):
     """One condition on one metric over one slice.
 
@@ -210,7 +221,7 @@ class Gate(WireModel):
     """
 
     name: Name
-    metric: Literal["Accuracy4", "Accuracy2", "MacroF1", "F1", "RuleFlip", "ParseRate"]
+    metric: GateMetric
     subset: str | None = None
     label: LabelName | None = None
     where: dict[str, str] = {}
@@ -228,8 +239,12 @@ class Gate(WireModel):
         given = [bound for bound in (self.min, self.max, self.max_regression) if bound is not None]
         if len(given) != 1:
             raise ValueError(f"gate {self.name}: give exactly one of min, max, maxRegression")
-        if (self.label is None) == (self.metric == "F1"):
-            raise ValueError(f"gate {self.name}: label goes with metric F1 and with no other")
+        if (self.label is None) == (self.metric in LABEL_METRICS):
+            raise ValueError(f"gate {self.name}: label goes with {', '.join(LABEL_METRICS)} and with no other metric")
+        if self.max_regression is not None and self.metric not in REGRESSION_METRICS:
+            raise ValueError(
+                f"gate {self.name}: maxRegression goes with {', '.join(REGRESSION_METRICS)}; give {self.metric} a min or max"
+            )
         return self
 
 
@@ -249,7 +264,10 @@ class Champion(WireModel):
 
 
 class EvaluateConfig(WireModel):
-    """`lore evaluate`: score one model on one benchmark, apply the gates, write report and evidence."""
+    """`lore evaluate`: score one model on one benchmark, apply the gates, write report and evidence.
+
+    With `training_data`, the `pairs` artifact that the model was trained on, each pair is checked for a leaked query.
+    """
 
     evaluation: Name
     model: ArtifactRef
@@ -257,6 +275,7 @@ class EvaluateConfig(WireModel):
     profile: ServingProfile
     benchmark: BenchmarkInput
     rule_set: ArtifactRef | None = None
+    training_data: ArtifactRef | None = None
     gates: tuple[Gate, ...] = ()
     gate_set_digest: Digest
     champion: Champion | None = None

@@ -65,7 +65,7 @@ class _View:
 
 def _compare(one: _View, two: _View, threshold: float) -> Overlap:
     shared = sorted(one.queries.keys() & two.queries.keys())
-    near = list(_near(one.queries.keys() - shared, two.queries.keys() - shared, threshold))
+    near = list(resembling(one.queries.keys() - shared, two.queries.keys() - shared, threshold))
     return Overlap(
         first=one.name,
         second=two.name,
@@ -77,8 +77,11 @@ def _compare(one: _View, two: _View, threshold: float) -> Overlap:
     )
 
 
-def _near(one: Iterable[str], two: Iterable[str], threshold: float) -> Iterator[str]:
-    """Texts of `two` that some text of `one` resembles, by an inverted index over trigrams."""
+def resembling(one: Iterable[str], two: Iterable[str], threshold: float) -> Iterator[str]:
+    """Texts of `two` that some text of `one` resembles, by an inverted index over trigrams.
+
+    `threshold` is the Jaccard similarity of character trigrams.
+    """
     grams = {text: _grams(text) for text in one}
     index: dict[str, list[str]] = defaultdict(list)
     for text, found in grams.items():

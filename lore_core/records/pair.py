@@ -60,11 +60,11 @@ Bit = Annotated[bool, Strict()]
 
 
 SLICE_FIELDS: Final = ("cell", "industry", "market", "needs.image", "needs.knowledge", "needs.rule", "subset")
-"""Fields of every record that scores can be sliced by; `tags` adds others."""
+"""Fields of every record that scores can be sliced by; `tags` adds others, and an evaluation may add `leak`."""
 
 
 def _own_name(name: str) -> str:
-    if name in SLICE_FIELDS:
+    if name in (*SLICE_FIELDS, "leak"):
         raise ValueError(f"{name!r} is a field of every record; give the tag another name")
     return name
 

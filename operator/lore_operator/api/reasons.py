@@ -287,6 +287,7 @@ REPORTS: Final = (
         "Not every pair of the benchmark has an answer.",
         "Evaluate again; a part of a benchmark is no verdict.",
     ),
+    Reason("BadGates", "A file holds no usable gates.", "Correct the gate and field that the message names."),
     Reason("BadLabelMap", "A map between label schemas cannot be used.", "Correct the field that the message names."),
     Reason(
         "EvidenceRefused",
@@ -294,6 +295,11 @@ REPORTS: Final = (
         "Name evidence of the same benchmark and rule mode; the message says what differs.",
     ),
     Reason("MissingSubset", "The benchmark has no such subset.", "Use one of those that the message lists."),
+    Reason(
+        "WrongTrainingData",
+        "The training data named for the leak check is not what the model was trained on.",
+        "Name the pairs that the message names, or leave trainingData out.",
+    ),
     Reason("WrongArtifactKind", "An artifact is of another kind than the field needs.", "Correct the uri."),
     Reason(
         "LabelSchemaMismatch",

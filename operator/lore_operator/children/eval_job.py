@@ -57,6 +57,7 @@ def eval_config(evaluation: RelevanceEval, resolved: Resolved, run: str, setting
         "model": model,
         "benchmark": spec.benchmark,
         "rules": spec.rule_set,
+        "trainingData": spec.training_data,
         "champion": resolved.champion,
     }
     return EvaluateConfig(
@@ -70,6 +71,7 @@ def eval_config(evaluation: RelevanceEval, resolved: Resolved, run: str, setting
             rule_mode=spec.benchmark.rule_mode,
         ),
         rule_set=spec.rule_set.mounted() if spec.rule_set else None,
+        training_data=spec.training_data.mounted() if spec.training_data else None,
         gates=gates,
         gate_set_digest=jobs.gate_set_digest(gates),
         champion=_champion(resolved),
@@ -104,7 +106,8 @@ def eval_objects(
 ) -> list[dict[str, Any]]:
     """The objects of one attempt in the order they are created. Raises InvalidPodTemplate."""
     spec = evaluation.spec
-    inputs = tuple(ref for ref in (resolved.model, spec.benchmark, spec.rule_set, resolved.champion) if ref)
+    references = (resolved.model, spec.benchmark, spec.rule_set, spec.training_data, resolved.champion)
+    inputs = tuple(ref for ref in references if ref)
     record = {"spec": spec.to_wire(), **resolved.to_record()}
     workload = Workload(
         attempt=attempt,

@@ -110,6 +110,7 @@ _RESERVED = "LORE_ variables are the operator's"
 _LORE = {"name": "LORE_REPORT", "value": "x"}
 _LONG = "x" * 41
 _TRACES: dict[str, Any] = {"name": "traces", "synthesize": {"teacher": {"url": "https://teacher/v1", "model": "large"}}}
+_UNPROVEN = {"name": "calibrated", "metric": "CalibrationError", "maxRegression": "0.02"}
 REFUSED = [
     case(
         "RelevanceTrainJob",
@@ -145,10 +146,12 @@ REFUSED = [
     case("RelevanceModel", "metadata.name may have 63 characters", ("metadata.name", "x" * 64)),
     case("RelevanceEval", "give exactly one of min, max, maxRegression", ("spec.gates.0.max", "0.9")),
     case("RelevanceEval", "give exactly one of min, max, maxRegression", ("spec.gates.0.min", DELETE)),
-    case("RelevanceEval", "label goes with metric F1 and with no other", ("spec.gates.0.label", "L1")),
-    case("RelevanceEval", "label goes with metric F1 and with no other", ("spec.gates.1.label", DELETE)),
+    case("RelevanceEval", "label goes with F1, Precision, Recall and with no other", ("spec.gates.0.label", "L1")),
+    case("RelevanceEval", "label goes with F1, Precision, Recall and with no other", ("spec.gates.1.label", DELETE)),
     case("RelevanceEval", "give exactly one of evalRef, evidence", ("spec.champion.evidence", {"uri": "s3://a"})),
     case("RelevanceEval", "a gate with maxRegression needs a champion", ("spec.champion", DELETE)),
+    case("RelevanceEval", "maxRegression goes with Accuracy4", ("spec.gates.0", _UNPROVEN)),
+    case("RelevanceEval", "a gate on Leakage needs trainingData", ("spec.gates.0.metric", "Leakage")),
     case("RelevanceEval", "a gate's subset must be one of benchmark.subsets", ("spec.gates.0.subset", "hard")),
     case("RelevanceEval", "it cannot satisfy a Required gate", ("spec.benchmark.ruleMode", "Oracle")),
     case("RelevanceEval", "ruleMode Retrieved needs ruleSet", ("spec.ruleSet", DELETE)),

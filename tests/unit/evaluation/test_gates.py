@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from unit.evaluation.tables import evaluation, table
 
-from lore_core.evaluation.gates import Outcome, apply, combine
+from lore_core.evaluation.gates import Outcome, apply, combine, explain
 from lore_core.evaluation.slices import Slice
 from lore_core.jobs import Gate, RuleMode
 
@@ -222,3 +222,36 @@ def test_the_verdict_names_the_gates_that_decided_it():
     _, why = combine(outcomes(("Required", "Passed"), ("Required", "Failed")))
     assert why.startswith("g1: Accuracy2 on all pairs")
     assert "g0" not in why
+
+
+def test_an_advisory_gate_that_did_not_pass_is_named_beside_the_verdict():
+    _, why = combine(outcomes(("Required", "Passed"), ("Advisory", "Failed")))
+    assert why == "all 1 Required gates passed; advisory, deciding nothing: g1 Failed"
+
+
+def test_the_explanation_has_a_line_for_every_gate_and_its_warning():
+    found = outcomes(("Required", "Passed"), ("Required", "Failed"), ("Advisory", "Inconclusive"))
+    found[1] = found[1].model_copy(update={"warning": "too few queries"})
+    first, *lines = explain(found)
+    assert first == "Failed: 1 of 2 Required gates passed"
+    assert [line.split()[:2] for line in lines] == [
+        ["Passed", "g0:"],
+        ["Failed", "g1:"],
+        ["warning:", "too"],
+        ["Inconclusive", "g2,"],
+    ]
+    assert "Advisory, decides nothing" in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("bound", "outcome"), [({"min": "0.99"}, "Failed"), ({"min": "0.9"}, "Passed"), ({"max": "0.9"}, "Failed")]
+)
+def test_a_ranking_metric_can_be_gated(bound, outcome):
+    gold = [3, 0] * 60
+    scores = Slice(table(gold, [*gold[:-2], 0, 3], np.repeat(np.arange(60), 2)), None, 200, 1)
+    assert judge(gate(metric="QueryAUC", **bound), scores).outcome == outcome
+
+
+def test_unparsable_answers_cannot_pass_a_ceiling_on_calibration():
+    found = judge(gate(metric="CalibrationError", max="0.2"), exactly(100, 0))
+    assert found.outcome == Outcome.INCONCLUSIVE  # nothing has probabilities

@@ -90,6 +90,12 @@ def test_evidence_of_other_inputs_under_the_same_key_is_refused(tmp_path, world,
     assert caught.value.failure.reason == "EvidenceRefused"
 
 
+def test_evidence_under_another_rule_mode_is_not_taken_for_this_one(tmp_path, world, served):
+    evaluate(config(tmp_path, *world, rule_mode=RuleMode.ORACLE), Reporter(None), served)
+    with pytest.raises(JobError, match="holds rule mode Oracle and subsets general, asked for are None and general"):
+        evaluate(config(tmp_path, *world), Reporter(None), served)
+
+
 def champion_of(root: Path, world, served, **options) -> Champion:
     result = evaluate(config(root, *world, input_key=KEYS[2], **options), Reporter(None), served)
     return Champion(name="lore-q3", evidence={"uri": result.uri, "digest": result.digest})

@@ -23,8 +23,13 @@ def test_a_gate_has_exactly_one_bound(bounds):
 
 @pytest.mark.parametrize("options", [{"metric": "F1"}, {"label": "L3"}], ids=["F1 without label", "label without F1"])
 def test_a_label_goes_with_f1_only(options):
-    with pytest.raises(ValidationError, match="label goes with metric F1"):
+    with pytest.raises(ValidationError, match="label goes with F1, Precision, Recall"):
         gate(**options)
+
+
+def test_a_metric_without_a_proven_bound_cannot_be_held_against_a_champion():
+    with pytest.raises(ValidationError, match="give QueryAUC a min or max"):
+        Gate(name="g", metric="QueryAUC", max_regression="0.02")
 
 
 @pytest.mark.parametrize("confidence", ["1.0", "0.4", "95", "0.95x", "1"])

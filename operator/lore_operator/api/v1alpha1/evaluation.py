@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from lore_core import jobs
-from lore_core.jobs.config import Name, RuleMode
+from lore_core.jobs.config import LABEL_METRICS, REGRESSION_METRICS, Name, RuleMode
 from lore_operator.api.v1alpha1.common import (
     ApiModel,
     ArtifactRef,
@@ -42,7 +42,14 @@ class Gate(jobs.Gate):
     model_config = ConfigDict(
         json_schema_extra=cel(
             exactly_one("min", "max", "maxRegression"),
-            Rule("has(self.label) == (self.metric == 'F1')", "label goes with metric F1 and with no other"),
+            Rule(
+                f"has(self.label) == (self.metric in {list(LABEL_METRICS)})",
+                f"label goes with {', '.join(LABEL_METRICS)} and with no other metric",
+            ),
+            Rule(
+                f"!has(self.maxRegression) || self.metric in {list(REGRESSION_METRICS)}",
+                f"maxRegression goes with {', '.join(REGRESSION_METRICS)}; give other metrics a min or max",
+            ),
         )
     )
 
@@ -103,6 +110,9 @@ _SUBSETS_SCORED = Rule(
     "self.gates.all(g, !has(g.subset) || g.subset in self.benchmark.subsets)",
     "a gate's subset must be one of benchmark.subsets",
 )
+_LEAKS_CHECKED = Rule(
+    "has(self.trainingData) || self.gates.all(g, g.metric != 'Leakage')", "a gate on Leakage needs trainingData"
+)
 _NO_ORACLE = Rule(
     "self.benchmark.ruleMode != 'Oracle' || self.gates.all(g, g.severity == 'Advisory')",
     "ruleMode Oracle may show gold labels: it cannot satisfy a Required gate",
@@ -117,7 +127,9 @@ _RULES_THERE = Rule(
 class EvalSpec(ApiModel):
     """What is judged, on what, and when it passes."""
 
-    model_config = ConfigDict(json_schema_extra=cel(_CHAMPION_THERE, _SUBSETS_SCORED, _NO_ORACLE, _RULES_THERE))
+    model_config = ConfigDict(
+        json_schema_extra=cel(_CHAMPION_THERE, _SUBSETS_SCORED, _LEAKS_CHECKED, _NO_ORACLE, _RULES_THERE)
+    )
 
     model_ref: ModelReference
     """Model to judge."""
@@ -127,6 +139,8 @@ class EvalSpec(ApiModel):
     """What it is judged on."""
     rule_set: ArtifactRef | None = None
     """Rules shown in the prompt."""
+    training_data: ArtifactRef | None = None
+    """Pairs the model was trained on. With them metric Leakage is the share of pairs whose query was seen in training."""
     gates: Annotated[tuple[Gate, ...], *list_map("name", 64, min_items=1)]
     """Conditions; all Required ones must hold."""
     champion: Champion | None = None
@@ -153,6 +167,8 @@ class EvalSpec(ApiModel):
         for gate in self.gates:
             if gate.max_regression is not None and self.champion is None:
                 raise ValueError(f"gate {gate.name}: maxRegression needs a champion")
+            if gate.metric == "Leakage" and self.training_data is None:
+                raise ValueError(f"gate {gate.name}: Leakage needs trainingData")
             if gate.subset is not None and gate.subset not in self.benchmark.subsets:
                 raise ValueError(f"gate {gate.name}: subset {gate.subset} is not one of benchmark.subsets")
             if self.benchmark.rule_mode == RuleMode.ORACLE and gate.severity == "Required":
