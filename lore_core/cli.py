@@ -45,6 +45,9 @@ VERBS: Final = (
         "write pairs of another label schema anew, by an explicit map",
     ),
     Verb(
+        ("data", "rair"), "lore_core.records.rair_command", "make a benchmark of a local copy of the released RAIR set"
+    ),
+    Verb(
         ("model", "pretrain"),
         "lore_core.training.base_command",
         "pretrain the small base model on catalogue text and facts",
@@ -65,6 +68,7 @@ VERBS: Final = (
     Verb(
         ("gate", "dry-run"), "lore_core.evaluation.gate_command", "apply gates to finished evidence, changing nothing"
     ),
+    Verb(("report",), "lore_core.evaluation.report_command", "write finished evidence as one HTML file and as JSON"),
     Verb(("head", "build"), "lore_core.headcache.command", "score head candidates and write an immutable generation"),
     Verb(
         ("head", "candidates"), "lore_core.headcache.candidates_command", "choose head candidates from impression logs"

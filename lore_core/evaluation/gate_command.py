@@ -34,13 +34,14 @@ def add_evidence_arguments(parser: argparse.ArgumentParser) -> None:
 
 def read_evidence(args: argparse.Namespace, scratch: Path) -> tuple[Evidence, Evidence | None]:
     """The evidence and the champion's, every byte verified. Raises ArtifactError or EvidenceError."""
-    evidence = read(_ref(args.evidence, args.credentials, args.digest), scratch / "evidence")
+    evidence = read(artifact_ref(args.evidence, args.credentials, args.digest), scratch / "evidence")
     if args.champion is None:
         return evidence, None
-    return evidence, read(_ref(args.champion, args.credentials, None), scratch / "champion")
+    return evidence, read(artifact_ref(args.champion, args.credentials, None), scratch / "champion")
 
 
-def _ref(place: str, credentials: str | None, digest: str | None) -> ArtifactRef:
+def artifact_ref(place: str, credentials: str | None, digest: str | None) -> ArtifactRef:
+    """An artifact by uri, by local folder, or by the report.json in it."""
     if "://" in place:
         return ArtifactRef(uri=place, credentials=credentials, digest=digest)
     folder = Path(place).resolve()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from lore_core.artifacts import ArtifactRef
+from lore_core.artifacts import ArtifactRef, Manifest
 from lore_core.evaluation.answering import answer, render
 from lore_core.evaluation.answers import AnswerRow
 from lore_core.evaluation.evidence import (
@@ -58,6 +58,7 @@ def evaluate(config: EvaluateConfig, reporter: Reporter, endpoint: Endpoint | No
         _check_champion(config, inputs)
         prompts = render(inputs.pairs, inputs.kit, inputs.rules)
         answers = _marked(_answers(config, inputs, prompts, endpoint, reporter.progress), inputs.leaks)
+        _check_unchanged(config, manifests)
         scores = compare(answers, inputs.champion, config.resamples, config.seed)
         report = judge(config, inputs, scores, answers, decoding(config, inputs, endpoint))
         (root / "evidence").mkdir()
@@ -72,6 +73,17 @@ def _reported(
     result = Result(uri=config.output.uri, digest=digest, reused=measured is None)
     reporter.succeeded(result, summary(report, ArtifactRef(uri=result.uri, digest=digest), measured))
     return result
+
+
+def _check_unchanged(config: EvaluateConfig, before: dict[str, Manifest]) -> None:
+    """Refuse a verdict whose inputs were re-pointed while it was computed: nobody could say what it is about."""
+    for field, manifest in resolve(config).items():
+        if manifest.digest != before[field].digest:
+            raise JobError(
+                "InputsChanged",
+                f"{field}: was {before[field].digest} when the evaluation began and is {manifest.digest} now; evaluate again",
+                field=field,
+            )
 
 
 def _check_champion(config: EvaluateConfig, inputs: Inputs) -> None:

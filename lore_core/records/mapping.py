@@ -79,7 +79,7 @@ class PairSource:
                 values[LABEL] = self._label(values[LABEL], path, line)
             if items is not None:
                 values = _joined(values, items, path, line)
-            values.setdefault("id", _pair_id(values))
+            values.setdefault("id", pair_id(values))
             yield line, validated(Pair, values, path, line)
 
     def _label(self, value: Any, file: Path, line: int) -> Any:
@@ -103,7 +103,7 @@ def _joined(values: dict[str, Any], items: Mapping[str, Item], file: Path, line:
     return item | values
 
 
-def _pair_id(values: Mapping[str, Any]) -> str:
+def pair_id(values: Mapping[str, Any]) -> str:
     """One id for one query, item and market, so that a pair judged twice is found."""
     parts = (str(values.get(name, "")) for name in ("query", "item_id", "market"))
     return "p" + sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:20]

@@ -13,10 +13,24 @@ from lore_core.records.jsonl import parse_object, read_lines
 Row = dict[str, Any]
 MAX_CELL: Final = 32 << 20
 _BATCH: Final = 1_024
+_PICTURES: Final = "image_base64"
+_BATCH_OF_PICTURES: Final = 32
+"""A picture may be megabytes, and this many rows are held at once."""
 
 
-def read_table(path: Path) -> Iterator[tuple[int, Row]]:
-    """Stream a file's rows; the format is told by its name (`.gz` may follow). Raises RecordError for a broken row."""
+def read_table(path: Path, left_out: frozenset[str] = frozenset()) -> Iterator[tuple[int, Row]]:
+    """Stream a file's rows without the columns `left_out`, which a Parquet file then need not read.
+
+    The format is told by the file's name (`.gz` may follow). Raises RecordError for a broken row.
+    """
+    rows = _rows(path, left_out)
+    if not left_out:
+        yield from rows
+    for line, row in rows:
+        yield line, {name: value for name, value in row.items() if name not in left_out}
+
+
+def _rows(path: Path, left_out: frozenset[str]) -> Iterator[tuple[int, Row]]:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     packed = suffixes[-1:] == [".gz"]
     kind = (suffixes[:-1] if packed else suffixes)[-1:]
@@ -29,7 +43,7 @@ def read_table(path: Path) -> Iterator[tuple[int, Row]]:
                 with _opened(path, packed) as stream:
                     yield from _csv_rows(stream, path)
             case [".parquet"]:
-                yield from _parquet_rows(path)
+                yield from _parquet_rows(path, left_out)
             case _:
                 raise RecordError("unknown kind of file", "name it .jsonl, .csv or .parquet", file=path, line=0)
     except (OSError, EOFError) as error:
@@ -82,14 +96,16 @@ def _text(line: bytes, path: Path, number: int) -> str:
         ) from error
 
 
-def _parquet_rows(path: Path) -> Iterator[tuple[int, Row]]:
+def _parquet_rows(path: Path, left_out: frozenset[str]) -> Iterator[tuple[int, Row]]:
     import pyarrow
     import pyarrow.parquet
 
     try:
         with closing(pyarrow.parquet.ParquetFile(path)) as file:
             number = 0
-            for batch in file.iter_batches(batch_size=_BATCH):
+            columns = [name for name in file.schema_arrow.names if name not in left_out]
+            size = _BATCH_OF_PICTURES if _PICTURES in columns else _BATCH
+            for batch in file.iter_batches(batch_size=size, columns=columns):
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row

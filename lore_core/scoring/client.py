@@ -90,7 +90,10 @@ class LabelRoute:
         return LabelScore((first, second, third, fourth))
 
     async def _post(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
-        return await self._send(path, {"model": self._model, **request})
+        found = await self._send(path, {"model": self._model, **request})
+        if (answered := found.get("model", self._model)) != self._model:
+            raise ScoringError(f"{path}: model {answered!r} answered, asked was {self._model!r}; check the endpoint")
+        return found
 
 
 class VllmClient:

@@ -296,6 +296,11 @@ REPORTS: Final = (
     ),
     Reason("MissingSubset", "The benchmark has no such subset.", "Use one of those that the message lists."),
     Reason(
+        "InputsChanged",
+        "An input's uri was given other content while the evaluation ran.",
+        "Evaluate again, and name inputs by digest.",
+    ),
+    Reason(
         "WrongTrainingData",
         "The training data named for the leak check is not what the model was trained on.",
         "Name the pairs that the message names, or leave trainingData out.",

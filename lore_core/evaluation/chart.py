@@ -1,0 +1,127 @@
+"""Small SVG charts: lines, and values with intervals. Text is escaped, nothing is fetched, equal input gives equal bytes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+
+Point = tuple[float, float]
+
+_COLOURS: Final = ("#1f5fa8", "#c2571a", "#2c7a4b", "#8a3f8f", "#6b6b6b")
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 320, 60, 150, 16, 46
+_ROW: Final = 22
+_NAMES: Final = 230
+_TICKS: Final = 5
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Name and range of an axis."""
+
+    name: str
+    low: float
+    high: float
+
+    def ticks(self) -> list[float]:
+        """Evenly spaced values from end to end."""
+        return [self.low + (self.high - self.low) * step / _TICKS for step in range(_TICKS + 1)]
+
+    def place(self, value: float, start: float, end: float) -> float:
+        """Where a value lies between two pixels; what is outside the range stands at its edge."""
+        share = (min(max(value, self.low), self.high) - self.low) / ((self.high - self.low) or 1.0)
+        return start + share * (end - start)
+
+
+def line_chart(
+    title: str,
+    lines: Mapping[str, Sequence[Point]],
+    across: Axis,
+    up: Axis,
+    guides: Mapping[str, Sequence[Point]] | None = None,
+) -> str:
+    """Lines by name over two axes; `guides` are drawn dashed and grey."""
+    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
+    parts = [_frame(across, up, right, bottom)]
+    for number, (name, points) in enumerate({**lines, **(guides or {})}.items()):
+        guide = number >= len(lines)
+        colour = "#9a9a9a" if guide else _COLOURS[number % len(_COLOURS)]
+        path = " ".join(f"{across.place(x, _LEFT, right):.1f},{up.place(y, bottom, _TOP):.1f}" for x, y in points)
+        dash = ' stroke-dasharray="5 4"' if guide else ""
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
+        height = _TOP + 14 + 18 * number
+        parts.append(
+            f'<line x1="{right + 10}" x2="{right + 28}" y1="{height - 4}" y2="{height - 4}" stroke="{colour}"{dash}/>'
+        )
+        parts.append(_text(right + 33, height, name))
+    return _svg(title, _WIDTH, _HEIGHT, parts)
+
+
+def _frame(across: Axis, up: Axis, right: float, bottom: float) -> str:
+    parts = [f'<path d="M{_LEFT} {_TOP}V{bottom}H{right}" fill="none" stroke="#444"/>']
+    for value in across.ticks():
+        place = across.place(value, _LEFT, right)
+        parts.append(_text(place, bottom + 16, f"{value:.3g}", "middle"))
+    for value in up.ticks():
+        place = up.place(value, bottom, _TOP)
+        parts.append(f'<line x1="{_LEFT}" x2="{right}" y1="{place:.1f}" y2="{place:.1f}" stroke="#e4e4e4"/>')
+        parts.append(_text(_LEFT - 6, place + 4, f"{value:.3g}", "end"))
+    parts.append(_text((_LEFT + right) / 2, bottom + 36, across.name, "middle"))
+    parts.append(f'<g transform="translate(14 {(_TOP + bottom) / 2}) rotate(-90)">{_text(0, 0, up.name, "middle")}</g>')
+    return "".join(parts)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A value with its interval, and another to compare with, such as the champion's."""
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    other: float | None = None
+
+
+def interval_chart(title: str, bars: Sequence[Bar], across: Axis) -> str:
+    """A row a bar: a dot with its interval, and a hollow mark at `other`."""
+    right, bottom = _WIDTH - 30, _TOP + _ROW * len(bars)
+    parts = []
+    for value in across.ticks():
+        place = across.place(value, _NAMES, right)
+        parts.append(f'<line x1="{place:.1f}" x2="{place:.1f}" y1="{_TOP}" y2="{bottom}" stroke="#e4e4e4"/>')
+        parts.append(_text(place, bottom + 16, f"{value:.3g}", "middle"))
+    for number, bar in enumerate(bars):
+        parts.append(_bar(bar, across, _TOP + _ROW * number + _ROW / 2, right))
+    parts.append(_text((_NAMES + right) / 2, bottom + 36, across.name, "middle"))
+    return _svg(title, _WIDTH, bottom + 46, parts)
+
+
+def _bar(bar: Bar, across: Axis, height: float, right: float) -> str:
+    place = across.place(bar.value, _NAMES, right)
+    parts = [_text(_NAMES - 8, height + 4, _short(bar.name), "end")]
+    if bar.low is not None and bar.high is not None:
+        low, high = (across.place(end, _NAMES, right) for end in (bar.low, bar.high))
+        parts.append(
+            f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{height}" y2="{height}" stroke="{_COLOURS[0]}" stroke-width="3"/>'
+        )
+    if bar.other is not None:
+        other = across.place(bar.other, _NAMES, right)
+        parts.append(
+            f'<circle cx="{other:.1f}" cy="{height}" r="5" fill="none" stroke="{_COLOURS[1]}" stroke-width="2"/>'
+        )
+    parts.append(f'<circle cx="{place:.1f}" cy="{height}" r="4" fill="{_COLOURS[0]}"/>')
+    return "".join(parts)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 34 else name[:33] + "…"
+
+
+def _text(x: float, y: float, words: str, anchor: str = "start") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+def _svg(title: str, width: float, height: float, parts: Sequence[str]) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" role="img" '
+        f'font-family="sans-serif" font-size="12"><title>{escape(title)}</title>{"".join(parts)}</svg>'
+    )

@@ -1,0 +1,169 @@
+"""A report as one HTML file: no script, no network, every text escaped."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Final
+
+from lore_core.evaluation.chart import Axis, Bar, interval_chart, line_chart
+from lore_core.evaluation.confidence import TIERS
+from lore_core.evaluation.gates import GateOutcome
+from lore_core.evaluation.metrics import LABELS
+from lore_core.evaluation.report import ReportDocument, WorstPair
+from lore_core.evaluation.scores import ScoreRow
+
+_ALL: Final = "all pairs"
+_PLOTTED: Final = ("Accuracy2", "MacroF1")
+_STYLE: Final = """
+body{font:15px/1.45 sans-serif;max-width:1080px;margin:24px auto;padding:0 16px;color:#1c1c1c}
+table{border-collapse:collapse;margin:8px 0 20px}th,td{border:1px solid #d5d5d5;padding:4px 9px;text-align:left;vertical-align:top}
+td.n{text-align:right;font-variant-numeric:tabular-nums}th{background:#f3f3f3}code{font-size:12px;word-break:break-all}
+.verdict{display:inline-block;padding:3px 12px;border-radius:4px;color:#fff}.Passed{background:#2c7a4b}.Failed{background:#b3261e}
+.Inconclusive{background:#8a6d00}td.Passed,td.Failed,td.Inconclusive{color:#fff}.note{color:#5c5c5c}
+"""
+
+
+def page(document: ReportDocument) -> str:
+    """The whole file."""
+    report = document.report
+    title = f"{report.model_name}: {report.verdict} ({report.evaluation})"
+    sections = [
+        _summary(document),
+        _gates(report.gates),
+        _scores(document),
+        _slices(document.scores),
+        _confusions(document),
+        _calibration(document),
+        _worst(document),
+        _lineage(document),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>{''.join(sections)}</body></html>\n"
+    )
+
+
+def _summary(document: ReportDocument) -> str:
+    report = document.report
+    against = f" against {escape(report.champion_name)}" if report.champion_name else ""
+    counts = f"{report.pairs} pairs, {report.queries} queries, {report.unparsable} unparsable, {report.truncated} cut prompts"
+    return (
+        f'<h1>{escape(report.model_name)} <span class="verdict {report.verdict}">{report.verdict}</span></h1>'
+        f"<p>Evaluation {escape(report.evaluation)}{against}, rule mode {report.rule_mode}, subsets "
+        f"{escape(', '.join(report.subsets))}: {counts}. Mean probability outside the labels {report.mean_outside}.</p>"
+        f"<p>{escape(report.why)}</p>"
+    )
+
+
+def _gates(gates: Sequence[GateOutcome]) -> str:
+    rows = []
+    for gate in gates:
+        warning = f'<br><span class="note">warning: {escape(gate.warning)}</span>' if gate.warning else ""
+        smallest = gate.minimum_detectable_regression or ""
+        rows.append(
+            f'<tr><td>{escape(gate.name)}</td><td class="{gate.outcome}">{gate.outcome}</td><td>{gate.severity}</td>'
+            f'<td>{escape(gate.message)}{warning}</td><td class="n">{smallest}</td><td class="n">{gate.power or ""}</td></tr>'
+        )
+    heads = ("gate", "outcome", "severity", "why", "minimum detectable regression", "power")
+    return f"<h2>Gates</h2>{_table(heads, rows)}"
+
+
+def _scores(document: ReportDocument) -> str:
+    rows = [_score(row) for row in document.scores if row.slice == _ALL]
+    heads = ("metric", "value", "95 % interval", "champion", "worse by", "95 % interval", "queries", "pairs")
+    return f"<h2>Scores</h2>{_table(heads, rows)}"
+
+
+def _score(row: ScoreRow) -> str:
+    cells = (
+        *(row.value, _interval(row.low, row.high), row.champion or ""),
+        *(row.regression or "", _interval(row.regression_low, row.regression_high), str(row.queries), str(row.samples)),
+    )
+    return f"<tr><td>{escape(row.metric)}</td>{_numbers(cells)}</tr>"
+
+
+def _interval(low: str | None, high: str | None) -> str:
+    return f"[{low}, {high}]" if low is not None and high is not None else ""
+
+
+def _slices(scores: Sequence[ScoreRow]) -> str:
+    parts = []
+    for metric in _PLOTTED:
+        bars = [_bar(row) for row in scores if row.metric == metric and row.slice != _ALL]
+        if bars:
+            chart = interval_chart(f"{metric} by slice", bars, Axis(metric, 0.0, 1.0))
+            parts.append(
+                f'<h3>{metric}</h3>{chart}<p class="note">Filled: this model with its 95 % interval. Hollow: the champion.</p>'
+            )
+    return f"<h2>Slices</h2>{''.join(parts)}" if parts else ""
+
+
+def _bar(row: ScoreRow) -> Bar:
+    low, high, champion = (None if value is None else float(value) for value in (row.low, row.high, row.champion))
+    return Bar(f"{row.slice} ({row.samples})", float(row.value), low, high, champion)
+
+
+def _confusions(document: ReportDocument) -> str:
+    answers = (*LABELS, "unparsable")
+    parts = [_matrix("This model", LABELS, answers, document.confusion)]
+    if document.champion_confusion:
+        parts.append(_matrix("Champion", LABELS, answers, document.champion_confusion))
+    parts.append(_matrix("CumPT tiers", TIERS, TIERS, document.tiers))
+    return f"<h2>Confusion</h2><p>Rows are gold, columns the answer.</p>{''.join(parts)}"
+
+
+def _matrix(name: str, gold: Sequence[str], answers: Sequence[str], cells: Sequence[Sequence[int]]) -> str:
+    rows = [f"<tr><th>{label}</th>{_numbers(map(str, row))}</tr>" for label, row in zip(gold, cells, strict=True)]
+    return f"<h3>{name}</h3>{_table(('gold', *answers), rows)}"
+
+
+def _calibration(document: ReportDocument) -> str:
+    if not document.reliability:
+        return '<h2>Calibration</h2><p class="note">No answer has probabilities.</p>'
+    points = [(float(one.confidence), float(one.right)) for one in document.reliability]
+    axes = Axis("mean confidence", 0.0, 1.0), Axis("share right", 0.0, 1.0)
+    chart = line_chart("Reliability", {"answers": points}, *axes, {"perfect": [(0.0, 0.0), (1.0, 1.0)]})
+    rows = [f"<tr>{_numbers((one.confidence, one.right, str(one.pairs)))}</tr>" for one in document.reliability]
+    return f"<h2>Calibration</h2>{chart}{_table(('mean confidence', 'share right', 'pairs'), rows)}"
+
+
+def _worst(document: ReportDocument) -> str:
+    if document.champion is None:
+        return '<h2>Worst regressions</h2><p class="note">No champion to compare with.</p>'
+    shown = f"{document.regressed} pairs that the champion answered better; the worst {len(document.worst)} are shown."
+    heads = ("pair", "query", "item", "gold", "champion", "this model", "P(gold)", "slice")
+    return f"<h2>Worst regressions</h2><p>{shown}</p>{_table(heads, [_regression(pair) for pair in document.worst])}"
+
+
+def _regression(pair: WorstPair) -> str:
+    attributes = "; ".join(f"{name}: {value}" for name, value in pair.attributes.items())
+    item = f'{escape(pair.title or "")}<br><span class="note">{escape(attributes[:600])}</span>'
+    fields = ", ".join(f"{name}={value}" for name, value in pair.fields.items())
+    return (
+        f"<tr><td><code>{escape(pair.id)}</code></td><td>{escape(pair.query or '')}</td><td>{item}</td><td>{pair.gold}</td>"
+        f"<td>{pair.champion or 'unparsable'}</td><td>{pair.candidate or 'unparsable'}</td>"
+        f'<td class="n">{pair.gold_probability or ""}</td><td>{escape(fields)}</td></tr>'
+    )
+
+
+def _lineage(document: ReportDocument) -> str:
+    report = document.report
+    known = {
+        "evidence": document.evidence,
+        **report.bound.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "serving profile": report.profile.model_dump_json(by_alias=True),
+        "decoding": ", ".join(f"{name}={value}" for name, value in report.decoding.items()),
+        "bootstrap": f"{report.resamples} resamples of whole queries, seed {report.seed}",
+    }
+    rows = [
+        f"<tr><td>{escape(name)}</td><td><code>{escape(str(value))}</code></td></tr>" for name, value in known.items()
+    ]
+    return f"<h2>Lineage</h2>{_table(('what', 'digest or value'), rows)}"
+
+
+def _table(heads: Iterable[str], rows: Iterable[str]) -> str:
+    return f"<table><tr>{''.join(f'<th>{escape(head)}</th>' for head in heads)}</tr>{''.join(rows)}</table>"
+
+
+def _numbers(cells: Iterable[str]) -> str:
+    return "".join(f'<td class="n">{escape(cell)}</td>' for cell in cells)
