@@ -1,8 +1,9 @@
 """`python -m benchmarks.chorus`: the student against lexical, BM25 and zero-shot MiniLM on Chorus.
 
-Five folds grouped by query over all judged queries; every pair is answered by a model that saw no pair of its query. Cuts of
-the scoring baselines are fitted on each fold's training pairs. Differences are paired by query; intervals are 95 %, from a
-bootstrap over queries. `--short` runs one fold with few steps: it shows that everything works, not how good it is.
+The student learns from judged pairs and from silver ones (benchmarks/chorus/silver.py). Five folds grouped by query over
+all judged queries; every pair is answered by a model that saw no pair of its query. Cuts of the scoring baselines are fitted
+on each fold's training pairs. Differences are paired by query; intervals are 95 %, from a bootstrap over queries. `--short`
+runs one fold with few steps: it shows that everything works, not how good it is.
 """
 
 import argparse
