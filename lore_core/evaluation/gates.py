@@ -118,7 +118,7 @@ def _selector(gate: Gate) -> dict[str, str]:
 
 def number(value: float | None) -> str | None:
     """A score as a decimal text for reports; None where undefined."""
-    return None if value is None or not math.isfinite(value) else f"{value:.6f}"
+    return None if value is None or not math.isfinite(value) else f"{round(value, 6) + 0.0:.6f}"
 
 
 def _guard_oracle(outcome: GateOutcome, mode: RuleMode) -> GateOutcome:

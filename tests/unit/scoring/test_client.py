@@ -104,6 +104,16 @@ async def test_a_student_is_asked_for_its_classes() -> None:
     assert scores.probabilities[0].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
 
 
+async def test_an_answer_of_another_model_is_refused() -> None:
+    def answer(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        status, found = labels_answer([-1.0, -2.0, -3.0, -4.0], [])(path, body)
+        return status, found | {"model": "somebody-else"}
+
+    async with serving(answer) as (url, _), VllmClient(kit_of(PromptLayout.LABEL_FIRST), url, "m") as client:
+        with pytest.raises(ScoringError, match="model 'somebody-else' answered, asked was 'm'"):
+            await client.score([PROMPT])
+
+
 async def test_many_prompts_come_back_in_their_order() -> None:
     def answer(_path: str, body: dict[str, Any]) -> tuple[int, Any]:
         best = body["prompt"][0] % 4
