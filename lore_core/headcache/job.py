@@ -11,8 +11,16 @@ from lore_core.artifacts.manifest import Manifest, canonical_json
 from lore_core.artifacts.ref import ArtifactRef
 from lore_core.artifacts.store import open_store, publish, verify
 from lore_core.headcache.candidates import Wanted, WantedPair, read_candidates, wanted_pairs
-from lore_core.headcache.generation import BIN_NAME, FORMAT_VERSION, JSON_NAME, HeadEntry, generation_bytes
+from lore_core.headcache.generation import (
+    BIN_NAME,
+    FORMAT_VERSION,
+    JSON_NAME,
+    HeadEntry,
+    HeadGeneration,
+    generation_bytes,
+)
 from lore_core.headcache.items import read_features
+from lore_core.headcache.reuse import SCORER, Scorer, known_scores, newest_generation, remember
 from lore_core.jobs.config import HeadBuildConfig
 from lore_core.jobs.errors import JobError
 from lore_core.jobs.report import Progress, Result
@@ -71,12 +79,34 @@ def run_head_build(config: HeadBuildConfig, reporter: Reporter) -> Result:
         kit = ModelKit.load(inputs.model)
         wanted = wanted_pairs(read_candidates(inputs.candidates), dict(read_features(inputs.items)))
         rules = RuleSource.load(kit.contract.rule_mode, inputs.rules)
-        reporter.started(inputs.digests, total_steps=len(wanted.pairs))
-        with LocalServer(inputs.model, config.profile, name="head") as served:
-            entries = list(score_pairs(wanted, kit, rules, _scorer(kit, served), reporter))
+        scorer = _scorer_of(config, kit, inputs)
+        earlier = newest_generation(config.workspace, scorer, Path(work) / "earlier")
+        entries, changed = _split(wanted, earlier)
+        reused = len(entries)
+        reporter.started(inputs.digests, total_steps=len(changed.pairs))
+        if changed.pairs:
+            with LocalServer(inputs.model, config.profile, name="head") as served:
+                entries += score_pairs(changed, kit, rules, _scorer(kit, served), reporter)
         coverage = Coverage(wanted.total, len(entries), wanted.unknown_items)
         _require(coverage, float(config.min_coverage))
-        return _publish(config, kit, inputs, entries, coverage, Path(work) / "generation", reporter)
+        made = _publish(config, scorer, kit, inputs, entries, coverage, Path(work) / "generation")
+    remember(config.workspace, scorer, made)
+    return _report(reporter, made, open_store(made).manifest(), reused=False, reused_pairs=reused)
+
+
+def _scorer_of(config: HeadBuildConfig, kit: ModelKit, inputs: _Inputs) -> Scorer:
+    digests = inputs.digests
+    prompt = kit.contract.prompt_digest
+    return Scorer(digests["model"], prompt, digests.get("ruleSet", ""), config.profile.content_digest())
+
+
+def _split(wanted: Wanted, earlier: HeadGeneration | None) -> tuple[list[HeadEntry], Wanted]:
+    """Entries that an earlier generation has, and the pairs that are left to score."""
+    if earlier is None:
+        return [], wanted
+    known = list(known_scores(wanted.pairs, earlier))
+    changed = tuple(pair for pair, entry in known if entry is None)
+    return [entry for _, entry in known if entry is not None], Wanted(changed, wanted.unknown_items)
 
 
 def score_pairs(
@@ -134,33 +164,34 @@ def _require(coverage: Coverage, least: float) -> None:
 
 def _publish(
     config: HeadBuildConfig,
+    scorer: Scorer,
     kit: ModelKit,
     inputs: _Inputs,
     entries: list[HeadEntry],
     coverage: Coverage,
     folder: Path,
-    reporter: Reporter,
-) -> Result:
+) -> ArtifactRef:
     folder.mkdir()
     (folder / BIN_NAME).write_bytes(generation_bytes(entries))
-    (folder / JSON_NAME).write_bytes(canonical_json(_description(kit, inputs.digests["model"], coverage)))
+    (folder / JSON_NAME).write_bytes(canonical_json(_description(scorer, kit, coverage)))
     metadata = {"coverage": coverage.summary()}
-    ref = publish(folder, config.output, "head", inputs=inputs.digests, metadata=metadata)
-    return _report(reporter, ref, open_store(ref).manifest(), reused=False)
+    return publish(folder, config.output, "head", inputs=inputs.digests, metadata=metadata)
 
 
-def _description(kit: ModelKit, model: str, coverage: Coverage) -> dict[str, Any]:
+def _description(scorer: Scorer, kit: ModelKit, coverage: Coverage) -> dict[str, Any]:
     return {
         "formatVersion": FORMAT_VERSION,
         "normaliser": NORMALISER_VERSION,
         "coverage": coverage.summary(),
-        "model": model,
-        "prompt": kit.contract.prompt_digest,
+        "model": scorer.model,
+        "prompt": scorer.prompt,
+        SCORER: scorer.description(),
         "calibration": kit.contract.calibration.model_dump(mode="json", by_alias=True),
     }
 
 
-def _report(reporter: Reporter, ref: ArtifactRef, manifest: Manifest, *, reused: bool) -> Result:
+def _report(reporter: Reporter, ref: ArtifactRef, manifest: Manifest, *, reused: bool, reused_pairs: int = 0) -> Result:
     result = Result(uri=ref.uri, digest=manifest.digest, reused=reused)
-    reporter.succeeded(result, dict(manifest.metadata))
+    summary = dict(manifest.metadata) | ({} if reused else {"reusedPairs": reused_pairs})
+    reporter.succeeded(result, summary)
     return result

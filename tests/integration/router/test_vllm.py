@@ -126,6 +126,19 @@ def test_a_second_head_job_reuses_the_first(build: HeadBuildConfig, head: dict[s
     assert again["result"] == head["result"] | {"reused": True}
 
 
+def test_the_next_day_scores_only_what_changed(
+    build: HeadBuildConfig, head: dict[str, Any], warehouse: Warehouse, tmp_path: Path
+) -> None:
+    items = warehouse.items(ITEMS | {"i2": Features("blue kettle")})
+    tomorrow = build.model_copy(update={"items": items, "input_key": "sha256:" + "8" * 64})
+    (tmp_path / "config.json").write_text(tomorrow.model_dump_json(by_alias=True))
+    words = ["head", "build", "--config", str(tmp_path / "config.json"), "--report", str(tmp_path / "report.json")]
+    assert main(words) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["summary"]["reusedPairs"], report["summary"]["coverage"]["scored"]) == (1, 2)
+    assert head["summary"]["reusedPairs"] == 0
+
+
 async def test_head_and_tail_give_one_pair_the_same_probabilities(
     warehouse: Warehouse, build: HeadBuildConfig, served: ServedModel, head: dict[str, Any], tmp_path: Path
 ) -> None:
