@@ -75,6 +75,7 @@ VERBS: Final = (
     ),
     Verb(("strata", "build"), "lore_core.strata.command", "build a strata snapshot from a query log"),
     Verb(("fetch",), "lore_core.artifacts.command", "fetch an artifact into a folder, verifying every byte"),
+    Verb(("route", "explain"), "lore_core.router.explain_command", "ask a router why it answers a query as it does"),
     Verb(("router", "serve"), "lore_core.router.serve_command", "serve relevance requests"),
     Verb(("router", "load"), "lore_core.router.load_command", "keep the router's artifacts fetched and verified"),
 )

@@ -99,6 +99,11 @@ class HeadGeneration:
         """Scored pairs."""
         return self._entries
 
+    def pairs_of(self, query: int) -> int:
+        """Scored pairs of one query."""
+        start, end = self._span(query)
+        return end - start
+
     def lookup(self, query: int, items: Hashes, content: Hashes) -> Lookup:
         """Scores of one query's items, by `head_query_hash`, item hashes and content hashes (all of one length n)."""
         start, end = self._span(query)

@@ -6,16 +6,21 @@ import msgspec
 
 from lore_core.records.label import LABELS
 from lore_core.router.answering import NEUTRAL, Answer
+from lore_core.router.explain import Explanation
 from lore_core.router.http import Response
 from lore_core.router.requests import Asked, AskedRerank
 
 _NAMES: Final = tuple(label.value for label in LABELS)
+_UNAUTHORIZED: Final = 401
+_CHALLENGE: Final = {"www-authenticate": "Bearer"}
 _LOWEST: Final = 1.0
 _RANGE: Final = 3.0
 """Calibrated grades run from 1 (L1) to 4 (L4); a rerank score is their place between the two."""
 
 
-class _Item(msgspec.Struct, gc=False):
+class ItemAnswer(msgspec.Struct, gc=False):
+    """One item of a relevance answer; `probabilities` of L1 L2 L3 L4."""
+
     id: str
     label: str
     probabilities: list[float]
@@ -24,33 +29,56 @@ class _Item(msgspec.Struct, gc=False):
     source: str
 
 
-class _Relevance(msgspec.Struct):
+class RelevanceAnswer(msgspec.Struct):
+    """The answer to `/v1/relevance`."""
+
     stratum: str
     revision: str
     tier: str
     latency_ms: float
-    items: list[_Item]
+    items: list[ItemAnswer]
 
 
-class _Document(msgspec.Struct):
+class DocumentText(msgspec.Struct):
+    """A document given back."""
+
     text: str
 
 
-class _Ranked(msgspec.Struct, omit_defaults=True):
+class RankedDocument(msgspec.Struct, omit_defaults=True):
+    """One document of a rerank answer, by its index in the request."""
+
     index: int
     relevance_score: float
-    document: _Document | None = None
+    document: DocumentText | None = None
 
 
-class _Usage(msgspec.Struct):
+class Usage(msgspec.Struct):
+    """What Jina's clients read; the router counts no tokens."""
+
     total_tokens: int
 
 
-class _Rerank(msgspec.Struct):
+class RerankAnswer(msgspec.Struct):
+    """The answer to `/v1/rerank`."""
+
     id: str
     model: str
-    results: list[_Ranked]
-    usage: _Usage
+    results: list[RankedDocument]
+    usage: Usage
+
+
+class Problem(msgspec.Struct):
+    """What is wrong with a request; `field` names the field at fault where there is one."""
+
+    message: str
+    field: str | None = None
+
+
+class Refusal(msgspec.Struct):
+    """Every 4xx and 5xx."""
+
+    error: Problem
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -62,8 +90,8 @@ def relevance(asked: Asked, answer: Answer, seconds: float) -> Response:
         asked.items, _labels(answer), answer.probabilities.tolist(), answer.grades.tolist(), answer.tiers,
         answer.sources, strict=True,
     )  # fmt: skip
-    items = [_Item(item.id or "", label, p, grade, tier, source) for item, label, p, grade, tier, source in rows]
-    body = _Relevance(answer.stratum, answer.revision, answer.tier, round(seconds * 1000, 3), items)
+    items = [ItemAnswer(item.id or "", label, p, grade, tier, source) for item, label, p, grade, tier, source in rows]
+    body = RelevanceAnswer(answer.stratum, answer.revision, answer.tier, round(seconds * 1000, 3), items)
     return Response(200, _encode(body), headers=_headers(answer))
 
 
@@ -80,20 +108,27 @@ def rerank(asked: AskedRerank, answer: Answer, request_id: str) -> Response:
     grades = answer.grades.tolist()
     best = sorted(range(len(grades)), key=lambda index: (-grades[index], index))[: asked.top_n]
     results = [
-        _Ranked(
+        RankedDocument(
             index,
             min(max((grades[index] - _LOWEST) / _RANGE, 0.0), 1.0),
-            _Document(asked.texts[index]) if asked.return_documents else None,
+            DocumentText(asked.texts[index]) if asked.return_documents else None,
         )
         for index in best
     ]
-    body = _Rerank(request_id, asked.model or answer.revision, results, _Usage(0))
+    body = RerankAnswer(request_id, asked.model or answer.revision, results, Usage(0))
     return Response(200, _encode(body), headers=_headers(answer))
+
+
+def explanation(found: Explanation) -> Response:
+    """The answer to `/v1/explain`."""
+    return Response(200, _encode(found))
 
 
 def refusal(status: int, message: str, field: str | None = None) -> Response:
     """A 4xx or 5xx; `message` names the field and `field` repeats it for programs."""
-    return Response(status, _encode({"error": {"message": message, "field": field}}))
+    return Response(
+        status, _encode(Refusal(Problem(message, field))), headers=_CHALLENGE if status == _UNAUTHORIZED else {}
+    )
 
 
 def _headers(answer: Answer) -> dict[str, str]:

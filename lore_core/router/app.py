@@ -6,12 +6,15 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from lore_core.router import answers, requests
+from lore_core.router import answers, openapi, requests
 from lore_core.router.answering import Answer, Fallback, Question, begin, finish
+from lore_core.router.auth import BearerTokens
 from lore_core.router.config import STRATA, Limits, PendingConfig, RouterState
+from lore_core.router.explain import explain
 from lore_core.router.http import Request, Response
 from lore_core.router.loaded import Serving
 from lore_core.router.metrics import RouterMetrics
+from lore_core.router.trace import OUTGOING, trace_lines
 
 _TELL_SECONDS: Final = 10.0
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -22,8 +25,8 @@ Result = Response | Awaitable[Response]
 class RouterApp:
     """Answers requests from `serving`; who loads configurations sets it, in one assignment."""
 
-    def __init__(self, metrics: RouterMetrics) -> None:
-        self.metrics = metrics
+    def __init__(self, metrics: RouterMetrics, tokens: BearerTokens | None = None) -> None:
+        self.metrics, self._tokens = metrics, tokens
         self.serving: Serving | None = None
         self.pending: PendingConfig | None = None
         self.draining = False
@@ -33,8 +36,13 @@ class RouterApp:
             "/readyz": self._ready,
             "/metrics": self._metrics,
             "/state": self._state,
+            "/openapi.json": self._openapi,
         }
-        self._post = {"/v1/relevance": self._relevance, "/v1/rerank": self._rerank}
+        self._post = {
+            "/v1/relevance": self._relevance,
+            "/v1/rerank": self._rerank,
+            "/v1/explain": self._explain,
+        }
 
     def __call__(self, request: Request) -> Result:
         """One request; never raises."""
@@ -58,28 +66,37 @@ class RouterApp:
             return self.refuse(404, f"{request.path}: no such path")
         if request.method != "POST":
             return self.refuse(405, f"{request.path}: use POST")
+        if self._tokens is not None and not self._tokens.allows(request.headers.get("authorization")):
+            return self.refuse(401, "authorization: a bearer token that this router knows is needed")
         if self.serving is None:
             return self.refuse(503, "no configuration is loaded yet; see /state")
-        return verb(self.serving, request.body)
+        return verb(self.serving, request)
 
-    def _relevance(self, serving: Serving, body: bytes) -> Result:
-        asked = requests.relevance(body, serving.config.limits)
-        return self._answered(serving, asked, lambda answer, seconds: answers.relevance(asked, answer, seconds))
-
-    def _rerank(self, serving: Serving, body: bytes) -> Result:
-        ranked = requests.rerank(body, serving.config.limits)
+    def _relevance(self, serving: Serving, request: Request) -> Result:
+        asked = requests.relevance(request.body, serving.config.limits)
         return self._answered(
-            serving, ranked.asked, lambda answer, _: answers.rerank(ranked, answer, str(uuid.uuid4()))
+            serving, asked, request, lambda answer, seconds: answers.relevance(asked, answer, seconds)
         )
 
-    def _answered(self, serving: Serving, asked: requests.Asked, encode: Encode) -> Result:
+    def _rerank(self, serving: Serving, request: Request) -> Result:
+        ranked = requests.rerank(request.body, serving.config.limits)
+        return self._answered(
+            serving, ranked.asked, request, lambda answer, _: answers.rerank(ranked, answer, str(uuid.uuid4()))
+        )
+
+    def _explain(self, serving: Serving, request: Request) -> Result:
+        asked = requests.explain(request.body, serving.config.limits)
+        return answers.explanation(explain(serving, asked.query, asked.market))
+
+    def _answered(self, serving: Serving, asked: requests.Asked, request: Request, encode: Encode) -> Result:
         started = time.perf_counter()
         found = begin(serving, asked)
         if isinstance(found, Question):
-            return self._waited(found, encode, started)
+            return self._waited(found, trace_lines(request.headers), encode, started)
         return self._encoded(found, encode, started)
 
-    async def _waited(self, question: Question, encode: Encode, started: float) -> Response:
+    async def _waited(self, question: Question, trace: str, encode: Encode, started: float) -> Response:
+        OUTGOING.set(trace)  # of this task alone
         try:
             with self.metrics.in_flight.track_inprogress():
                 return self._encoded(await finish(question), encode, started)
@@ -117,6 +134,9 @@ class RouterApp:
 
     def _state(self) -> Response:
         return Response(200, self.state().model_dump_json(by_alias=True).encode())
+
+    def _openapi(self) -> Response:
+        return Response(200, openapi.document_bytes())
 
     def max_body(self) -> int:
         """Largest request body in bytes."""

@@ -49,6 +49,19 @@ class CacheTier(WireModel):
     on_miss: PredictorStratum = "torso"
 
 
+class TierGuard(WireModel):
+    """What a tier may take: beyond `max_questions` at once it is passed over; after `breaker_failures` in a row it rests.
+
+    It rests for `breaker_pause_ms`; then one question probes it. `retry_percent` bounds retries of broken connections and
+    5xx answers, as a share of questions.
+    """
+
+    max_questions: int = Field(default=128, ge=1, le=65_536)
+    breaker_failures: int = Field(default=10, ge=1, le=10_000)
+    breaker_pause_ms: int = Field(default=1_000, ge=1, le=600_000)
+    retry_percent: int = Field(default=10, ge=0, le=100)
+
+
 class PredictorTier(WireModel):
     """Answers from a vLLM server.
 
@@ -64,6 +77,7 @@ class PredictorTier(WireModel):
     deadline_ms: int = Field(ge=1, le=600_000)
     fallback: tuple[PredictorStratum, ...] = ()
     max_connections: int = Field(default=32, ge=1, le=4096)
+    guard: TierGuard = TierGuard()
 
 
 class Tier(WireModel):

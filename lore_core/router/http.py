@@ -14,17 +14,19 @@ from typing import Final
 import httptools
 
 MAX_HEADER_BYTES: Final = 32 << 10
+KEPT_HEADERS: Final = frozenset({b"authorization", b"traceparent", b"tracestate"})
 _LINGER_SECONDS: Final = 2.0
 _JSON: Final = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One whole request; `path` without its query string."""
+    """One whole request; `path` without its query string, `headers` only those of `KEPT_HEADERS`, names in lower case."""
 
     method: str
     path: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class _Connection(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._url, self._body, self._header_bytes = b"", bytearray(), 0
+        self._headers: dict[str, str] = {}
         self._limit = self._server.max_body()
         self._expects_continue = False
 
@@ -151,6 +154,8 @@ class _Connection(asyncio.Protocol):
         lowered = name.lower()
         if lowered == b"content-length" and value.isdigit() and int(value) > self._limit:
             self._too_large()
+        elif lowered in KEPT_HEADERS:
+            self._headers[lowered.decode()] = value.decode("latin-1")
         elif lowered == b"expect" and value.lower() == b"100-continue":
             self._expects_continue = True
 
@@ -167,7 +172,7 @@ class _Connection(asyncio.Protocol):
         self._stop_timer()
         keep_alive = self._parser.should_keep_alive()
         path = self._url.split(b"?", 1)[0].decode("latin-1")
-        request = Request(self._parser.get_method().decode(), path, bytes(self._body))
+        request = Request(self._parser.get_method().decode(), path, bytes(self._body), self._headers)
         if self._task is not None:
             self._waiting.append((request, keep_alive))
         else:

@@ -23,6 +23,7 @@ from lore_core.router.config import (
     RouterConfig,
     Stratum,
 )
+from lore_core.router.guard import Guard, GuardLimits
 from lore_core.router.predictor import Predictor
 from lore_core.router.shelf import KIT_FILES, Shelf
 from lore_core.router.upstream import Upstream
@@ -106,6 +107,7 @@ class Library:
         self._shelf = shelf
         self._objects: dict[tuple[str, str], Any] = {}
         self._upstreams: dict[tuple[str, int], Upstream] = {}
+        self._guards: dict[tuple[str, GuardLimits], Guard] = {}
         self._used: set[Any] = set()
 
     def load(self, config: RouterConfig) -> Serving:
@@ -120,6 +122,7 @@ class Library:
     def forget_unused(self) -> None:
         """Drop what the last `load` did not use. Call it in the event loop, once that configuration serves."""
         self._objects = {key: value for key, value in self._objects.items() if key in self._used}
+        self._guards = {key: guard for key, guard in self._guards.items() if key in self._used}
         for key in [key for key in self._upstreams if key not in self._used]:
             self._upstreams.pop(key).retire()
 
@@ -150,7 +153,9 @@ class Library:
         self, composition: Composition, stratum: Stratum, tier: PredictorTier, kit: ModelKit, rules: RuleSet | None
     ) -> Predictor:
         try:
-            return Predictor(tier, kit, RuleSource(kit.contract.rule_mode, rules), self._upstream(tier))
+            return Predictor(
+                tier, kit, RuleSource(kit.contract.rule_mode, rules), self._upstream(tier), self._guard(tier)
+            )
         except ValueError as error:
             raise ValueError(f"composition {composition.revision}: {stratum}: {error}") from error
 
@@ -160,6 +165,14 @@ class Library:
         if key not in self._upstreams:
             self._upstreams[key] = Upstream(*key)
         return self._upstreams[key]
+
+    def _guard(self, tier: PredictorTier) -> Guard:
+        """A backend's guard remembers its failures over configurations that leave its limits alone."""
+        given = tier.guard
+        pause, ratio = given.breaker_pause_ms / 1000, given.retry_percent / 100
+        key = (tier.url, GuardLimits(given.max_questions, given.breaker_failures, pause, ratio))
+        self._used.add(key)
+        return self._guards.setdefault(key, Guard(key[1]))
 
     def _object(self, ref: PinnedRef, only: tuple[str, ...] | None, opened: Callable[[Path], Any]) -> Any:
         key = (ref.digest, opened.__qualname__)

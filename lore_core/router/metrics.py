@@ -7,7 +7,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from lore_core.router.answering import Answer
+from lore_core.router.guard import CircuitOpen, Shed
 
+_PASSED_OVER = frozenset({Shed.__name__, CircuitOpen.__name__})
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -26,6 +28,12 @@ class RouterMetrics:
         self._pairs = Counter("lore_router_head_pairs", "Pairs looked up in the head", ["result"], registry=registry)
         self._fallbacks = Counter(
             "lore_router_fallbacks", "Tiers that gave no answer", ["stratum", "tier", "reason"], registry=registry
+        )
+        self._shed = Counter(
+            "lore_router_shed",
+            "Tiers passed over without being asked",
+            ["stratum", "tier", "reason"],
+            registry=registry,
         )
         self._seconds = Histogram(
             "lore_router_answer_seconds", "Time to an answer", ["stratum", "tier"], buckets=_BUCKETS, registry=registry
@@ -49,6 +57,8 @@ class RouterMetrics:
                 self._child(self._pairs, result).inc(count)
         for fallback in answer.fallbacks:
             self._child(self._fallbacks, answer.stratum, fallback.tier, fallback.reason).inc()
+            if fallback.reason in _PASSED_OVER:
+                self._child(self._shed, answer.stratum, fallback.tier, fallback.reason).inc()
 
     def _answered(self, stratum: str, tier: str, revision: str, seconds: float) -> None:
         self._child(self._answers, stratum, tier, revision).inc()

@@ -33,23 +33,34 @@ class AskedItem(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=Fals
     vqa_result: str | None = None
 
 
-class _Relevance(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class RelevanceBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`POST /v1/relevance`."""
+
     query: str
     items: list[AskedItem]
     market: str = ""
 
 
-class _Document(msgspec.Struct, frozen=True):
+class ExplainBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`POST /v1/explain`."""
+
+    query: str
+    market: str = ""
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A document that is not only a text."""
+
     text: str | None = None
     id: str | None = None
     title: str | None = None
 
 
-class _Rerank(msgspec.Struct, frozen=True):
+class RerankBody(msgspec.Struct, frozen=True):
     """Cohere v2 and Jina name more fields; those that do not change the order of documents are ignored."""
 
     query: str
-    documents: list[str | _Document]
+    documents: list[str | Document]
     model: str = ""
     top_n: int | None = None
     return_documents: bool = False
@@ -76,8 +87,9 @@ class AskedRerank:
     return_documents: bool
 
 
-_relevance: Final = msgspec.json.Decoder(_Relevance).decode
-_rerank: Final = msgspec.json.Decoder(_Rerank).decode
+_relevance: Final = msgspec.json.Decoder(RelevanceBody).decode
+_explain: Final = msgspec.json.Decoder(ExplainBody).decode
+_rerank: Final = msgspec.json.Decoder(RerankBody).decode
 
 
 def relevance(body: bytes, limits: Limits) -> Asked:
@@ -96,6 +108,13 @@ def relevance(body: bytes, limits: Limits) -> Asked:
     return Asked(found.query, found.market, found.items)
 
 
+def explain(body: bytes, limits: Limits) -> ExplainBody:
+    """A `/v1/explain` body. Raises BadRequest."""
+    found = _decoded(_explain, body)
+    _check_query(found.query, found.market, limits)
+    return found
+
+
 def rerank(body: bytes, limits: Limits) -> AskedRerank:
     """A `/v1/rerank` body. Documents are texts, or objects with `text` or `title` and optionally `id`. Raises BadRequest."""
     found = _decoded(_rerank, body)
@@ -111,7 +130,7 @@ def rerank(body: bytes, limits: Limits) -> AskedRerank:
     return AskedRerank(Asked(found.query, found.market, items), texts, found.model, top, found.return_documents)
 
 
-def _document(field: str, document: str | _Document) -> AskedItem:
+def _document(field: str, document: str | Document) -> AskedItem:
     if isinstance(document, str):
         return AskedItem(title=document)
     text = document.text if document.text is not None else document.title

@@ -3,10 +3,12 @@
 import argparse
 import asyncio
 import signal
+import sys
 from pathlib import Path
 from typing import Final
 
 from lore_core.router.app import RouterApp
+from lore_core.router.auth import BearerTokens
 from lore_core.router.http import HttpServer
 from lore_core.router.loaded import Library
 from lore_core.router.metrics import RouterMetrics
@@ -25,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument(
+        "--token-file", type=Path, help="answer /v1 only to bearers of a token in this file, one a line"
+    )
+    parser.add_argument(
         "--drain-seconds", type=float, default=5.0,
         help="after SIGTERM: how long to answer as not ready before closing, so that endpoints are withdrawn first",
     )  # fmt: skip
@@ -35,7 +40,11 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; 0."""
     import uvloop
 
-    uvloop.run(serve(args))
+    try:
+        uvloop.run(serve(args))
+    except (ValueError, OSError) as error:
+        print(f"lore router serve: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -44,7 +53,7 @@ async def serve(args: argparse.Namespace) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    app = RouterApp(RouterMetrics())
+    app = RouterApp(RouterMetrics(), BearerTokens(args.token_file) if args.token_file is not None else None)
     server = HttpServer(app, app.refuse, app.max_body)
     port = await server.start(args.host, args.port)
     print(f"router: listens on {args.host}:{port}", flush=True)

@@ -8,12 +8,19 @@ from urllib.parse import urlsplit
 
 import httptools
 
+from lore_core.router.trace import OUTGOING
+
 MAX_ANSWER_BYTES: Final = 16 << 20
 _HTTP_OK: Final = 200
+_SERVER_ERROR: Final = 500
 
 
 class UpstreamError(Exception):
-    """The predictor gave no usable HTTP answer."""
+    """The predictor gave no usable HTTP answer. `passing`: another attempt may find it well."""
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class _Stale(UpstreamError):
@@ -39,7 +46,8 @@ class Upstream:
         async with self._slots:
             status, body = await self._exchange(message)
         if status != _HTTP_OK:
-            raise UpstreamError(f"{path}: status {status}: {body[:200].decode(errors='replace')}")
+            said = body[:200].decode(errors="replace")
+            raise UpstreamError(f"{path}: status {status}: {said}", passing=status >= _SERVER_ERROR)
         try:
             answer = json.loads(body)
         except ValueError as error:
@@ -84,7 +92,7 @@ class Upstream:
     def _message(self, path: str, body: bytes) -> bytes:
         head = (
             f"POST {self._prefix}{path} HTTP/1.1\r\nhost: {self._authority}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\n\r\n"
+            f"content-length: {len(body)}\r\n{OUTGOING.get()}\r\n"
         )
         return head.encode("latin-1") + body
 
@@ -101,7 +109,7 @@ class _Connection(asyncio.Protocol):
         """Send; the future ends with status and body."""
         self._answer = asyncio.get_running_loop().create_future()
         if self._transport is None or self._transport.is_closing():
-            self._answer.set_exception(_Stale("closed while idle"))
+            self._answer.set_exception(_Stale("closed while idle", passing=True))
             return self._answer
         self._parser = httptools.HttpResponseParser(self)
         self._body, self._started = bytearray(), False
@@ -125,7 +133,8 @@ class _Connection(asyncio.Protocol):
         self.reusable = False
         if self._answer is not None and not self._answer.done():
             kind = UpstreamError if self._started else _Stale
-            self._answer.set_exception(kind(f"the connection was closed before an answer: {error or 'end of stream'}"))
+            said = f"the connection was closed before an answer: {error or 'end of stream'}"
+            self._answer.set_exception(kind(said, passing=True))
 
     def on_body(self, body: bytes) -> None:
         self._body += body
