@@ -4,9 +4,9 @@ One guard stands before one backend and outlives configurations. It does no I/O 
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Final
 
 _BUDGET_MOST: Final = 10.0
@@ -51,26 +51,11 @@ class Guard:
         """Whether the breaker refuses questions, or lets only a probe through."""
         return self._failed >= self._limits.failures
 
-    @contextmanager
-    def admitted(self, faultless: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
+    def admitted(self, faultless: tuple[type[BaseException], ...] = ()) -> "Admission":
         """Around one question. Raises Shed or CircuitOpen instead of entering.
 
         An exception of the question counts as a failure of the backend, unless it is one of `faultless` or the caller left.
         """
-        probe = self._enter()
-        failed: bool | None = None
-        try:
-            yield
-            failed = False
-        except faultless:
-            raise
-        except Exception:
-            failed = True
-            raise
-        finally:
-            self._leave(probe, failed)
-
-    def _enter(self) -> bool:
         if self.open and (self._probing or self._clock() < self._closed_again):
             raise CircuitOpen(f"{self._failed} failures in a row")
         if self.in_flight >= self._limits.concurrent:
@@ -78,9 +63,10 @@ class Guard:
         self.in_flight += 1
         self._probing = self.open
         self._budget = min(_BUDGET_MOST, self._budget + self._limits.retry_ratio)
-        return self._probing
+        return Admission(self, self._probing, faultless)
 
-    def _leave(self, probe: bool, failed: bool | None) -> None:
+    def leave(self, probe: bool, failed: bool | None) -> None:
+        """A question is over; `failed` is None where that says nothing about the backend."""
         self.in_flight -= 1
         if probe:
             self._probing = False
@@ -97,3 +83,20 @@ class Guard:
         self._budget -= 1.0
         self.retries += 1
         return True
+
+
+class Admission:
+    """One admitted question, as a context: a class, since this is on the path of every request."""
+
+    __slots__ = ("_faultless", "_guard", "_probe")
+
+    def __init__(self, guard: Guard, probe: bool, faultless: tuple[type[BaseException], ...]) -> None:
+        self._guard, self._probe, self._faultless = guard, probe, faultless
+
+    def __enter__(self) -> None:
+        """The question has been counted already."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """The outcome."""
+        says_nothing = isinstance(error, self._faultless) or (error is not None and not isinstance(error, Exception))
+        self._guard.leave(self._probe, None if says_nothing else error is not None)

@@ -17,6 +17,7 @@ from lore_core.scoring.scores import LabelScore
 
 Array = npt.NDArray[np.float64]
 _SUM_TOLERANCE = 1e-3
+_FAULTLESS = (PromptTooLong,)
 
 
 class BadScore(Exception):
@@ -42,19 +43,19 @@ class Predictor:
         Raises Shed or CircuitOpen at once, TimeoutError after the tier's deadline, or whatever failed.
         """
         # A query that no prompt can hold says nothing about the backend.
-        with self._guard.admitted(faultless=(PromptTooLong,)):
-            return await self._score(records)
+        with self._guard.admitted(_FAULTLESS):
+            async with asyncio.timeout(self.deadline):
+                return await self._scored(records)
 
-    async def _score(self, records: Sequence[QueryItem]) -> Array:
-        async with asyncio.timeout(self.deadline):
-            if len(records) == 1:
-                return np.array([await self._one(records[0])])
-            tasks = [asyncio.ensure_future(self._bounded(record)) for record in records]
-            try:
-                return np.array(await asyncio.gather(*tasks))
-            finally:
-                for task in tasks:
-                    task.cancel()
+    async def _scored(self, records: Sequence[QueryItem]) -> Array:
+        if len(records) == 1:
+            return np.array([await self._one(records[0])])
+        tasks = [asyncio.ensure_future(self._bounded(record)) for record in records]
+        try:
+            return np.array(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:
+                task.cancel()
 
     async def _bounded(self, record: QueryItem) -> tuple[float, ...]:
         async with self._slots:

@@ -16,8 +16,8 @@ OUTGOING: ContextVar[str] = ContextVar("outgoing", default="")
 
 def trace_lines(headers: Mapping[str, str]) -> str:
     """Header lines to send on; none where the parent is not valid, since a state without a parent means nothing."""
-    parent = headers.get(TRACEPARENT, "")
-    if not _PARENT.fullmatch(parent):
+    parent = headers.get(TRACEPARENT)
+    if parent is None or not _PARENT.fullmatch(parent):
         return ""
     state = headers.get(TRACESTATE, "")
     kept = f"{TRACESTATE}: {state}\r\n" if _STATE.fullmatch(state) else ""
