@@ -28,16 +28,29 @@ class Parents:
         self._seen: dict[Key, int] = {}
         self._looks_at: dict[Key, frozenset[tuple[str, Reference]]] = {}
         self._looked_at_by: defaultdict[tuple[str, Reference], set[Key]] = defaultdict(set)
+        self._own: dict[Key, str] = {}
         self._unreported: dict[Key, int] = {}
         self.watch_is_silent = False
 
     def changed(self, key: Key, version: str, *, deleted: bool = False) -> None:
-        """A resource was listed, added, changed or deleted: it and whoever looks at it is due."""
+        """A resource was listed, added, changed or deleted: it and whoever looks at it is due, unless that is known."""
         if deleted:
             self._seen.pop(key, None)
         else:
             self._seen[key] = max(int(version), self._seen.get(key, 0))
+        own = self._own.pop(key, None)
+        if own == version and not deleted:
+            return
         self._wake(key)
+        self.referenced_changed(key.namespace, key.kind, key.name)
+
+    def wrote_status(self, key: Key, version: str) -> None:
+        """We wrote a resource's status and nothing else of it moved: this version needs no pass of its own.
+
+        Whoever looks at it is due now. kopf may report several changes as their last one, so the caller must have seen in
+        the answer to the write that nobody else changed the resource meanwhile.
+        """
+        self._own[key] = version
         self.referenced_changed(key.namespace, key.kind, key.name)
 
     def referenced_changed(self, namespace: str, kind: str, name: str) -> None:
@@ -63,6 +76,7 @@ class Parents:
     def gone(self, key: Key) -> None:
         """The resource does not exist any more."""
         self._seen.pop(key, None)
+        self._own.pop(key, None)
         self.looks_at(key, ())
 
     async def resync(self, client: KubeClient, namespaces: Iterable[str | None]) -> None:

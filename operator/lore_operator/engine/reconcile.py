@@ -86,10 +86,10 @@ class Reconciler:
             return Outcome(failure="Conflict")
         except ApiError as error:
             _log.warning("%s: %s", key, error, extra={"object": str(key)})
-            return await self._failed(resource, error.condition_reason, str(error))
+            return await self._failed(key, resource, error.condition_reason, str(error))
         except Exception as error:
             _log.exception("%s: the decision failed", key, extra={"object": str(key)})
-            return await self._failed(resource, "InternalError", f"{type(error).__name__}: {error}")
+            return await self._failed(key, resource, "InternalError", f"{type(error).__name__}: {error}")
 
     async def _pass(self, key: Key, resource: Manifest) -> Outcome:
         references = self._planners[key.kind].references(resource)
@@ -100,8 +100,7 @@ class Reconciler:
             observed = await self._observer.live(key, references)
             plan = self._decide(key, resource, observed)
         plan = await self._write(key, resource, observed, plan)
-        if await write_status(self._client, resource, plan.status):
-            _log.info("%s: status written", key, extra={"object": str(key)})
+        await self._tell(key, resource, plan.status)
         for event in plan.events:
             await write_event(self._client, resource, event, self._instance)
         after = None if plan.wake_at is None else max(0.0, (plan.wake_at - self._now()).total_seconds())
@@ -141,13 +140,27 @@ class Reconciler:
                 return wanted
         return None
 
-    async def _failed(self, resource: Manifest, reason: str, message: str) -> Outcome:
+    async def _tell(self, key: Key, resource: Manifest, status: Mapping[str, Any]) -> None:
+        written = await write_status(self._client, resource, status)
+        if written is None:
+            return
+        _log.info("%s: status written", key, extra={"object": str(key)})
+        if _unmoved(resource, written):
+            self._parents.wrote_status(key, written["metadata"]["resourceVersion"])
+
+    async def _failed(self, key: Key, resource: Manifest, reason: str, message: str) -> Outcome:
         told = with_failure(resource, reason, message, self._now())
         try:
-            await write_status(self._client, resource, told)
+            await self._tell(key, resource, told)
         except ApiError as error:
             _log.warning("the failure could not be written either: %s", error)
         return Outcome(failure=reason, conditions=told["conditions"])
+
+
+def _unmoved(before: Manifest, after: Manifest) -> bool:
+    """Whether nothing that decisions read changed between a read and the write of the status."""
+    fields = ("generation", "labels", "annotations", "deletionTimestamp")
+    return all(before["metadata"].get(field) == after["metadata"].get(field) for field in fields)
 
 
 def _overwrites(plan: Plan, observed: Observed) -> bool:

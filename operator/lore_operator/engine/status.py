@@ -22,16 +22,15 @@ def status_patch(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[s
     return {name: patch[name] for name in sorted(patch)}
 
 
-async def write_status(client: KubeClient, resource: Manifest, wanted: Mapping[str, Any]) -> bool:
-    """Patch the status of exactly this object where it differs; whether anything was written. Conflict for a successor."""
+async def write_status(client: KubeClient, resource: Manifest, wanted: Mapping[str, Any]) -> Manifest | None:
+    """Patch the status of exactly this object where it differs; the object as it is then. Conflict for a successor."""
     patch = status_patch(resource.get("status") or {}, wanted)
     if not patch:
-        return False
+        return None
     metadata = resource["metadata"]
     body = {"metadata": {"uid": metadata["uid"]}, "status": patch}
     kind = resources.KINDS[resource["kind"]]
-    await client.merge(kind, metadata["namespace"], metadata["name"], body, subresource="status")
-    return True
+    return await client.merge(kind, metadata["namespace"], metadata["name"], body, subresource="status")
 
 
 async def write_event(client: KubeClient, resource: Manifest, event: Event, instance: str) -> None:

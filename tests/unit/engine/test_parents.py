@@ -85,6 +85,28 @@ def test_a_deletion_wakes_too(parents: Parents, woken: list[Key]) -> None:
     assert EVAL in woken
 
 
+def test_our_own_write_of_a_status_wakes_those_that_look_and_not_itself(parents: Parents, woken: list[Key]) -> None:
+    parents.looks_at(EVAL, references(("RelevanceModel", "llm")))
+    parents.wrote_status(MODEL, "6")
+    parents.changed(MODEL, "6")
+
+    assert woken == [EVAL]
+
+
+def test_a_change_beside_our_own_write_wakes(parents: Parents, woken: list[Key]) -> None:
+    parents.wrote_status(MODEL, "6")
+    parents.changed(MODEL, "7")
+
+    assert woken == [MODEL]
+
+
+def test_an_older_change_that_is_reported_after_our_own_write_wakes(parents: Parents, woken: list[Key]) -> None:
+    parents.wrote_status(MODEL, "6")
+    parents.changed(MODEL, "5")
+
+    assert woken == [MODEL]
+
+
 async def test_a_resync_wakes_what_was_missed(parents: Parents, woken: list[Key]) -> None:
     lists = Lists()
     lists.versions[MODEL] = 7

@@ -48,7 +48,7 @@ class Server:
         self.url = ""
         parent = {"name": "demo", "namespace": "team", "uid": "p", "resourceVersion": "1", "generation": 1}
         self.say("GET", PARENT, 200, {"apiVersion": "v", "kind": "RelevanceTrainJob", "metadata": parent, "spec": {}})
-        self.say("PATCH", f"{PARENT}/status", 200, {})
+        self.say("PATCH", f"{PARENT}/status", 200, {"metadata": parent})
 
     def say(self, method: str, path: str, status: int, body: dict[str, Any]) -> None:
         self.answers.setdefault((method, path), []).append((status, body))
