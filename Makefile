@@ -77,6 +77,8 @@ demo: setup ## pairs to served answers on a real node; DEMO_ARGS=--keep leaves t
 bench: setup ## every benchmark, whole
 	$(PY) -m benchmarks.router --kserve-router "$$($(PY) -m hack.cluster bin kserve-router)"
 	$(PY) -m benchmarks.chorus
+	$(PY) -m benchmarks.evaluation
+	$(PY) -m benchmarks.gates
 
 bench-quality: setup ## three seeds of the generated benchmark's yardsticks
 	$(PY) -m benchmarks.quality
