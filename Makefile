@@ -76,6 +76,8 @@ demo: setup ## pairs to served answers on a real node; DEMO_ARGS=--keep leaves t
 
 bench: setup ## every benchmark, whole
 	$(PY) -m benchmarks.router --kserve-router "$$($(PY) -m hack.cluster bin kserve-router)"
+	$(PY) -m benchmarks.strata
+	$(PY) -m benchmarks.replay
 	$(PY) -m benchmarks.chorus
 	$(PY) -m benchmarks.evaluation
 	$(PY) -m benchmarks.gates

@@ -1,0 +1,1 @@
+"""Replay of simulated search traffic: `python -m benchmarks.replay`."""
