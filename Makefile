@@ -43,9 +43,10 @@ check: venv ## format, lint, types, import arrows, generated files
 	.venv/bin/lint-imports
 	$(MAKE) --no-print-directory generated-clean
 
-generate: venv ## write crds/, docs/api.md, docs/reasons.md and the chart's copies from the code
+generate: venv ## write crds/, docs/api.md, docs/reasons.md, the chart's copies and deploy/ from code and chart
 	$(PY) -m lore_operator.api.crd
 	$(PY) -m hack.generate
+	$(PY) -m hack.manifests
 
 generated-clean: venv
 	$(PY) -m lore_operator.api.crd --check
@@ -63,6 +64,7 @@ integration: setup
 
 chart: venv
 	$(PY) -m hack.cluster build --profile control-plane
+	$(PY) -m hack.cluster build --profile checks
 	$(PYTEST) tests/chart
 
 e2e: setup ## the node, the quickstart and its faults (builds the images)

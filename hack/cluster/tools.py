@@ -52,6 +52,7 @@ class Module:
         parts = [
             (folder / "go.mod").read_bytes(),
             (folder / "go.sum").read_bytes(),
+            *(source.read_bytes() for source in sorted(folder.glob("*.go"))),
             self.linker_flags().encode(),
             f"{platform.system()}/{platform.machine()}/{self.manifests}".encode(),
         ]
@@ -96,13 +97,28 @@ MODULES = (
         {"versitygw": "github.com/versity/versitygw/cmd/versitygw"},
         stamp="-X main.Version={version}",
     ),
+    Module(
+        "promtool", "github.com/prometheus/prometheus", {"promtool": "github.com/prometheus/prometheus/cmd/promtool"}
+    ),
+    # Its definitions only: monitors and rules of the chart are checked against them.
+    Module(
+        "prometheus-operator",
+        "github.com/prometheus-operator/prometheus-operator",
+        {},
+        manifests="example/prometheus-operator-crd",
+    ),
+    # A program of our own around Flux's and Argo CD's evaluators.
+    Module("health", "github.com/fluxcd/pkg/runtime", {"health": "."}),
 )
 
+# What manifests, alerts and conditions are judged by; no cluster runs them.
+_CHECKS = ("kubeconform", "promtool", "health")
 # kubectl and helm belong to both: every test that talks to a control plane wants them.
 PROFILE_TOOLS = {
     "control-plane": ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "helm"),
-    "node": tuple(command for module in MODULES for command in module.commands),
+    "node": tuple(command for module in MODULES for command in module.commands if command not in _CHECKS),
 }
+TOOL_SETS = {**PROFILE_TOOLS, "checks": _CHECKS}
 
 
 def module_of(tool: str) -> Module:
@@ -134,8 +150,8 @@ def require(tool: str) -> Path:
 
 
 def require_profile(profile: str) -> None:
-    """All the profile's binaries, or one error that names what is missing and the command which builds it."""
-    missing = [tool for tool in PROFILE_TOOLS[profile] if find(tool) is None]
+    """All binaries of a set, or one error that names what is missing and the command which builds it."""
+    missing = [tool for tool in TOOL_SETS[profile] if find(tool) is None]
     if missing:
         raise ClusterError(
             f"not built yet: {', '.join(missing)}; run: python -m hack.cluster build --profile {profile}"
@@ -152,12 +168,12 @@ def ensure(tool: str) -> Path:
 
 
 def ensure_profile(profile: str) -> None:
-    """Build what the profile lacks, one module after the other."""
+    """Build what the set lacks, one module after the other."""
     with _go_caches():
         for module in MODULES:
-            missing = [tool for tool in PROFILE_TOOLS[profile] if tool in module.commands and find(tool) is None]
-            build(module, missing)
-            if module.manifests and profile == "node":
+            wanted = [tool for tool in TOOL_SETS[profile] if tool in module.commands]
+            build(module, [tool for tool in wanted if find(tool) is None])
+            if module.manifests and wanted:
                 manifests(module.name)
 
 
@@ -169,7 +185,7 @@ def cached_path(tool: str) -> Path:
 def manifests(name: str) -> Path:
     """The folder of manifests that the module ships, kept beside its binaries."""
     module = next(module for module in MODULES if module.name == name)
-    kept = _folder(module) / module.manifests
+    kept = _folder(module) / Path(module.manifests).name
     if not kept.exists():
         with files.exclusive(_folder(module)):
             if not kept.exists():

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster.fixtures import control_plane, kubectl
+from cluster.fixtures import control_plane, kubeconfig, kubectl, namespace
+from cluster.operator_process import api
 
 from hack.cluster import tools
+from hack.cluster.kubectl import Kubectl
 
-__all__ = ["control_plane", "kubectl"]
+__all__ = ["api", "control_plane", "kubeconfig", "kubectl", "namespace"]
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "lore"
 Manifest = dict[str, Any]
@@ -40,3 +42,11 @@ def render(helm: Helm) -> Render:
         return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
 
     return rendered
+
+
+@pytest.fixture(scope="session")
+def monitored(kubectl: Kubectl) -> None:
+    """The kinds of the Prometheus operator that the chart can write are served; it does not run."""
+    folder = tools.manifests("prometheus-operator")
+    kinds = ("podmonitors", "prometheusrules", "servicemonitors")
+    kubectl.apply_definitions([folder / f"monitoring.coreos.com_{kind}.yaml" for kind in kinds])

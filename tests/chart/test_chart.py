@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 import yaml
+from chart.schemas import write
 from cluster.fixtures import definitions
 
+from hack.cluster import tools
 from hack.cluster.kubectl import Kubectl
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "lore"
@@ -36,7 +38,7 @@ def test_helm_finds_nothing_to_complain_about(helm, values):
 
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
-def test_the_api_server_accepts_every_object(render, kubectl: Kubectl, values):
+def test_the_api_server_accepts_every_object(render, monitored, kubectl: Kubectl, values):
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "lore-system"}})
     objects = {"apiVersion": "v1", "kind": "List", "items": render("--values", values)}
 
@@ -44,7 +46,33 @@ def test_the_api_server_accepts_every_object(render, kubectl: Kubectl, values):
         "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--filename=-", stdin=json.dumps(objects)
     )
 
-    assert "relevancedeployments.lore-platform.io" in said
+    assert said.count("serverside-applied") == len(objects["items"])
+
+
+@pytest.fixture(scope="session")
+def schemas(monitored, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write(json.loads(kubectl("get", "--raw", "/openapi/v2")), tmp_path_factory.mktemp("schemas"))
+
+
+def conforms(schemas: str, manifests: list[dict[str, Any]]) -> subprocess.CompletedProcess[str]:
+    text = yaml.safe_dump_all(manifests)
+    command = [tools.require("kubeconform"), "-strict", "-summary", "-schema-location", schemas, "-"]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_no_object_has_a_field_that_its_kind_does_not_know(render, schemas, values):
+    done = conforms(schemas, render("--values", values))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Errors: 0, Skipped: 0" in done.stdout
+
+
+def test_a_misspelt_field_would_be_found(render, schemas):
+    (deployment,) = of_kind(render(), "Deployment")
+    deployment["spec"]["template"]["spec"]["containers"][0]["imagePulPolicy"] = "Always"
+
+    assert "imagePulPolicy" in conforms(schemas, [deployment]).stdout
 
 
 def test_the_operators_pod_is_admitted_under_the_restricted_profile(render, kubectl: Kubectl):
@@ -71,6 +99,15 @@ def test_the_operators_pod_is_admitted_under_the_restricted_profile(render, kube
         ("operator.replicas=2", "replicas"),
         ("namespaces={Not_A_Namespace}", "/namespaces/0"),
         ("crds.instal=true", "instal"),
+        ("metrics.serviceMonitor=true", "/metrics/serviceMonitor"),
+        ("metrics.interval=often", "/metrics/interval"),
+        ("metrics.labels.team=a b", "/metrics/labels/team"),
+        ("networkPolicy.apiServerPorts={0}", "/networkPolicy/apiServerPorts/0"),
+        ("networkPolicy.from[0].pods=x", "/networkPolicy/from/0"),
+        ("operator.resources.limits.memory=lots", "/operator/resources/limits/memory"),
+        ("operator.tolerations[0].efect=x", "/operator/tolerations/0"),
+        ("operator.affinity.node=x", "/operator/affinity"),
+        ("dashboards.enable=true", "/dashboards"),
     ],
 )
 def test_a_wrong_value_is_refused_and_its_key_named(helm, option, key):
@@ -106,10 +143,7 @@ def test_without_a_list_the_operator_serves_all_namespaces(render):
 def test_the_chart_carries_the_definitions_of_the_tree(render):
     installed = {crd["metadata"]["name"]: crd["spec"] for crd in of_kind(render(), "CustomResourceDefinition")}
 
-    assert installed == {
-        crd["metadata"]["name"]: crd["spec"]
-        for crd in map(yaml.safe_load, (path.read_text() for path in definitions()))
-    }
+    assert installed == {crd["metadata"]["name"]: crd["spec"] for crd in map(read, definitions())}
 
 
 def test_uninstalling_keeps_the_definitions_unless_told_otherwise(render):
@@ -146,17 +180,99 @@ def test_two_operators_never_run_at_once(render):
     assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (1, {"type": "Recreate"})
 
 
-def test_a_pod_monitor_is_refused_where_the_cluster_has_no_such_kind(helm):
-    done = helm("template", "lore", CHART, "--set", "metrics.podMonitor=true")
-
-    assert done.returncode != 0
-    assert "metrics.podMonitor" in done.stderr
+MONITORING = ("ServiceMonitor", "PodMonitor", "PodMonitor", "PrometheusRule")
 
 
-def test_generated_files_of_the_chart_are_up_to_date():
+def monitoring(manifests: list[dict[str, Any]]) -> list[str]:
+    return [item["kind"] for kind in dict.fromkeys(MONITORING) for item in of_kind(manifests, kind)]
+
+
+def test_monitors_and_alerts_come_where_the_cluster_serves_their_kinds(render):
+    served = [f"--api-versions=monitoring.coreos.com/v1/{kind}" for kind in dict.fromkeys(MONITORING)]
+    never = [f"--set=metrics.{key}=Never" for key in ("serviceMonitor", "podMonitors", "prometheusRule")]
+
+    assert monitoring(render()) == []
+    assert monitoring(render(*served)) == [*MONITORING]
+    assert monitoring(render(*served, *never)) == []
+
+
+def test_routers_and_predictors_are_scraped_where_the_operator_serves_only(render):
+    options = ["--set", "metrics.podMonitors=Always"]
+    everywhere = of_kind(render(*options), "PodMonitor")
+    listed = of_kind(render(*options, "--set", "namespaces={shop-a}"), "PodMonitor")
+
+    assert [item["spec"]["namespaceSelector"] for item in everywhere] == [{"any": True}] * 2
+    assert [item["spec"]["namespaceSelector"] for item in listed] == [{"matchNames": ["shop-a"]}] * 2
+
+
+def test_alerts_name_the_runbook_where_runbooks_are_published(render):
+    options = ["--set", "metrics.prometheusRule=Always", "--set", "metrics.runbooks=https://docs.example.com/rb/"]
+    (rule,) = of_kind(render(*options), "PrometheusRule")
+
+    for alert in (alert for group in rule["spec"]["groups"] for alert in group["rules"]):
+        assert alert["annotations"]["runbook_url"] == f"https://docs.example.com/rb/{alert['alert']}.md"
+
+
+def test_a_network_policy_lets_the_scraper_the_test_and_nobody_else_in(render):
+    (policy,) = of_kind(render("--values", CHART / "ci/locked-down-values.yaml"), "NetworkPolicy")
+    (rule,) = policy["spec"]["ingress"]
+
+    assert [*rule["from"][0]["podSelector"]["matchLabels"].values()] == ["lore-operator-test", "lore"]
+    assert rule["from"][1] == {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    assert {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]} == {53, 6443, 8080}
+
+
+def test_dashboards_are_config_maps_that_a_sidecar_finds(render):
+    found = of_kind(render("--set", "dashboards.enabled=true"), "ConfigMap")
+
+    assert {item["metadata"]["labels"]["grafana_dashboard"] for item in found} == {"1"}
+    assert len(found) == len(list((CHART / "files/dashboards").glob("*.json")))
+    for text in (text for item in found for text in item["data"].values()):
+        assert json.loads(text)["panels"]
+
+
+def test_view_edit_and_admin_cover_the_kinds(render):
+    roles = {role["metadata"]["name"]: role for role in of_kind(render(), "ClusterRole")}
+    aggregated = {
+        name: {label.rpartition("-")[2] for label in role["metadata"]["labels"] if "/aggregate-to-" in label}
+        for name, role in roles.items()
+    }
+
+    assert aggregated["lore-operator-view"] == {"view", "edit", "admin"}
+    assert aggregated["lore-operator-edit"] == {"edit", "admin"}
+    assert "create" not in roles["lore-operator-view"]["rules"][0]["verbs"]
+
+
+def test_what_is_said_of_the_chart_is_true():
+    notes = yaml.safe_load((CHART / "Chart.yaml").read_text())["annotations"]
+    said = {name.removeprefix("artifacthub.io/"): yaml.safe_load(text) for name, text in notes.items()}
+    kinds = {crd["metadata"]["name"]: crd["spec"]["names"]["kind"] for crd in map(read, definitions())}
+
+    assert {item["name"]: item["kind"] for item in said["crds"]} == kinds
+    assert {item["name"] for item in said["images"]} == {
+        f"lore-{image}" for image in ("operator", "trainer", "server", "router")
+    }
+
+
+def test_the_examples_of_the_chart_are_accepted(kubectl: Kubectl):
+    notes = yaml.safe_load((CHART / "Chart.yaml").read_text())["annotations"]
+    examples = yaml.safe_load(notes["artifacthub.io/crdsExamples"])
+    document = {"apiVersion": "v1", "kind": "List", "items": examples}
+
+    said = kubectl("create", "--dry-run=server", "--filename=-", "--namespace=default", stdin=json.dumps(document))
+
+    assert said.count("created") == len(examples) == 3
+
+
+def read(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text())
+
+
+@pytest.mark.parametrize("module", ["hack.generate", "hack.manifests"])
+def test_generated_files_of_the_chart_are_up_to_date(module):
     root = CHART.parents[1]
     done = subprocess.run(
-        [root / ".venv/bin/python", "-m", "hack.generate", "--check"],
+        [root / ".venv/bin/python", "-m", module, "--check"],
         cwd=root,
         capture_output=True,
         text=True,

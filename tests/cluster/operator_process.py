@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,10 +29,10 @@ _ACCOUNT = "lore-operator"
 class OperatorProcess:
     """One operator that looks at one namespace. `stop` asks it to end, `kill` does not ask."""
 
-    def __init__(self, kubeconfig: Path, namespace: str, log: Path) -> None:
+    def __init__(self, kubeconfig: Path, namespace: str, log: Path, variables: Mapping[str, str] = IMAGES) -> None:
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("LORE_")},
-            **IMAGES,
+            **variables,
             "KUBECONFIG": str(kubeconfig),
             "LORE_NAMESPACES": namespace,
             "LORE_HTTP_PORT": "0",
@@ -142,9 +142,14 @@ def operator_account(kubectl: Kubectl, kubeconfig: Path, tmp_path_factory: pytes
         {**rbac, "kind": "ClusterRole", **name, "rules": rules},
         {**rbac, "kind": "ClusterRoleBinding", **name, "roleRef": reference, "subjects": [subject]},
     )
+    token = kubectl("create", "token", _ACCOUNT, "--duration=4h").strip()
+    return with_token(kubeconfig, token, tmp_path_factory.mktemp("operator") / "kubeconfig")
+
+
+def with_token(kubeconfig: Path, token: str, path: Path) -> Path:
+    """A kubeconfig for the same cluster that logs in with a token."""
     document = json.loads(kubeconfig.read_text())
-    document["users"][0]["user"] = {"token": kubectl("create", "token", _ACCOUNT, "--duration=4h").strip()}
-    path = tmp_path_factory.mktemp("operator") / "kubeconfig"
+    document["users"][0]["user"] = {"token": token}
     path.write_text(json.dumps(document))
     return path
 
