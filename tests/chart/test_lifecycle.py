@@ -55,7 +55,7 @@ async def started(api: Api, name: str) -> None:
     async def reason() -> str:
         return condition(await api.get(TRAIN_JOBS, name), "Ready").get("reason", "")
 
-    await until(reason, lambda found: found == "StageRunning")
+    await until(reason, lambda found: found == "StageRunning", seconds=180)
 
 
 async def test_a_release_from_its_first_day_to_its_last(
