@@ -16,6 +16,8 @@ import lore_core
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
+EXIT_STALLED: Final = 3
+"""The answer is there and it is no: what was asked about is stalled, or a promotion is refused."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,18 @@ VERBS: Final = (
     Verb(("route", "explain"), "lore_core.router.explain_command", "ask a router why it answers a query as it does"),
     Verb(("router", "serve"), "lore_core.router.serve_command", "serve relevance requests"),
     Verb(("router", "load"), "lore_core.router.load_command", "keep the router's artifacts fetched and verified"),
+    # Named, never imported: these read a cluster, of which this package knows nothing (ADR 0011).
+    Verb(
+        ("status",), "lore_operator.cli.status", "show a namespace's jobs, models, evaluations, deployments as a tree"
+    ),
+    Verb(("why",), "lore_operator.cli.why", "say why an object stands as it does, and what to do"),
+    Verb(("promote",), "lore_operator.cli.promote", "pin a model that passed into a kustomize overlay"),
+    Verb(("completion",), "lore_core.completion", "print a completion script for bash, zsh or fish"),
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of `lore`; returns the exit status (0 done, 1 the work failed, 2 wrong usage)."""
+    """Entry point of `lore`; returns the exit status (see docs/reference/cli.md for each)."""
     words = list(sys.argv[1:] if argv is None else argv)
     verb = _find(words)
     if verb is None:
