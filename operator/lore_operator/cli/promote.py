@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _promote(args: argparse.Namespace) -> dict[str, object]:
+def _promote(args: argparse.Namespace) -> dict[str, Any]:
     cluster, overlay = kubectl.from_arguments(args), Overlay(args.to)
     objects = cluster.chain()
     model = names(objects, "RelevanceModel").get(args.model)
@@ -54,10 +55,10 @@ def _promote(args: argparse.Namespace) -> dict[str, object]:
     chosen = places(manifests, args.model, args.deployment, args.tier)
     evaluations = [item for item in objects if item["kind"] == "RelevanceEval"]
     passed = {place: verdict(model, evaluations, place) for place in chosen}
-    written = promoted_model(model, (item["status"]["evidence"] for item in passed.values()))
+    changed = overlay.write(promoted_model(model, passed.values()), chosen, cluster.kustomize)
     return {
         "model": args.model,
         "digest": model["spec"]["digest"],
         "verdicts": {f"{place.deployment}/{place.stratum}": item["metadata"]["name"] for place, item in passed.items()},
-        "files": [str(path) for path in overlay.write(written, chosen, cluster.kustomize)],
+        "files": [str(path) for path in changed],
     }

@@ -4,6 +4,7 @@ The component is written whole, so that the overlay's own files, with their comm
 patches that first test which tier they meet: a base that moved its tiers fails to build instead of changing another one.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,7 +18,9 @@ COMPONENT: Final = "promoted"
 GROUP: Final = "lore-platform.io"
 VERSION: Final = "v1alpha1"
 _SHORT: Final = 19
-_COPIED: Final = ("uri", "digest", "secretRef", "role", "contract", "lineage", "evidence")
+EVIDENCE: Final = f"{GROUP}/evidence"
+"""Annotation: the evaluations that the promotion rests on, with their evidence."""
+_COPIED: Final = ("uri", "digest", "secretRef", "role", "contract", "lineage")
 
 
 class Refused(Exception):
@@ -115,13 +118,13 @@ def _status(resource: Object) -> Mapping[str, Any]:
     return resource.get("status") or {}
 
 
-def promoted_model(model: Object, evidence: Iterable[Mapping[str, str]]) -> Object:
-    """The RelevanceModel as the overlay has it: what is immutable about it, and the evidence of its verdicts."""
+def promoted_model(model: Object, verdicts: Iterable[Object]) -> Object:
+    """The RelevanceModel as the overlay has it: what is immutable about it; an annotation names the evidence, for review."""
     spec = {field: model["spec"][field] for field in _COPIED if field in model["spec"]}
-    known = {item["digest"]: {"uri": item["uri"], "digest": item["digest"]} for item in spec.get("evidence", ())}
-    known |= {item["digest"]: {"uri": item["uri"], "digest": item["digest"]} for item in evidence}
-    spec["evidence"] = [known[digest] for digest in sorted(known)]
-    metadata = {"name": model["metadata"]["name"]}
+    found = {item["metadata"]["name"]: item["status"]["evidence"] for item in verdicts}
+    evidence = [{"eval": name, **{key: found[name][key] for key in ("uri", "digest")}} for name in sorted(found)]
+    annotations = {EVIDENCE: json.dumps(evidence, sort_keys=True)}
+    metadata = {"name": model["metadata"]["name"], "annotations": annotations}
     return {"apiVersion": f"{GROUP}/{VERSION}", "kind": "RelevanceModel", "metadata": metadata, "spec": spec}
 
 

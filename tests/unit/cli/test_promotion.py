@@ -1,5 +1,6 @@
 """What `lore promote` demands and writes."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from lore_core.jobs.config import ServingProfile
 from lore_operator.api import parse_model
 from lore_operator.cli.kubectl import CannotTell
 from lore_operator.cli.overlay import Overlay
-from lore_operator.cli.promotion import Place, Refused, places, promoted_model, verdict
+from lore_operator.cli.promotion import EVIDENCE, Place, Refused, places, promoted_model, verdict
 
 TAIL = Place("search", 1, "tail", {})
 MODEL = model("lore-q")
@@ -67,10 +68,11 @@ def test_the_tiers_that_name_the_model_are_meant_unless_one_is_asked_for():
         places([*manifests, deployment("shop", tail="lore-q")], "lore-q", "", "")
 
 
-def test_the_models_copy_is_a_relevance_model_with_its_evidence():
-    written = promoted_model(MODEL, [PASSED["status"]["evidence"], PASSED["status"]["evidence"]])
+def test_the_models_copy_is_a_relevance_model_that_names_its_evidence():
+    written = promoted_model(MODEL, [PASSED, PASSED])
+    evidence = json.loads(written["metadata"]["annotations"][EVIDENCE])
 
-    assert written["spec"]["evidence"] == [PASSED["status"]["evidence"]]
+    assert evidence == [{"eval": "judge", **PASSED["status"]["evidence"]}]
     assert parse_model(written).spec.digest == digest("a")
     assert "status" not in written
 
