@@ -1,0 +1,83 @@
+"""The platform's operator under load: train jobs in, Jobs out."""
+
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.operator.process import Controller
+from hack.cluster.controlplane import ControlPlane
+from lore_operator.children.labels import OWNER_NAME
+
+ROOT = Path(__file__).resolve().parents[2]
+_ACCOUNT = "lore-operator"
+_DIGEST = "sha256:" + "a" * 64
+
+
+def operator(plane: ControlPlane, folder: Path, namespace: str) -> Controller:
+    """The operator with the chart's rights, for one namespace."""
+    port = free_port()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LORE_")}
+    images = {f"LORE_{name}_IMAGE": f"{name.lower()}:bench" for name in ("TRAINER", "SERVER", "ROUTER")}
+    own = {
+        "KUBECONFIG": str(_account(plane, folder)),
+        "LORE_NAMESPACES": namespace,
+        "LORE_HTTP_PORT": str(port),
+        "LORE_LOG_LEVEL": "WARNING",
+    }
+    command = [sys.executable, "-m", "lore_operator"]
+    return Controller(command, {**kept, **images, **own}, folder / "operator.log", port)
+
+
+def _account(plane: ControlPlane, folder: Path) -> Path:
+    rules = yaml.safe_load((ROOT / "charts/lore/files/rules.yaml").read_text())["rules"]
+    group, name = "rbac.authorization.k8s.io", {"name": _ACCOUNT}
+    plane.kubectl.apply(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {**name, "namespace": "default"}},
+        {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": name, "rules": rules},
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": name,
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", **name},
+            "subjects": [{"kind": "ServiceAccount", **name, "namespace": "default"}],
+        },
+    )
+    document = json.loads(plane.kubeconfig.read_text())
+    document["users"][0]["user"] = {"token": plane.kubectl("create", "token", _ACCOUNT, "--duration=4h").strip()}
+    path = folder / "operator.kubeconfig"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def train_job(namespace: str, index: int) -> dict[str, Any]:
+    """One training stage on one node, which publishes a model."""
+    name = f"job-{index:05d}"
+    return {
+        "apiVersion": "lore-platform.io/v1alpha1",
+        "kind": "RelevanceTrainJob",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "baseModel": {"uri": "pvc://artifacts/base", "digest": _DIGEST},
+            "data": {"uri": "pvc://artifacts/pairs", "digest": _DIGEST},
+            "ruleSet": {"uri": "pvc://artifacts/rules", "digest": _DIGEST},
+            "workspace": {"uri": "pvc://workspace/runs"},
+            "stages": [{"name": "sft", "sft": {}, "publish": {"as": f"{name}-model"}}],
+        },
+    }
+
+
+def owner(child: dict[str, Any]) -> str:
+    """The train job of a Job."""
+    return str(child["metadata"]["labels"][OWNER_NAME])
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
