@@ -210,7 +210,7 @@ MALFORMED = [
     case("RelevanceTrainJob", "Duplicate value", ("spec.stages.1.name", "sft"), ("spec.stages.1.distill.from", DELETE)),
     case("RelevanceEval", "Duplicate value", ("spec.gates.1.name", "floor")),
     case("RelevanceEval", "Duplicate value", ("spec.benchmark.subsets", ["general", "general"])),
-    case("RelevanceEval", "Unsupported value", ("spec.gates.0.metric", "Recall")),
+    case("RelevanceEval", "Unsupported value", ("spec.gates.0.metric", "Recall5")),
     case("RelevanceModel", "Unsupported value", ("spec.role", "Oracle")),
     case("RelevanceModel", "Required value", ("spec.digest", DELETE)),
     case("RelevanceDeployment", "Required value", ("spec.strata.digest", DELETE)),
