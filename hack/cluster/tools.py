@@ -169,12 +169,22 @@ def ensure(tool: str) -> Path:
 
 def ensure_profile(profile: str) -> None:
     """Build what the set lacks, one module after the other."""
-    with _go_caches():
-        for module in MODULES:
-            wanted = [tool for tool in TOOL_SETS[profile] if tool in module.commands]
-            build(module, [tool for tool in wanted if find(tool) is None])
-            if module.manifests and wanted:
-                manifests(module.name)
+    modules = [module for module in MODULES if _of_set(profile, module)]
+    if not all(_whole(profile, module) for module in modules):
+        with _go_caches():
+            for module in modules:
+                build(module, [tool for tool in _of_set(profile, module) if find(tool) is None])
+                if module.manifests:
+                    _keep_manifests(module)
+
+
+def _of_set(profile: str, module: Module) -> list[str]:
+    return [tool for tool in TOOL_SETS[profile] if tool in module.commands]
+
+
+def _whole(profile: str, module: Module) -> bool:
+    there = all(find(tool) is not None for tool in _of_set(profile, module))
+    return there and (not module.manifests or _manifests_of(module).exists())
 
 
 def cached_path(tool: str) -> Path:
@@ -185,12 +195,21 @@ def cached_path(tool: str) -> Path:
 def manifests(name: str) -> Path:
     """The folder of manifests that the module ships, kept beside its binaries."""
     module = next(module for module in MODULES if module.name == name)
-    kept = _folder(module) / Path(module.manifests).name
-    if not kept.exists():
-        with files.exclusive(_folder(module)):
-            if not kept.exists():
-                _copy_manifests(module, kept)
-    return kept
+    if not _manifests_of(module).exists():
+        with _go_caches():
+            _keep_manifests(module)
+    return _manifests_of(module)
+
+
+def _manifests_of(module: Module) -> Path:
+    return _folder(module) / Path(module.manifests).name
+
+
+def _keep_manifests(module: Module) -> None:
+    kept = _manifests_of(module)
+    with files.exclusive(_folder(module)):
+        if not kept.exists():
+            _copy_manifests(module, kept)
 
 
 def build(module: Module, commands: Iterable[str]) -> None:
