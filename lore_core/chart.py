@@ -1,7 +1,7 @@
 """Small SVG charts: lines, and values with intervals. Text is escaped, nothing is fetched, equal input gives equal bytes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Final
 
@@ -16,15 +16,17 @@ _TICKS: Final = 5
 
 @dataclass(frozen=True)
 class Axis:
-    """Name and range of an axis."""
+    """Name and range of an axis; `marks` are the values with a name on it, evenly spaced ones where none are given."""
 
     name: str
     low: float
     high: float
+    marks: Mapping[float, str] = field(default_factory=dict)
 
-    def ticks(self) -> list[float]:
-        """Evenly spaced values from end to end."""
-        return [self.low + (self.high - self.low) * step / _TICKS for step in range(_TICKS + 1)]
+    def ticks(self) -> list[tuple[float, str]]:
+        """Values with what is written at them."""
+        even = (self.low + (self.high - self.low) * step / _TICKS for step in range(_TICKS + 1))
+        return list(self.marks.items()) or [(value, f"{value:.3g}") for value in even]
 
     def place(self, value: float, start: float, end: float) -> float:
         """Where a value lies between two pixels; what is outside the range stands at its edge."""
@@ -58,16 +60,21 @@ def line_chart(
 
 def _frame(across: Axis, up: Axis, right: float, bottom: float) -> str:
     parts = [f'<path d="M{_LEFT} {_TOP}V{bottom}H{right}" fill="none" stroke="#444"/>']
-    for value in across.ticks():
+    for value, name in across.ticks():
         place = across.place(value, _LEFT, right)
-        parts.append(_text(place, bottom + 16, f"{value:.3g}", "middle"))
-    for value in up.ticks():
+        parts.append(_text(place, bottom + 16, name, "middle"))
+    for value, name in up.ticks():
         place = up.place(value, bottom, _TOP)
         parts.append(f'<line x1="{_LEFT}" x2="{right}" y1="{place:.1f}" y2="{place:.1f}" stroke="#e4e4e4"/>')
-        parts.append(_text(_LEFT - 6, place + 4, f"{value:.3g}", "end"))
+        parts.append(_text(_LEFT - 6, place + 4, name, "end"))
     parts.append(_text((_LEFT + right) / 2, bottom + 36, across.name, "middle"))
     parts.append(f'<g transform="translate(14 {(_TOP + bottom) / 2}) rotate(-90)">{_text(0, 0, up.name, "middle")}</g>')
     return "".join(parts)
+
+
+def as_file(chart: str) -> str:
+    """A chart as a file of its own, which must name its namespace; inside HTML it need not."""
+    return chart.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
 
 
 @dataclass(frozen=True)
@@ -85,10 +92,10 @@ def interval_chart(title: str, bars: Sequence[Bar], across: Axis) -> str:
     """A row a bar: a dot with its interval, and a hollow mark at `other`."""
     right, bottom = _WIDTH - 30, _TOP + _ROW * len(bars)
     parts = []
-    for value in across.ticks():
+    for value, name in across.ticks():
         place = across.place(value, _NAMES, right)
         parts.append(f'<line x1="{place:.1f}" x2="{place:.1f}" y1="{_TOP}" y2="{bottom}" stroke="#e4e4e4"/>')
-        parts.append(_text(place, bottom + 16, f"{value:.3g}", "middle"))
+        parts.append(_text(place, bottom + 16, name, "middle"))
     for number, bar in enumerate(bars):
         parts.append(_bar(bar, across, _TOP + _ROW * number + _ROW / 2, right))
     parts.append(_text((_NAMES + right) / 2, bottom + 36, across.name, "middle"))
@@ -122,6 +129,6 @@ def _text(x: float, y: float, words: str, anchor: str = "start") -> str:
 
 def _svg(title: str, width: float, height: float, parts: Sequence[str]) -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" role="img" '
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img" '
         f'font-family="sans-serif" font-size="12"><title>{escape(title)}</title>{"".join(parts)}</svg>'
     )

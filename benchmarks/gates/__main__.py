@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.gates.world import EVEN, RARE, World, losses_for
+from lore_core.chart import Axis, Bar, as_file, interval_chart, line_chart
 from lore_core.evaluation.catalogue import metric
-from lore_core.evaluation.chart import Axis, Bar, interval_chart, line_chart
 from lore_core.evaluation.gates import Outcome, apply
 from lore_core.jobs import Gate
 
@@ -110,7 +110,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         for file, text in plots(found, curve).items():
-            (args.out / file).write_text(text, encoding="utf-8")
+            (args.out / file).write_text(as_file(text), encoding="utf-8")
     worst = max(share for _, share in found)
     print(
         f"worst {worst:.4f} of {runs} runs a setting, allowed {ALLOWED:.2f}; {time.process_time() - began:.0f} s of one core"

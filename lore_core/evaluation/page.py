@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
-from lore_core.evaluation.chart import Axis, Bar, interval_chart, line_chart
+from lore_core.chart import Axis, Bar, interval_chart, line_chart
 from lore_core.evaluation.confidence import TIERS
 from lore_core.evaluation.gates import GateOutcome
 from lore_core.evaluation.metrics import LABELS

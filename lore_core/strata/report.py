@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from html import escape
 from itertools import accumulate
+from math import log10
 from typing import Final
 
+from lore_core.chart import Axis, line_chart
 from lore_core.strata.boundaries import Frequencies
 from lore_core.strata.build import Built, Recipe
 
@@ -18,8 +20,6 @@ CHOICES: Final = tuple(
     (Fraction(h, 100), Fraction(t, 100)) for h in (30, 40, 50, 60, 70, 80) for t in (10, 20, 30) if h + t <= 95
 )
 _POINTS_A_DECADE: Final = 20
-_WIDTH: Final = 640
-_HEIGHT: Final = 300
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ table{{border-collapse:collapse;margin:1rem 0}}td,th{{padding:.2rem .7rem;border
 th:first-child,td:first-child{{text-align:left}}svg{{max-width:100%;height:auto}}</style>
 <h1>Strata of a query log</h1>
 <h2>This snapshot</h2>{_snapshot(built, recipe)}
-<h2>How traffic is spread</h2>{_svg(list(curve.points()))}
+<h2>How traffic is spread</h2>{_curve(list(curve.points()))}
 <h2>Other boundaries</h2>{_choices(list(curve.choices()), cost)}
 <h2>Most frequent queries</h2><ol>{"".join(f"<li>{escape(key)}</li>" for key in built.examples)}</ol>
 </html>
@@ -152,33 +152,12 @@ def _table(names: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return f"<table><tr>{head}</tr>{body}</table>"
 
 
-def _svg(points: list[Point]) -> str:
+def _curve(points: Sequence[Point]) -> str:
     """Share of traffic over rank, rank on a logarithmic axis."""
     if not points:
         return "<p>No traffic.</p>"
-    decades = max(1, len(str(points[-1].rank)))
-    line = " ".join(f"{_x(point.rank, decades):.1f},{_y(point.share):.1f}" for point in points)
-    ranks = "".join(
-        f'<text x="{_x(10**d, decades):.0f}" y="{_HEIGHT + 20}" text-anchor="middle">{10**d:,}</text>'
-        for d in range(decades + 1)
-    )
-    shares = "".join(
-        f'<line x1="0" x2="{_WIDTH}" y1="{_y(s / 4):.0f}" y2="{_y(s / 4):.0f}" stroke="#d0d7de"/>'
-        f'<text x="-8" y="{_y(s / 4) + 4:.0f}" text-anchor="end">{25 * s} %</text>'
-        for s in range(5)
-    )
-    return (
-        f'<svg viewBox="-60 -10 {_WIDTH + 110} {_HEIGHT + 60}" font-size="12" role="img" aria-label="share of traffic by rank">'
-        f'{shares}{ranks}<polyline points="{line}" fill="none" stroke="#0969da" stroke-width="2"/>'
-        f'<text x="{_WIDTH / 2}" y="{_HEIGHT + 42}" text-anchor="middle">most frequent queries</text></svg>'
-    )
-
-
-def _x(rank: int, decades: int) -> float:
-    from math import log10
-
-    return _WIDTH * log10(rank) / decades
-
-
-def _y(share: float) -> float:
-    return _HEIGHT * (1 - share)
+    decades = range(len(str(points[-1].rank)) + 1)
+    ranks = Axis("most frequent queries", 0.0, decades[-1], {decade: f"{10**decade:,}" for decade in decades})
+    shares = Axis("share of traffic", 0.0, 1.0, {quarter / 4: f"{25 * quarter} %" for quarter in range(5)})
+    line = [(log10(point.rank), point.share) for point in points]
+    return line_chart("Share of traffic by rank", {"cumulative share": line}, ranks, shares)
