@@ -99,7 +99,8 @@ class Api:
         return {
             f"{kind.kind}/{item['metadata']['name']}": item["metadata"]["resourceVersion"]
             for kind in written
-            if kind not in (resources.INFERENCE_SERVICES, resources.EVENTS)
+            # A budget's status is the disruption controller's, which counts pods whenever it likes.
+            if kind not in (resources.INFERENCE_SERVICES, resources.EVENTS, resources.BUDGETS)
             for item in await self.items(kind)
         }
 

@@ -1,4 +1,4 @@
-"""The router of one deployment: its ConfigMap, its pods (router and loader), its Service, and what its pods may read.
+"""The router of one deployment: ConfigMap, pods (router and loader), Service, disruption budget, and what it may read.
 
 The loader alone holds credentials of stores; it fills a sized volume that the router maps read-only. The pods are rendered
 once for each set of inputs (`INPUTS` names it) and not again because the operator was upgraded.
@@ -12,6 +12,7 @@ from lore_core.router.config import CONFIG_KEY, CONFIG_MAP_VARIABLE, RouterConfi
 from lore_operator.api.v1alpha1.common import ArtifactRef
 from lore_operator.api.v1alpha1.deployment import RelevanceDeployment, Router
 from lore_operator.api.v1alpha1.group import GROUP
+from lore_operator.children.disruption import budget
 from lore_operator.children.labels import RENDERED_BY, ROLE, owner_labels, owner_reference
 from lore_operator.children.overrides import MAIN, merged
 from lore_operator.children.pod import CONTAINER_SECURITY, POD_SECURITY, WRITABLE
@@ -56,6 +57,11 @@ def service(resource: Mapping[str, Any]) -> dict[str, Any]:
         "ports": [{"name": "http", "port": 80, "targetPort": PORT, "protocol": "TCP"}],
     }
     return {"apiVersion": "v1", "kind": "Service", "metadata": _metadata(resource), "spec": spec}
+
+
+def disruption_budget(resource: Mapping[str, Any]) -> dict[str, Any]:
+    """A drained node takes one router at a time."""
+    return budget(_metadata(resource), _selector(resource))
 
 
 def access(resource: Mapping[str, Any]) -> list[dict[str, Any]]:

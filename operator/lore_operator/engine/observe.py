@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
+from lore_operator.children.disruption import KSERVE_NAME
 from lore_operator.children.labels import WATCH_SELECTOR, owner_labels, owner_of
 from lore_operator.engine import resources
 from lore_operator.engine.client import KubeClient, Manifest
@@ -16,7 +17,6 @@ from lore_operator.engine.router_state import router_endpoints
 from lore_operator.engine.watcher import Watcher
 from lore_operator.plan.types import ObjectKey, Observed, Reference
 
-KSERVE_NAME: Final = "serving.kserve.io/inferenceservice"
 _CHILDREN: Final = (
     resources.JOBS,
     resources.CONFIG_MAPS,
@@ -26,10 +26,14 @@ _CHILDREN: Final = (
     resources.ROLE_BINDINGS,
     resources.WORKLOADS,
     resources.REVISIONS,
+    resources.BUDGETS,
 )
 WATCHED: Final = (*_CHILDREN, resources.PODS, resources.ENDPOINT_SLICES, resources.INFERENCE_SERVICES)
 _RESOURCES: Final = {resource.kind: resource for resource in resources.ALL}
 _SERVED: Final = "InferenceService"
+_OF_SERVED: Final = (resources.WORKLOADS, resources.BUDGETS)
+"""What belongs to an InferenceService by its label, beside pods."""
+_BESIDE_SERVED: Final = frozenset({resources.PODS.kind, *(resource.kind for resource in _OF_SERVED)})
 
 
 def owners(manifest: Manifest) -> Iterator[Key]:
@@ -38,7 +42,7 @@ def owners(manifest: Manifest) -> Iterator[Key]:
     named = owner_of(manifest)
     found = {Key(named[0], namespace, named[1])} if named else set()
     found |= set(resources.owners(manifest))
-    if manifest["kind"] in ("Pod", "Deployment") and KSERVE_NAME in labels:
+    if KSERVE_NAME in labels and manifest["kind"] in _BESIDE_SERVED:
         found.add(Key(_SERVED, namespace, labels[KSERVE_NAME]))
     yield from sorted(found)
 
@@ -53,8 +57,9 @@ class Observer:
         """The world as the watches last told it; references and routers are read live."""
         children = {_key(child): child for kind in _kinds(key) for child in self._owned(kind, key)}
         for name in [key.name for key in children if key.kind == _SERVED]:
-            for child in self._owned("Deployment", Key(_SERVED, key.namespace, name)):
-                children[_key(child)] = child
+            for resource in _OF_SERVED:
+                for child in self._owned(resource.kind, Key(_SERVED, key.namespace, name)):
+                    children[_key(child)] = child
         return await self._complete(key, references, children, self._pods(key, children))
 
     async def live(self, key: Key, references: frozenset[Reference]) -> Observed:
@@ -71,9 +76,8 @@ class Observer:
             children |= {_key(item): item for item in mine}
             for item in mine:
                 selector = f"{KSERVE_NAME}={item['metadata']['name']}"
-                children |= {
-                    _key(made): made for made in await self._list(resources.WORKLOADS, key.namespace, selector)
-                }
+                for resource in _OF_SERVED:
+                    children |= {_key(made): made for made in await self._list(resource, key.namespace, selector)}
                 pods += await self._list(resources.PODS, key.namespace, selector)
         return await self._complete(key, references, children, tuple(pods))
 

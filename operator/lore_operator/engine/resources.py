@@ -48,6 +48,7 @@ ROLES: Final = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role", _OWN
 ROLE_BINDINGS: Final = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", _OWN)
 WORKLOADS: Final = Resource("apps", "v1", "deployments", "Deployment", _OWN)
 REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "ControllerRevision", _OWN)
+BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", (*_READ, "create"))
 ENDPOINT_SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", _READ)
 INFERENCE_SERVICES: Final = Resource("serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService", _OWN)
 EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event", ("create",))
@@ -63,6 +64,7 @@ ALL: Final = (
     ROLE_BINDINGS,
     WORKLOADS,
     REVISIONS,
+    BUDGETS,
     ENDPOINT_SLICES,
     INFERENCE_SERVICES,
     EVENTS,

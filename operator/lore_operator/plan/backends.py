@@ -9,6 +9,8 @@ from lore_operator.api.v1alpha1.deployment import Predictor
 from lore_operator.api.v1alpha1.evaluation import ModelReference
 from lore_operator.children.backend import MAX_NAMESPACE, Backend
 from lore_operator.children.composition import Recipe
+from lore_operator.children.disruption import KIND as BUDGET
+from lore_operator.children.disruption import KSERVE_NAME, predictor_budget
 from lore_operator.children.inference_service import (
     AUTOSCALER,
     BACKEND,
@@ -29,7 +31,6 @@ from lore_operator.plan.waits import Wait, waiting
 KIND: Final = "InferenceService"
 _LOAD_FAILED: Final = frozenset({"BlockedByFailedLoad", "InvalidSpec"})
 _MAX_TAIL: Final = 600
-_KSERVE_NAME: Final = "serving.kserve.io/inferenceservice"
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ def _ensure(draft: ServingDraft, backend: Backend, predictor: Predictor, setting
     owners = metadata.get("ownerReferences") or []
     if not any(owner["uid"] == draft.uid for owner in owners):
         draft.share(stored, [*owners, shared_owner(draft.resource)])
+    elif ObjectKey(BUDGET, backend.name) not in draft.observed.children:
+        draft.apply(predictor_budget(stored))
     _scale(draft, stored, predictor, alone=all(owner["uid"] == draft.uid for owner in owners))
 
 
@@ -120,7 +123,7 @@ def backend_state(observed: Observed, backend: Backend) -> BackendState:
     )
     if (made_well := _rolled_out(made)) and _is_ready(status):
         return BackendState(True, replicas=int((made or {})["status"].get("availableReplicas", 0)))
-    pods = [pod for pod in observed.pods if (pod["metadata"].get("labels") or {}).get(_KSERVE_NAME) == backend.name]
+    pods = [pod for pod in observed.pods if (pod["metadata"].get("labels") or {}).get(KSERVE_NAME) == backend.name]
     model = status.get("modelStatus") or {}
     wait = waiting(pods) or _fallen(pods)
     words = f"{wait.reason}: {wait.message}" if wait else _kserve_words(status)

@@ -77,7 +77,7 @@ class Routing:
     def ensure(self, artifacts: Iterable[ArtifactRef]) -> None:
         """Have the Service, the access and the pods. Pods are rendered again only where their inputs changed."""
         resource, used = self._draft.resource, tuple(artifacts)
-        for item in (*router.access(resource), router.service(resource)):
+        for item in (*router.access(resource), router.service(resource), router.disruption_budget(resource)):
             self._draft.ensure(item)
         found = self._draft.find("Deployment", router.router_name(self._deployment.metadata.name))
         digest = router.inputs_digest(self._deployment.spec.router, used)

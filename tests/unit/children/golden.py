@@ -9,6 +9,7 @@ from lore_operator.api import parse_deployment, parse_eval, parse_model, parse_t
 from lore_operator.api.v1alpha1.common import ArtifactRef, LocalReference
 from lore_operator.children import router
 from lore_operator.children.backend import backend_of
+from lore_operator.children.disruption import predictor_budget
 from lore_operator.children.eval_job import Resolved, eval_config, eval_objects
 from lore_operator.children.head_job import head_config, head_inputs, head_objects
 from lore_operator.children.inference_service import inference_service
@@ -148,7 +149,9 @@ def backend() -> list[dict[str, Any]]:
     assert predictor is not None
     spec = {"uri": "s3://models/lore", "digest": D, "secretRef": {"name": "store"}, "role": "Generative"}
     model = parse_model(resource("RelevanceModel", "lore", spec))
-    return [inference_service(DEPLOYMENT, backend_of(predictor, model, SETTINGS.images.server), predictor, SETTINGS)]
+    service = inference_service(DEPLOYMENT, backend_of(predictor, model, SETTINGS.images.server), predictor, SETTINGS)
+    stored = {**service, "metadata": {**service["metadata"], "uid": "uid-of-the-service"}}
+    return [service, predictor_budget(stored)]
 
 
 def router_objects() -> list[dict[str, Any]]:
@@ -160,6 +163,7 @@ def router_objects() -> list[dict[str, Any]]:
     return [
         *router.access(DEPLOYMENT),
         router.service(DEPLOYMENT),
+        router.disruption_budget(DEPLOYMENT),
         router.workload(DEPLOYMENT, deployment, used, SETTINGS),
     ]
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from unit.children.golden import DEPLOYMENT, SETTINGS, D, backend, resource, router_objects
+from unit.children.golden import DEPLOYMENT, GOLDEN, SETTINGS, D, backend, resource, router_objects
 
 from lore_core.router.config import CONFIG_MAP_VARIABLE
 from lore_operator.api import parse_deployment, parse_model
@@ -209,3 +209,28 @@ def test_the_default_image_is_resolved_when_a_backend_is_recorded() -> None:
     assert tier.predictor is not None
 
     assert backend_of(tier.predictor, MODEL, "server:1").profile.image == "server:1"
+
+
+def test_budgets_are_for_what_answers_callers_and_for_nothing_else() -> None:
+    found = {name: [kind for kind in kinds if kind == "PodDisruptionBudget"] for name, kinds in kinds_by_file().items()}
+
+    assert {name for name, kinds in found.items() if kinds} == {"router.yaml", "backend.yaml"}
+
+
+def kinds_by_file() -> dict[str, list[str]]:
+    return {name: [item["kind"] for item in build()] for name, build in GOLDEN.items()}
+
+
+@pytest.mark.parametrize("objects", [router_objects(), backend()], ids=["router", "predictor"])
+def test_a_drain_takes_one_pod_and_is_never_held_by_a_broken_one(objects: list[dict[str, Any]]) -> None:
+    (budget,) = (item["spec"] for item in objects if item["kind"] == "PodDisruptionBudget")
+
+    assert (budget["maxUnavailable"], budget["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
+
+
+def test_the_routers_budget_selects_the_routers_pods() -> None:
+    (budget,) = (item for item in router_objects() if item["kind"] == "PodDisruptionBudget")
+    (workload,) = (item for item in router_objects() if item["kind"] == "Deployment")
+
+    selected = budget["spec"]["selector"]["matchLabels"].items()
+    assert selected <= workload["spec"]["template"]["metadata"]["labels"].items()

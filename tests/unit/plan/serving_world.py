@@ -50,7 +50,8 @@ class ServingWorld(World):
         made = {
             child: copy.deepcopy(self.objects[child])
             for key in served
-            if (child := ObjectKey("Deployment", f"{key.name}-predictor")) in self.objects
+            for child in (ObjectKey("Deployment", f"{key.name}-predictor"), ObjectKey("PodDisruptionBudget", key.name))
+            if child in self.objects
         }
         states = tuple(
             RouterEndpoint(name, RouterState(config_hash=served_hash))
@@ -140,6 +141,11 @@ class ServingWorld(World):
         for name in self.names("Deployment"):
             if name.endswith("-predictor") and name.removesuffix("-predictor") not in self.backends():
                 del self.objects[ObjectKey("Deployment", name)]
+        alive = {item["metadata"]["uid"] for item in self.objects.values()} | {self.resource["metadata"]["uid"]}
+        for name in self.names("PodDisruptionBudget"):
+            owners = self.find("PodDisruptionBudget", name)["metadata"]["ownerReferences"]
+            if not any(owner["uid"] in alive for owner in owners):
+                del self.objects[ObjectKey("PodDisruptionBudget", name)]
 
     def config(self) -> RouterConfig:
         """What routers are told."""

@@ -757,3 +757,29 @@ def test_at_rest_another_pass_writes_nothing() -> None:
     w = served()
 
     assert not w.plan().writes
+
+
+# Drains
+
+
+def test_each_predictor_has_one_budget_that_goes_with_it() -> None:
+    w = served()
+    assert w.names("PodDisruptionBudget") == sorted([*w.backends(), "search-router"])
+
+    new_model(w)
+    serve(w)
+
+    assert w.names("PodDisruptionBudget") == sorted([*w.backends(), "search-router"])
+
+
+def test_a_budget_that_a_person_made_for_a_predictor_is_left_alone() -> None:
+    w = world()
+    serve(w)
+    name = w.backends()[0]
+    del w.objects[ObjectKey("PodDisruptionBudget", name)]
+    theirs = w.add({"kind": "PodDisruptionBudget", "metadata": {"name": name}, "spec": {"minAvailable": 1}})
+
+    plan = w.step()
+
+    assert statuses(plan)["reason"] == "Serving"
+    assert w.find("PodDisruptionBudget", name) == theirs
