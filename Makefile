@@ -88,7 +88,8 @@ bench: setup ## every benchmark, whole
 bench-quality: setup ## three seeds of the generated benchmark's yardsticks
 	$(PY) -m benchmarks.quality
 
-campaign: setup ## the fault tests, ten rounds in a row
+campaign: setup ## the routers' fault run, then the fault tests, ten rounds in a row
+	$(PY) -m benchmarks.faults
 	for round in 1 2 3 4 5 6 7 8 9 10; do echo "round $$round"; $(PYTEST) tests/controlplane/test_operator_train.py tests/controlplane/test_operator_serving.py tests/controlplane/test_faults.py tests/e2e/test_resilience.py; done
 
 cluster-up: setup ## the one-node cluster; prints its KUBECONFIG

@@ -52,7 +52,7 @@ class HttpServer:
     ) -> None:
         """`max_body` gives the limit in bytes, asked for each request; `read_seconds` bounds how long one may take to arrive."""
         self.handler, self.refusal, self.max_body, self.read_seconds = handler, refusal, max_body, read_seconds
-        self.closing = False
+        self.draining = False
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
         self._empty: asyncio.Event | None = None
@@ -63,9 +63,13 @@ class HttpServer:
         self._server = await loop.create_server(lambda: _Connection(self), host, port, backlog=1024)
         return int(self._server.sockets[0].getsockname()[1])
 
+    def drain(self) -> None:
+        """From now on every answer is the last of its connection: who keeps connections open goes elsewhere before `close`."""
+        self.draining = True
+
     async def close(self, seconds: float) -> None:
         """Stop listening, let requests in flight finish for at most `seconds`, then close what is left."""
-        self.closing = True
+        self.drain()
         if self._server is not None:
             self._server.close()
         for connection in list(self._connections):
@@ -224,7 +228,7 @@ class _Connection(asyncio.Protocol):
     def _write(self, response: Response, keep_alive: bool) -> None:
         if self._transport.is_closing():
             return
-        keep_alive = keep_alive and not self._server.closing
+        keep_alive = keep_alive and not self._server.draining
         self._transport.write(_head(response, keep_alive) + response.body)
         if not keep_alive:
             self._last = True

@@ -62,6 +62,7 @@ async def serve(args: argparse.Namespace) -> None:
     follower = asyncio.create_task(swapper.follow(config_texts(args.config, client_from_environment())))
     await asyncio.wait([follower, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
     app.draining = True
+    server.drain()
     if follower.done():
         follower.result()
     await asyncio.sleep(args.drain_seconds)

@@ -69,8 +69,9 @@ def test_the_router_serves_what_the_loader_fetched_and_stops_without_dropping_a_
             router.send_signal(signal.SIGTERM)
             while client.get("/readyz").status_code == 200:
                 pass
-            # withdrawn from its endpoints, and still answering those who have not heard
-            assert client.post("/v1/relevance", json=question).status_code == 200
+            # withdrawn from its endpoints, still answering those who have not heard, and sending them elsewhere
+            last = client.post("/v1/relevance", json=question)
+            assert (last.status_code, last.headers["connection"]) == (200, "close")
         assert router.wait(30) == 0
         loader.send_signal(signal.SIGTERM)
         assert loader.wait(30) == 0

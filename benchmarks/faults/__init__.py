@@ -1,0 +1,1 @@
+"""Faults under load: no answer is lost, none mixes compositions, every fallback is counted."""

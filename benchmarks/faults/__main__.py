@@ -1,0 +1,154 @@
+"""`python -m benchmarks.faults`: two router processes under steady load while what is around them fails.
+
+Predictors are real HTTP servers that are killed, hang, answer 500 or garbage or break off; a composition is promoted and one is
+rolled back; routers are replaced in turn and drained; one is killed. Printed for each part: what became of every request. It fails
+where a caller got no answer, or one that mixes compositions, or where the routers counted other fallbacks than answers show.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from benchmarks.faults.fleet import Fleet
+from benchmarks.faults.load import Load, Tally
+from benchmarks.faults.world import World, fallbacks, judge, questions
+
+REPLICAS = 2
+SHORT = {"requests": 400, "rate": 100.0}
+DRAIN_SECONDS = 0.5
+_PARTS = {"predictors": 0.5, "compositions": 0.2, "restarts": 0.1, "kill": 0.1, "kill, one retry": 0.1}
+
+
+class Run:
+    """The parts of the run, one after another, on one fleet."""
+
+    def __init__(self, world: World, fleet: Fleet, requests: int, rate: float) -> None:
+        self._world, self._fleet, self._requests, self._rate = world, fleet, requests, rate
+        self._pause = max(5, requests // 50)
+        self.failures: list[str] = []
+
+    async def all(self) -> None:
+        """Every part."""
+        await self._part("predictors", self._predictors)
+        await self._part("compositions", self._compositions)
+        self._hold(await self._fleet.metric("lore_router_config_failures_total") == 0, "a configuration waited")
+        await self._part("restarts", self._restarts)
+        await self._killed("kill", 0)
+        await self._killed("kill, one retry", 1)
+
+    async def _part(self, name: str, scenario: Any) -> None:
+        """A part in which nobody may notice anything, and all fallbacks are counted."""
+        load = Load(self._fleet.ready, questions(), judge, rate=self._rate)
+        counted = await self._fleet.metric("lore_router_fallbacks_total")
+        tally = await self._loaded(name, load, scenario(load))
+        self._hold(tally.errors == 0, f"{name}: {tally.errors} errors")
+        if name == "restarts":
+            return  # whoever left took its counters along
+        counted = await self._fleet.metric("lore_router_fallbacks_total") - counted
+        seen = fallbacks(tally.answers)
+        print(f"{name:<16} fallbacks: {seen} seen in answers, {counted} counted by the routers")
+        self._hold(counted == seen, f"{name}: {counted} fallbacks counted, {seen} seen")
+
+    async def _loaded(self, name: str, load: Load, scenario: Coroutine[Any, Any, None]) -> Tally:
+        tally = await load.run(round(self._requests * _PARTS[name]), scenario)
+        print("\n".join([f"{name:<16} {tally}", *(f"  {problem}" for problem in tally.problems())]), flush=True)
+        return tally
+
+    def _hold(self, holds: bool, failure: str) -> None:
+        if not holds:
+            self.failures.append(failure)
+
+    async def _predictors(self, load: Load) -> None:
+        torso, tail = self._world.predictors["r1", "torso"], self._world.predictors["r1", "tail"]
+        for predictor in (torso, tail):
+            for mode in ("hang", "fail", "garbage", "cut"):
+                await predictor.behave(mode)
+                await load.passed(self._pause)
+                await predictor.behave("well")
+                await load.passed(self._pause)
+        await torso.kill()
+        await load.passed(self._pause)
+        await tail.kill()
+        await load.passed(self._pause)
+        await asyncio.gather(torso.start(), tail.start())
+        await load.passed(self._pause)
+
+    async def _compositions(self, load: Load) -> None:
+        """r2 is promoted while its torso fails now and then; then r1 is tried again and rolled back."""
+        promotion = [("r1", (100, 0)), ("r1", (50, 50)), ("r2", (0, 100))]
+        roll_back = [("r2", (40, 60)), ("r2", (0, 100)), ("r2", (None, 100))]
+        for number, (stable, weights) in enumerate([*promotion, *roll_back]):
+            given = {f"r{n}": weight for n, weight in enumerate(weights, 1) if weight is not None}
+            config = self._world.config(stable, given)
+            self._world.write(config)
+            await self._world.predictors["r2", "torso"].behave("garbage" if number % 2 else "well")
+            await self._fleet.acknowledged(config.content_digest())
+            await load.passed(self._pause)
+        await self._world.predictors["r2", "torso"].behave("well")
+        await load.passed(self._pause)
+
+    async def _restarts(self, load: Load) -> None:
+        for replica in list(self._fleet.replicas):
+            await self._fleet.add()
+            status = await self._fleet.drain(replica)
+            self._hold(status == 0, f"restarts: a drained router left with status {status}")
+            await load.passed(self._pause)
+
+    async def _killed(self, name: str, retries: int) -> None:
+        """A router dies with requests in flight on it."""
+        load = Load(self._fleet.ready, questions(), judge, rate=self._rate, retries=retries)
+        victim, gone = self._fleet.replicas[0], 0.0
+
+        async def scenario() -> None:
+            nonlocal gone
+            for predictor in self._world.predictors.values():
+                await predictor.behave("slow")
+            await load.passed(self._pause)
+            gone = await self._fleet.kill(victim)
+            await self._fleet.add()
+            await load.passed(self._pause)
+
+        tally = await self._loaded(name, load, scenario())
+        others = [loss for loss in tally.lost if loss.url != victim.url or loss.sent > gone]
+        self._hold(not others, f"{name}: lost beside those in flight on the killed router: {others[:3]}")
+        self._hold(tally.errors == len(tally.lost), f"{name}: refused or wrong answers")
+        if retries:
+            self._hold(not tally.lost, f"{name}: {len(tally.lost)} lost")
+            self._hold(tally.retried > 0, f"{name}: nothing was in flight on the killed router")
+
+
+async def run(requests: int, rate: float) -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="lore-faults-") as folder:
+        for revision in ("r1", "r2"):
+            (Path(folder) / revision).mkdir()
+        world = World(Path(folder))
+        world.write(world.config("r1", {"r1": 100}))
+        await asyncio.gather(*(predictor.start() for predictor in world.predictors.values()))
+        try:
+            async with Fleet(Path(folder), DRAIN_SECONDS).running(REPLICAS) as fleet:
+                started = Run(world, fleet, requests, rate)
+                await started.all()
+                return started.failures
+        finally:
+            for predictor in world.predictors.values():
+                await predictor.kill()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
+    parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--rate", type=float, default=100.0, help="requests a second")
+    parser.add_argument("--short", action="store_true", help="for CI: fewer requests, every fault")
+    args = parser.parse_args()
+    wanted = SHORT if args.short else {"requests": args.requests, "rate": args.rate}
+    failures = asyncio.run(run(int(wanted["requests"]), wanted["rate"]))
+    print("\n".join(failures) or "no answer lost, none mixed, every fallback counted")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
