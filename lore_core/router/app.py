@@ -41,6 +41,7 @@ class RouterApp:
         self._post = {
             "/v1/relevance": self._relevance,
             "/v1/rerank": self._rerank,
+            "/v2/rerank": self._rerank,  # where Cohere's v2 clients post
             "/v1/explain": self._explain,
         }
 

@@ -1,4 +1,4 @@
-"""Optional bearer tokens: `/v1/...` answers only callers with one of the tokens in a file."""
+"""Optional bearer tokens: `/v1/...` and `/v2/...` answer only callers with one of the tokens in a file."""
 
 import hmac
 from pathlib import Path

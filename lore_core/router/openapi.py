@@ -32,6 +32,7 @@ def document() -> dict[str, Any]:
     """The document."""
     schemas, components = msgspec.json.schema_components(_TYPES, ref_template="#/components/schemas/{name}")
     names = dict(zip(_TYPES, (schema["$ref"] for schema in schemas), strict=True))
+    rerank = _post("Documents by relevance, in the shape of Cohere and Jina", names[RerankBody], names[RerankAnswer])
     state = RouterState.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
     components |= state.pop("$defs", {}) | {_STATE: state}
     return {
@@ -39,7 +40,8 @@ def document() -> dict[str, Any]:
         "info": {"title": "LORE router", "version": lore_core.__version__},
         "paths": {
             "/v1/relevance": _post("Label, probabilities and grade of each item", names[RelevanceBody], names[RelevanceAnswer]),
-            "/v1/rerank": _post("Documents by relevance, in the shape of Cohere and Jina", names[RerankBody], names[RerankAnswer]),
+            "/v1/rerank": rerank,
+            "/v2/rerank": rerank,
             "/v1/explain": _post("Why a query is answered as it is", names[ExplainBody], names[Explanation]),
             "/state": {"get": _get("What serves, and what waits to", {"$ref": f"#/components/schemas/{_STATE}"})},
             "/healthz": {"get": _text("The process runs")},

@@ -158,6 +158,7 @@ async def test_every_answer_is_as_the_openapi_document_says(ready: RunningRouter
             query | {"documents": ["red shirt", {"id": "i2"}], "return_documents": True, "top_n": 2},
         ),
         ("POST", "/v1/rerank", {"documents": ["a"]}),
+        ("POST", "/v2/rerank", query | {"documents": ["red shirt"]}),
         ("POST", "/v1/explain", query),
         ("POST", "/v1/explain", {}),
         ("GET", "/state", None),
