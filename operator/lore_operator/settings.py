@@ -13,6 +13,15 @@ _IMAGES: Final = ("LORE_TRAINER_IMAGE", "LORE_SERVER_IMAGE", "LORE_ROUTER_IMAGE"
 _PASSED_ON: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
+@dataclass(frozen=True)
+class Lease:
+    """The Lease that the one working operator of several holds; `seconds` after its last sign of life another takes over."""
+
+    namespace: str
+    name: str
+    seconds: int
+
+
 class SettingsError(Exception):
     """A variable is missing or wrong; the message names it and what it should hold."""
 
@@ -21,7 +30,9 @@ class SettingsError(Exception):
 class Settings:
     """The operator's settings; `children` is the part that plans and builders see.
 
-    `namespaces` empty means all of them. `http_port` serves `/metrics`, `/healthz` and `/readyz`; 0 takes a free port.
+    `namespaces` empty means all of them.
+    `http_port` serves `/metrics`, `/healthz` and `/readyz`; 0 takes a free port.
+    Without a `lease` this operator takes itself for the only one.
     """
 
     children: ChildSettings
@@ -29,6 +40,7 @@ class Settings:
     workers: int = 8
     http_port: int = 8080
     log_level: str = "INFO"
+    lease: Lease | None = None
 
     @staticmethod
     def from_environment(environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -46,11 +58,21 @@ class Settings:
             workers=_number(environ, "LORE_WORKERS", 8, least=1),
             http_port=_number(environ, "LORE_HTTP_PORT", 8080),
             log_level=_one_of(environ, "LORE_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
+            lease=_lease(environ),
         )
 
 
 def _list(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(filter(None, (part.strip() for part in environ.get(name, "").split(","))))
+
+
+def _lease(environ: Mapping[str, str]) -> Lease | None:
+    if not (value := environ.get("LORE_LEASE", "")):
+        return None
+    namespace, _, name = value.partition("/")
+    if not namespace or not name or "/" in name:
+        raise SettingsError(f"LORE_LEASE is {value!r}; give NAMESPACE/NAME of the Lease")
+    return Lease(namespace, name, _number(environ, "LORE_LEASE_SECONDS", 15, least=3))
 
 
 def _one_of(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

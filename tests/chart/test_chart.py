@@ -96,7 +96,8 @@ def test_the_operators_pod_is_admitted_under_the_restricted_profile(render, kube
         ("images.pullPolicy=Sometimes", "/images/pullPolicy"),
         ("operator.workers=0", "/operator/workers"),
         ("operator.logLevel=LOUD", "/operator/logLevel"),
-        ("operator.replicas=2", "replicas"),
+        ("operator.replicas=3", "/operator/replicas"),
+        ("operator.leaseSeconds=1", "/operator/leaseSeconds"),
         ("namespaces={Not_A_Namespace}", "/namespaces/0"),
         ("crds.instal=true", "instal"),
         ("metrics.serviceMonitor=true", "/metrics/serviceMonitor"),
@@ -178,6 +179,18 @@ def test_two_operators_never_run_at_once(render):
     (deployment,) = of_kind(render(), "Deployment")
 
     assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_two_replicas_share_a_lease_that_only_they_may_write(render):
+    manifests = render("--set", "operator.replicas=2")
+
+    (deployment,) = of_kind(manifests, "Deployment")
+    assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]["type"]) == (2, "RollingUpdate")
+    assert environment(manifests)["LORE_LEASE"] == "lore-system/lore-operator"
+    (role,) = of_kind(manifests, "Role")
+    assert role["metadata"]["namespace"] == "lore-system"
+    assert {verb for rule in role["rules"] for verb in rule["verbs"] if "resourceNames" not in rule} == {"create"}
+    assert "LORE_LEASE" not in environment(render())
 
 
 MONITORING = ("ServiceMonitor", "PodMonitor", "PodMonitor", "PrometheusRule")

@@ -53,6 +53,16 @@ class OperatorProcess:
         self._process.terminate()
         return self._process.wait(30)
 
+    def wait(self) -> int:
+        """Its exit status, once it ends by itself."""
+        assert self._process is not None
+        return self._process.wait(60)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """SIGKILL, as a node that loses power."""
         if self._process is not None:

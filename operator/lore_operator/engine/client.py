@@ -19,6 +19,8 @@ from lore_operator.engine.resources import Resource
 
 Manifest = dict[str, Any]
 CallObserver = Callable[[str, str, int, float], None]
+Fence = Callable[[str, str], None]
+"""Called with verb and path before each write; what it raises ends the call before anything is sent."""
 
 _PAGE: Final = 500
 _REQUEST_SECONDS: Final = 30.0
@@ -66,8 +68,10 @@ class KubeClient:
         connect: Callable[[], kopf.ConnectionInfo],
         observe: CallObserver | None = None,
         manager: str = FIELD_MANAGER,
+        fence: Fence | None = None,
     ) -> None:
         self._connect, self._manager = connect, manager
+        self._fence: Fence = fence or (lambda verb, path: None)
         self._observe: CallObserver = observe or (lambda verb, kind, code, seconds: None)
         self._info: kopf.ConnectionInfo | None = None
         self._http: aiohttp.ClientSession | None = None
@@ -210,6 +214,8 @@ class KubeClient:
     async def _send(self, request: "_Request") -> Manifest:
         session, started, code = await self._session(), time.monotonic(), 0
         verb, kind, method, path, query, payload, headers = request
+        if method != "GET":
+            self._fence(verb, path)
         try:
             async with session.request(
                 method, self._url(path), params=query, data=payload, headers=self._headers() | headers

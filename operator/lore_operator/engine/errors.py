@@ -59,6 +59,10 @@ class TooManyRequests(ApiError):
     """429: the apiserver asks for patience."""
 
 
+class NotLeading(ApiError):
+    """Not sent: another operator may lead by now."""
+
+
 _CONDITION_REASONS: Final[Mapping[type[ApiError], str]] = {
     Unreachable: "ApiUnreachable",
     Unauthorized: "ApiUnauthorized",

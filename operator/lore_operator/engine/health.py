@@ -1,7 +1,7 @@
 """Whether the operator lives and whether it is ready, and the small server that says so.
 
 Alive: every watch has heard something lately (bookmarks come about once a minute), kopf's watch reports what lists show,
-and the queue moves. Ready: every watch has listed once.
+and the queue moves. Ready: every watch has listed once. One that waits for its lease watches nothing and is both.
 """
 
 import time
@@ -28,11 +28,15 @@ class Health:
         parents: Parents,
         schedule: Schedule,
         clock: Callable[[], float] = time.monotonic,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         self._watchers, self._parents, self._schedule, self._clock = tuple(watchers), parents, schedule, clock
+        self._leads = leads
 
     def why_dead(self) -> list[str]:
         """What is wrong beyond repair by waiting."""
+        if not self._leads():
+            return []
         now = self._clock()
         silent = [watcher for watcher in self._watchers if now - watcher.last_seen > _LONGEST_SILENCE]
         wrong = [f"no word from the watch of {w.resource.plural} for {now - w.last_seen:.0f} s" for w in silent]
@@ -43,7 +47,9 @@ class Health:
         return wrong
 
     def why_not_ready(self) -> list[str]:
-        """What has not been listed yet."""
+        """What has not been listed yet; one that waits for the lease is as ready as it can be."""
+        if not self._leads():
+            return []
         return [f"{w.resource.plural} not listed yet" for w in self._watchers if not w.synced.is_set()]
 
 

@@ -83,6 +83,10 @@ class Metrics:
             "lore_operator_watched_objects", "Objects in the watch caches.", ["resource"], registry=self.registry
         )
 
+        self._leading = Gauge(
+            "lore_operator_leading", "Whether this operator works, or waits for its lease.", registry=self.registry
+        )
+
     def called(self, verb: str, resource: str, code: int, seconds: float) -> None:
         """One call to the API server ended; code 0 means that no answer came."""
         self._calls.labels(verb, resource, str(code)).inc()
@@ -109,6 +113,10 @@ class Metrics:
         """How many objects each watch cache holds."""
         for resource, size in sizes.items():
             self._watched.labels(resource).set(size)
+
+    def leads(self, leading: bool) -> None:
+        """Whether this operator works."""
+        self._leading.set(leading)
 
     def render(self) -> bytes:
         """The text exposition format."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from lore_operator.engine.client import KubeClient
 from lore_operator.engine.errors import ApiError
 from lore_operator.engine.health import Health, serve
 from lore_operator.engine.keys import Key
+from lore_operator.engine.leader import Leader
 from lore_operator.engine.metrics import Metrics
 from lore_operator.engine.observe import WATCHED, Observer, owners
 from lore_operator.engine.parents import RESYNC_SECONDS, Parents
@@ -40,7 +42,12 @@ class Engine:
         self._settings, self._connect = settings, connect
         self.queue = WorkQueue()
         self.metrics = Metrics(self.queue.schedule)
-        self.client = KubeClient(connect, self.metrics.called)
+        self._leader_client = KubeClient(connect, self.metrics.called)
+        # As client-go does: a container that is started again under the same name must not take itself for its predecessor.
+        candidate = f"{instance}_{secrets.token_hex(4)}"
+        self._leader = Leader(self._leader_client, settings.lease, candidate) if settings.lease else None
+        fence = self._leader.fence if self._leader else None
+        self.client = KubeClient(connect, self.metrics.called, fence=fence)
         self.parents = Parents(self.queue.add)
         self._scopes: tuple[str | None, ...] = settings.namespaces or (None,)
         self._watchers = tuple(self._watcher(resource, namespace) for resource in WATCHED for namespace in self._scopes)
@@ -59,19 +66,40 @@ class Engine:
 
     async def run(self) -> None:
         """Run until `stop`. Raises what a task of the engine died of: the process should end and be started again."""
-        async with self.client:
+        async with self.client, self._leader_client:
             await self._wait_for_api()
-            health = Health(self._watchers, self.parents, self.queue.schedule)
+            health = Health(self._watchers, self.parents, self.queue.schedule, leads=self._leads)
             http = await serve(health, self.metrics, self._watchers, self._settings.http_port)
-            background = [asyncio.create_task(watcher.run()) for watcher in self._watchers]
-            background.append(asyncio.create_task(self._resync()))
             try:
-                await self._work(background)
+                await self._lead()
             finally:
-                for task in background:
-                    task.cancel()
-                await asyncio.gather(*background, return_exceptions=True)
                 await http.cleanup()
+
+    def _leads(self) -> bool:
+        return self._leader is None or self._leader.leads
+
+    async def _lead(self) -> None:
+        """Work, once and for as long as this operator leads."""
+        if self._leader is None:
+            await self._watch_and_work([])
+            return
+        acquiring = asyncio.create_task(self._leader.acquire())
+        try:
+            if await self._unless_stopped(acquiring, []):
+                await self._watch_and_work([asyncio.create_task(self._leader.keep())])
+        finally:
+            await _end([acquiring])
+            self.metrics.leads(False)
+            await self._leader.resign()
+
+    async def _watch_and_work(self, background: list[asyncio.Task[None]]) -> None:
+        self.metrics.leads(True)
+        background += [asyncio.create_task(watcher.run()) for watcher in self._watchers]
+        background.append(asyncio.create_task(self._resync()))
+        try:
+            await self._work(background)
+        finally:
+            await _end(background)
 
     async def _work(self, background: list[asyncio.Task[None]]) -> None:
         synced = asyncio.gather(*(watcher.synced.wait() for watcher in self._watchers))
@@ -82,7 +110,11 @@ class Engine:
         workers = [
             asyncio.create_task(work(self.queue, self._reconciler, self.metrics)) for _ in range(self._settings.workers)
         ]
-        await self._unless_stopped(asyncio.gather(*workers), background)
+        try:
+            await self._unless_stopped(asyncio.gather(*workers), background)
+        except BaseException:
+            await _end(workers)
+            raise
         self.queue.close()
         await asyncio.gather(*workers)
 
@@ -136,3 +168,9 @@ class Engine:
                 self.queue.add(owner)
         elif key.kind in KINDS:
             self.queue.add(key)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

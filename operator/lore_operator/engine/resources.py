@@ -51,6 +51,8 @@ REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "ControllerRevi
 BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", (*_READ, "create"))
 ENDPOINT_SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", _READ)
 INFERENCE_SERVICES: Final = Resource("serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService", _OWN)
+LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease", ("get", "create", "patch"))
+"""Of the release's own namespace, and only where there are several operators: the chart gives these rights apart."""
 EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event", ("create",))
 
 ALL: Final = (

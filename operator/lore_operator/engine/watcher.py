@@ -69,7 +69,7 @@ class Watcher:
 
     async def run(self) -> None:
         """List and watch until cancelled. An error is logged, paused for, and answered with a new list."""
-        pause = 0.0
+        pause, self.last_seen = 0.0, self._clock()
         while True:
             try:
                 await self._follow()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lore_operator.settings import Settings, SettingsError
+from lore_operator.settings import Lease, Settings, SettingsError
 
 GIVEN = {"LORE_TRAINER_IMAGE": "t:1", "LORE_SERVER_IMAGE": "s:1", "LORE_ROUTER_IMAGE": "r:1"}
 
@@ -21,11 +21,19 @@ def test_an_image_that_is_missing_is_named(name: str) -> None:
         ("LORE_WORKERS", "many"),
         ("LORE_HTTP_PORT", "70000"),
         ("LORE_LOG_LEVEL", "loud"),
+        ("LORE_LEASE", "no-namespace"),
+        ("LORE_LEASE_SECONDS", "1"),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"{name} is '{value}'"):
-        Settings.from_environment(GIVEN | {name: value})
+        Settings.from_environment(GIVEN | {"LORE_LEASE": "system/operator"} | {name: value})
+
+
+def test_without_a_lease_the_operator_is_the_only_one() -> None:
+    assert Settings.from_environment(GIVEN).lease is None
+    leased = Settings.from_environment(GIVEN | {"LORE_LEASE": "system/operator"})
+    assert leased.lease == Lease("system", "operator", 15)
 
 
 def test_no_namespaces_means_all() -> None:
