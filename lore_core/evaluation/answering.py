@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from lore_core.evaluation.answers import AnswerRow
@@ -30,26 +30,43 @@ def _rendered(pair: Pair, kit: ModelKit, rules: RuleSource) -> RenderedPrompt | 
         return None
 
 
+Answerer = Callable[[Sequence[Pair], Sequence[RenderedPrompt | None]], Awaitable[list[AnswerRow]]]
+"""Answers to pairs and their prompts, in their order; raises ScoringError where the server gives none."""
+
+
+class Scorer:
+    """Answers by label score: the most probable of the four label tokens."""
+
+    def __init__(self, client: VllmClient) -> None:
+        self._client = client
+
+    async def __call__(self, pairs: Sequence[Pair], prompts: Sequence[RenderedPrompt | None]) -> list[AnswerRow]:
+        """The pairs' answers."""
+        scores = iter(await self._client.score_each([prompt for prompt in prompts if prompt is not None]))
+        return [
+            answered(pair, prompt, next(scores) if prompt is not None else None)
+            for pair, prompt in zip(pairs, prompts, strict=True)
+        ]
+
+
 async def answer(
     pairs: Sequence[Pair],
     prompts: Sequence[RenderedPrompt | None],
-    client: VllmClient,
+    answerer: Answerer,
     progress: Callable[[Progress], None],
 ) -> list[AnswerRow]:
     """Answers in the pairs' order. Pairs of one query are sent next to each other, whatever their order here.
 
-    Raises ScoringError where the server gives no score: a part of a benchmark is no result.
+    Raises ScoringError where the server gives no answer: a part of a benchmark is no result.
     """
     shared = sorted(range(len(pairs)), key=lambda row: (pairs[row].query, pairs[row].market, pairs[row].id))
     rows: list[AnswerRow | None] = [None] * len(pairs)
     started = time.monotonic()
     for start in range(0, len(shared), _BATCH):
         batch = shared[start : start + _BATCH]
-        asked = [prompt for row in batch if (prompt := prompts[row]) is not None]
-        scores = iter(await client.score_each(asked))
-        for row in batch:
-            prompt = prompts[row]
-            rows[row] = answered(pairs[row], prompt, next(scores) if prompt is not None else None)
+        found = await answerer([pairs[row] for row in batch], [prompts[row] for row in batch])
+        for row, one in zip(batch, found, strict=True):
+            rows[row] = one
         progress(_so_far(start + len(batch), len(pairs), time.monotonic() - started))
     return [row for row in rows if row is not None]
 

@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from lore_core.evaluation.measured import Measured
-from lore_core.evaluation.metrics import LABELS, UNPARSABLE
+from lore_core.evaluation.metrics import LABELS, UNPARSABLE, Floats
+from lore_core.evaluation.sampling import sampled
 from lore_core.evaluation.table import PairTable
 from lore_core.jobs.config import LabelName, WireModel
 from lore_core.records import Pair
@@ -20,7 +21,9 @@ class AnswerRow(WireModel):
     """One line of `scores.jsonl`. `answer` is absent where no label could be read; then `problem` may say why.
 
     `query` is a key that pairs of one query share, `flip` the rule-flip group, `fields` what slices are made of.
-    `probabilities` are of L1 L2 L3 L4 and sum to 1, `outside` is the mass on other tokens. Time is measured, not part of what
+    `probabilities` are of L1 L2 L3 L4 and sum to 1, `outside` is the mass on other tokens. `mismatch` is the kind of an L2.
+    `samples` are labels of further sampled answers (absent where none could be read), `checked` whether each one's steps
+    pass the checker and give gold. Time is measured, not part of what
     evidence is made of: it is never written.
     """
 
@@ -35,6 +38,9 @@ class AnswerRow(WireModel):
     truncated: bool = False
     problem: str | None = None
     trace: str | None = None
+    mismatch: str | None = None
+    samples: tuple[LabelName | None, ...] = ()
+    checked: tuple[bool, ...] = ()
     prompt_tokens: int | None = None
     output_tokens: int | None = None
     latency_ms: float | None = Field(default=None, exclude=True)
@@ -67,13 +73,18 @@ def answer_table(rows: Sequence[AnswerRow]) -> PairTable:
 
 def _measured(rows: Sequence[AnswerRow]) -> Measured:
     nothing = (np.nan,) * len(LABELS)
-    columns = (
-        [row.prompt_tokens for row in rows],
-        [row.output_tokens for row in rows],
-        [row.latency_ms for row in rows],
-    )
     probabilities = np.array([row.probabilities or nothing for row in rows], dtype=np.float64)
-    return Measured(probabilities.reshape(-1, len(LABELS)), *(np.array(column, dtype=np.float64) for column in columns))
+    return Measured(
+        probabilities.reshape(-1, len(LABELS)),
+        np.array([row.prompt_tokens for row in rows], dtype=np.float64),
+        np.array([row.output_tokens for row in rows], dtype=np.float64),
+        np.array([row.latency_ms for row in rows], dtype=np.float64),
+        _sampled(rows) if any(row.samples for row in rows) else None,
+    )
+
+
+def _sampled(rows: Sequence[AnswerRow]) -> Floats:
+    return np.array([sampled(row.gold, row.samples, row.checked) for row in rows], dtype=np.float64)
 
 
 def champion_answers(rows: Sequence[AnswerRow], champion: Sequence[AnswerRow]) -> list[AnswerRow]:

@@ -43,18 +43,18 @@ def resample_sums(counts: Floats, resamples: int, seed: int) -> Floats:
     """
     queries, columns = counts.shape
     used = np.flatnonzero(counts.any(axis=0))
-    kinds, members = _kinds(counts[:, used].astype(np.int64))
+    kinds, members = kinds_of(counts[:, used].astype(np.int64))
     generator = np.random.Generator(np.random.PCG64(seed))
     draw = _one_by_one if len(kinds) * _KIND_COST > queries else _by_kind
     sums, step = np.zeros((resamples, columns)), max(1, _CHUNK_CELLS // max(len(kinds), 1))
     for start in range(0, resamples, step):
         rows = min(step, resamples - start)
         drawn = draw(generator, members, rows)
-        sums[start : start + rows, used] = _weighted(drawn, kinds)
+        sums[start : start + rows, used] = weighted(drawn, kinds)
     return sums
 
 
-def _kinds(counts: Integers) -> tuple[Integers, Integers]:
+def kinds_of(counts: Integers) -> tuple[Integers, Integers]:
     """The different rows, in an order that depends on them alone, and how often each occurs.
 
     Rows are told apart by a 64-bit hash, many times faster than by sorting whole rows, and compared once to be sure.
@@ -68,7 +68,7 @@ def _kinds(counts: Integers) -> tuple[Integers, Integers]:
     return kinds, members
 
 
-def _weighted(drawn: Integers, kinds: Integers) -> Floats:
+def weighted(drawn: Integers, kinds: Integers) -> Floats:
     """`drawn` @ `kinds`, over the cells of `kinds` that are not zero where those are few."""
     kind, column = np.nonzero(kinds)
     if kinds.size < _DENSE_CELLS * len(kind):

@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from lore_core.evaluation import confidence, cost, leaks, metrics, ranking
-from lore_core.evaluation.measured import sorting_score
+from lore_core.evaluation import confidence, cost, leaks, metrics, ranking, sampling
+from lore_core.evaluation.measured import SAMPLED_COLUMNS, sorting_score
 from lore_core.evaluation.metrics import LABELS, Floats
 from lore_core.evaluation.table import PairTable
 
@@ -62,6 +62,12 @@ def _latency(table: PairTable) -> Floats:
     return cost.latency_counts(table.measured, table.query, table.queries)
 
 
+def _samples(table: PairTable) -> Floats:
+    found = table.measured.sampled
+    none = np.zeros((len(table), SAMPLED_COLUMNS))
+    return sampling.sample_counts(none if found is None else found, table.query, table.queries)
+
+
 LABEL_FAMILY: Final = Family("labels", _labels)
 CONFIDENCE_FAMILY: Final = Family("confidence", _confidence)
 TIER_FAMILY: Final = Family("tiers", _tiers)
@@ -69,6 +75,7 @@ RANKING_FAMILY: Final = Family("ranking", _ranking)
 TOKEN_FAMILY: Final = Family("tokens", _tokens)
 LATENCY_FAMILY: Final = Family("latency", _latency)
 LEAK_FAMILY: Final = Family("leaks", leaks.leak_counts)
+SAMPLE_FAMILY: Final = Family("samples", _samples)
 
 METRICS: Final[dict[str, Metric]] = {
     "Accuracy4": Metric(LABEL_FAMILY, metrics.accuracy4),
@@ -87,6 +94,10 @@ METRICS: Final[dict[str, Metric]] = {
     "QueryAUC": Metric(RANKING_FAMILY, ranking.mean_auc),
     "CrossTierInversion": Metric(RANKING_FAMILY, ranking.inversion_rate, rising=False),
     "Leakage": Metric(LEAK_FAMILY, leaks.leakage, rising=False),
+    "PassAt1": Metric(SAMPLE_FAMILY, sampling.pass_at_1),
+    "MajorityAtK": Metric(SAMPLE_FAMILY, sampling.majority_at_k),
+    "PassAtKAboveChance": Metric(SAMPLE_FAMILY, sampling.pass_at_k_above_chance),
+    "PassAtKChecked": Metric(SAMPLE_FAMILY, sampling.pass_at_k_checked),
     "PromptTokens": Metric(TOKEN_FAMILY, cost.prompt_tokens, rising=False),
     "OutputTokens": Metric(TOKEN_FAMILY, cost.output_tokens, rising=False),
     **{

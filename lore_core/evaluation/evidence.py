@@ -35,7 +35,8 @@ class Bound(WireModel):
     """Digests of what the verdict holds for; with any other it says nothing.
 
     `contract` is the file `lore-contract.json` with the verbaliser, `prompt` the part of it that can change a prompt.
-    `profile` is the digest of the serving profile, `training_data` that of the pairs the leak check compared with.
+    `profile` is the digest of the serving profile, `training_data` that of the pairs the leak check compared with,
+    `generation` that of the generated-answer protocol's settings where answers were generated whole.
     """
 
     model: Digest
@@ -49,6 +50,7 @@ class Bound(WireModel):
     training_data: Digest | None = None
     champion: Digest | None = None
     profile: Digest
+    generation: Digest | None = None
 
 
 class EvidenceReport(WireModel):

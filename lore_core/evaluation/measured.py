@@ -1,22 +1,28 @@
 """What is known of an answer beside its label: probabilities, tokens, time."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lore_core.evaluation.metrics import LABELS, UNPARSABLE, Floats, Labels
 
+SAMPLED_COLUMNS: Final = 5
+
 
 @dataclass(frozen=True)
 class Measured:
-    """N answers. `probabilities` of L1..L4 is N×4; the others are of shape (N,): tokens, and milliseconds. NaN where unknown."""
+    """N answers. `probabilities` of L1..L4 is N×4; tokens and milliseconds are of shape (N,). NaN where unknown.
+
+    `sampled` is N×SAMPLED_COLUMNS, whole numbers (sampling.py); None where nothing was sampled.
+    """
 
     probabilities: Floats
     prompt_tokens: Floats
     output_tokens: Floats
     latency_ms: Floats
+    sampled: Floats | None = None
 
     @staticmethod
     def unknown(size: int) -> "Measured":
@@ -27,7 +33,11 @@ class Measured:
     def take(self, rows: NDArray[Any]) -> "Measured":
         """The chosen rows."""
         return Measured(
-            self.probabilities[rows], self.prompt_tokens[rows], self.output_tokens[rows], self.latency_ms[rows]
+            self.probabilities[rows],
+            self.prompt_tokens[rows],
+            self.output_tokens[rows],
+            self.latency_ms[rows],
+            None if self.sampled is None else self.sampled[rows],
         )
 
     @property

@@ -5,13 +5,13 @@ from html import escape
 from typing import Final
 
 from lore_core.chart import Axis, Bar, interval_chart, line_chart
+from lore_core.evaluation.comparisons import ALL, Comparison
 from lore_core.evaluation.confidence import TIERS
 from lore_core.evaluation.gates import GateOutcome
 from lore_core.evaluation.metrics import LABELS
 from lore_core.evaluation.report import ReportDocument, WorstPair
 from lore_core.evaluation.scores import ScoreRow
 
-_ALL: Final = "all pairs"
 _PLOTTED: Final = ("Accuracy2", "MacroF1")
 _STYLE: Final = """
 body{font:15px/1.45 sans-serif;max-width:1080px;margin:24px auto;padding:0 16px;color:#1c1c1c}
@@ -30,6 +30,7 @@ def page(document: ReportDocument) -> str:
         _summary(document),
         _gates(report.gates),
         _scores(document),
+        _comparisons(document.comparisons),
         _slices(document.scores),
         _confusions(document),
         _calibration(document),
@@ -69,7 +70,7 @@ def _gates(gates: Sequence[GateOutcome]) -> str:
 
 
 def _scores(document: ReportDocument) -> str:
-    rows = [_score(row) for row in document.scores if row.slice == _ALL]
+    rows = [_score(row) for row in document.scores if row.slice == ALL]
     heads = ("metric", "value", "95 % interval", "champion", "worse by", "95 % interval", "queries", "pairs")
     return f"<h2>Scores</h2>{_table(heads, rows)}"
 
@@ -82,6 +83,19 @@ def _score(row: ScoreRow) -> str:
     return f"<tr><td>{escape(row.metric)}</td>{_numbers(cells)}</tr>"
 
 
+def _comparisons(found: Sequence[Comparison]) -> str:
+    if not found:
+        return ""
+    rows = [
+        f"<tr><td>{escape(one.slice)}</td><td>{one.metric}</td>{_numbers((one.regression, one.p, one.adjusted))}"
+        f'<td>{one.correction}</td><td class="n">{one.queries}</td></tr>'
+        for one in found
+    ]
+    heads = ("slice", "metric", "worse by", "p", "p, corrected", "correction", "queries")
+    note = "Whole queries are swapped between the two models at random. A list of slices is to look through, no claim."
+    return f'<h2>Against the champion</h2><p class="note">{note}</p>{_table(heads, rows)}'
+
+
 def _interval(low: str | None, high: str | None) -> str:
     return f"[{low}, {high}]" if low is not None and high is not None else ""
 
@@ -89,7 +103,7 @@ def _interval(low: str | None, high: str | None) -> str:
 def _slices(scores: Sequence[ScoreRow]) -> str:
     parts = []
     for metric in _PLOTTED:
-        bars = [_bar(row) for row in scores if row.metric == metric and row.slice != _ALL]
+        bars = [_bar(row) for row in scores if row.metric == metric and row.slice != ALL]
         if bars:
             chart = interval_chart(f"{metric} by slice", bars, Axis(metric, 0.0, 1.0))
             parts.append(

@@ -14,6 +14,7 @@ from lore_core.artifacts import Digest
 from lore_core.evaluation import confidence, metrics
 from lore_core.evaluation.answers import AnswerRow, champion_answers
 from lore_core.evaluation.catalogue import CONFIDENCE_FAMILY, TIER_FAMILY
+from lore_core.evaluation.comparisons import Comparison, comparisons
 from lore_core.evaluation.evidence import Evidence, EvidenceReport
 from lore_core.evaluation.gates import explain, number
 from lore_core.evaluation.judging import scores_of
@@ -58,6 +59,7 @@ class ReportDocument(WireModel):
     report: EvidenceReport
     explanation: tuple[str, ...]
     scores: tuple[ScoreRow, ...]
+    comparisons: tuple[Comparison, ...] = ()
     confusion: tuple[tuple[int, ...], ...]
     champion_confusion: tuple[tuple[int, ...], ...] = ()
     reliability: tuple[ReliabilityBin, ...] = ()
@@ -76,6 +78,7 @@ def document(evidence: Evidence, champion: Evidence | None, pairs: Mapping[str, 
         report=evidence.report,
         explanation=tuple(explain(evidence.report.gates)),
         scores=tuple(score_rows(scores)) if champion else evidence.report.scores,
+        comparisons=tuple(comparisons(scores)),
         confusion=_whole(metrics.confusion(scores.candidate.totals)),
         champion_confusion=_whole(metrics.confusion(scores.champion.totals)) if scores.champion else (),
         reliability=tuple(_reliability(scores)),

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from lore_core.artifacts import ArtifactRef, Manifest
-from lore_core.evaluation.answering import answer, render
+from lore_core.evaluation.answering import Answerer, Scorer, answer, render
 from lore_core.evaluation.answers import AnswerRow
 from lore_core.evaluation.evidence import (
     EvidenceReport,
@@ -19,6 +19,7 @@ from lore_core.evaluation.evidence import (
     write,
 )
 from lore_core.evaluation.gates import apply, combine, number
+from lore_core.evaluation.generated import Generator
 from lore_core.evaluation.inputs import Inputs, check_config, fetch, resolve, reusable
 from lore_core.evaluation.judging import compare
 from lore_core.evaluation.leaks import FIELD
@@ -103,17 +104,21 @@ def _answers(
 ) -> list[AnswerRow]:
     progress(Progress(step=0, total_steps=len(inputs.pairs), unit="pairs"))
     with _server(config, inputs, endpoint) as served:
-        return asyncio.run(_answered(inputs, prompts, served, progress))
+        return asyncio.run(_answered(config, inputs, prompts, served, progress))
 
 
 async def _answered(
+    config: EvaluateConfig,
     inputs: Inputs,
     prompts: Sequence[RenderedPrompt | None],
     served: Endpoint,
     progress: Callable[[Progress], None],
 ) -> list[AnswerRow]:
     async with VllmClient(inputs.kit, served.url, served.model, timeout=600.0) as client:
-        return await answer(inputs.pairs, prompts, client, progress)
+        answerer: Answerer = Scorer(client)
+        if config.generation is not None:
+            answerer = Generator(inputs.kit, inputs.rules, client, config.generation)
+        return await answer(inputs.pairs, prompts, answerer, progress)
 
 
 @contextlib.contextmanager
@@ -130,11 +135,14 @@ def decoding(config: EvaluateConfig, inputs: Inputs, endpoint: Endpoint | None) 
     contract = inputs.kit.contract
     found: dict[str, JsonValue] = {
         "layout": contract.layout.value,
+        "protocol": "GeneratedAnswer" if config.generation else "LabelScore",
         "temperature": 0,
         "labelTokenIds": list(contract.verbaliser.token_ids),
         "maxPromptTokens": contract.truncation.max_prompt_tokens,
         "server": "endpoint, flags unknown" if endpoint else "local",
     }
+    if config.generation is not None:
+        found["generation"] = config.generation.model_dump(mode="json", by_alias=True)
     if contract.trace is not None:
         found |= {"maxTraceTokens": contract.trace.max_tokens, "stop": contract.trace.stop_token}
     if endpoint is None:

@@ -9,11 +9,11 @@ from lore_core.evaluation.slices import Slice
 from lore_core.jobs.config import Decimal, WireModel
 
 PRIMARY: Final = "Accuracy2"
-_HEADLINE: Final = ("Accuracy2", "Accuracy4", "MacroF1")
+HEADLINE: Final = ("Accuracy2", "Accuracy4", "MacroF1")
 _OVERALL: Final = (
     *("WeightedF1", "ParseRate", "QuadraticKappa", "MeanAbsoluteError", "NDCG5", "NDCG10", "QueryAUC"),
     *("CalibrationError", "LowConfidence", "LowConfidenceError", "TierMacroF1", "CrossTierInversion"),
-    *("PromptTokens", "OutputTokens"),
+    *("PassAt1", "MajorityAtK", "PassAtKAboveChance", "PassAtKChecked", "PromptTokens", "OutputTokens"),
 )
 _BY_LABEL: Final = ("F1", "Precision", "Recall")
 _MOST_VALUES: Final = 64
@@ -40,12 +40,12 @@ class ScoreRow(WireModel):
 def score_rows(scores: Slice) -> list[ScoreRow]:
     """All metrics over all pairs, then the headline ones over each value of each field."""
     by_label = [(name, label) for name in _BY_LABEL for label in LABELS]
-    rows = list(_rows(scores, "all pairs", [*((name, None) for name in _HEADLINE), *by_label[: len(LABELS)]]))
+    rows = list(_rows(scores, "all pairs", [*((name, None) for name in HEADLINE), *by_label[: len(LABELS)]]))
     rows += _rows(scores.narrowed({}, flips_only=True), "all pairs", [("RuleFlip", None)])
     rows += _rows(scores, "all pairs", [*((name, None) for name in _OVERALL), *by_label[len(LABELS) :]])
     for where in slice_selectors(scores):
         ((field, value),) = where.items()
-        rows += _rows(scores.narrowed(where), f"{field}={value}", [(name, None) for name in _HEADLINE])
+        rows += _rows(scores.narrowed(where), f"{field}={value}", [(name, None) for name in HEADLINE])
     return rows
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from lore_core.evaluation.bootstrap import Interval, deviation, interval, resample_sums
 from lore_core.evaluation.catalogue import Family, metric
 from lore_core.evaluation.metrics import Floats
+from lore_core.evaluation.paired import swapped_sums, two_sided
 from lore_core.evaluation.power import carriers, design_effect, least_deviation
 from lore_core.evaluation.table import PairTable
 
@@ -76,6 +77,17 @@ class Slice:
         groups = carriers(self.candidate, self.champion, name, label)
         return least_deviation(groups, design_effect(self.candidate.counts), margin)
 
+    def sign_flip(self, name: str, label: str | None = None) -> float | None:
+        """Two-sided p-value of the difference, by swapping whole queries (paired.py); None without a champion."""
+        if self.champion is None:
+            return None
+        found = metric(name, label)
+        if found.family.name not in self._swapped:
+            own, other = self._counts(found.family)
+            self._swapped[found.family.name] = swapped_sums(own, other, self.resamples, self.seed)
+        candidate, champion = (found.of(sums) for sums in self._swapped[found.family.name])
+        return two_sided(self.champion_value(name, label) - self.value(name, label), np.subtract(champion, candidate))
+
     def _values(self, name: str, label: str | None) -> Floats:
         found = metric(name, label)
         return found.of(self._sums(found.family)[0])
@@ -106,4 +118,8 @@ class Slice:
 
     @cached_property
     def _drawn(self) -> dict[str, tuple[Floats, ...]]:
+        return {}
+
+    @cached_property
+    def _swapped(self) -> dict[str, tuple[Floats, Floats]]:
         return {}

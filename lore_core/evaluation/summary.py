@@ -58,6 +58,7 @@ def _summary(report: EvidenceReport, evidence: ArtifactRef, scores: int, charact
         "benchmarkDigest": bound.benchmark,
         "gateSetDigest": bound.gate_set,
         "profileDigest": bound.profile,
+        "protocol": report.decoding.get("protocol", "LabelScore"),
         **({"rulesDigest": bound.rules} if bound.rules else {}),
         **({"championDigest": bound.champion} if bound.champion else {}),
         "pairs": report.pairs,

@@ -263,10 +263,24 @@ class Champion(WireModel):
     evidence: ArtifactRef
 
 
+class Generation(WireModel):
+    """The generated-answer protocol: the model writes its whole answer greedily, and the label is read after its reasoning.
+
+    `samples` further answers at `temperature` are asked for pass@k, k being their number; `max_answer_tokens` bounds what
+    follows the reasoning, `max_reasoning_tokens` the reasoning of a model whose contract does not bound it.
+    """
+
+    max_answer_tokens: int = Field(default=32, ge=1, le=4096)
+    max_reasoning_tokens: int = Field(default=1024, ge=1, le=32_768)
+    samples: int = Field(default=0, ge=0, le=64)
+    temperature: Decimal = "1.0"
+
+
 class EvaluateConfig(WireModel):
     """`lore evaluate`: score one model on one benchmark, apply the gates, write report and evidence.
 
-    With `training_data`, the `pairs` artifact that the model was trained on, each pair is checked for a leaked query.
+    With `training_data`, the `pairs` artifact that the model was trained on, each pair is checked for a leaked query. With
+    `generation` answers are generated whole; without it a label is the most probable of the four label tokens.
     """
 
     evaluation: Name
@@ -276,6 +290,7 @@ class EvaluateConfig(WireModel):
     benchmark: BenchmarkInput
     rule_set: ArtifactRef | None = None
     training_data: ArtifactRef | None = None
+    generation: Generation | None = None
     gates: tuple[Gate, ...] = ()
     gate_set_digest: Digest
     champion: Champion | None = None

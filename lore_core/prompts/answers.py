@@ -34,12 +34,17 @@ def parse_answer(text: str) -> Answer:
     if not closed:
         opened = THINK_START in text
         reasoning, rest = (text, "") if opened else ("", text)
-    found = _LABEL.search(rest)
+    return read_label(rest, _clean(reasoning))
+
+
+def read_label(answer: str, reasoning: str = "") -> Answer:
+    """The label in the part of a text that is known to follow the reasoning, and the mismatch type of an L2."""
+    found = _LABEL.search(answer)
     if found is None:
-        return Answer(None, None, _clean(reasoning))
+        return Answer(None, None, reasoning)
     label = f"L{found.group(1)}"
-    kind = _MISMATCH.search(rest) if label == "L2" else None
-    return Answer(label, kind.group(1) if kind else None, _clean(reasoning))
+    kind = _MISMATCH.search(answer) if label == "L2" else None
+    return Answer(label, kind.group(1) if kind else None, reasoning)
 
 
 def _clean(reasoning: str) -> str:

@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import httpx
 
@@ -14,6 +14,7 @@ from lore_core.scoring.scores import LabelScore, LabelScores, label_softmax
 
 _CONCURRENCY: Final = 32
 _CONNECT_RETRIES: Final = 2
+T = TypeVar("T")
 
 
 class ScoringError(Exception):
@@ -48,18 +49,22 @@ class LabelRoute:
                 score = await self._label(self._kit.label_position(prompt, trace), self._kit.trace_text(trace))
                 return replace(score, output_tokens=len(trace))
 
+    async def generate(self, token_ids: Sequence[int], max_tokens: int, **sampling: Any) -> tuple[int, ...]:
+        """Ids of a generated answer, greedy unless `sampling` (temperature, seed, stop_token_ids) says otherwise."""
+        request = {
+            "prompt": list(token_ids),
+            "max_tokens": max_tokens,
+            "temperature": 0,
+            "return_token_ids": True,
+            "skip_special_tokens": False,
+            **sampling,
+        }
+        return tuple(int(id_) for id_ in (await self._completion(request))["token_ids"])
+
     async def _trace(self, token_ids: Sequence[int]) -> tuple[int, ...]:
         bounds = self._kit.contract.trace
         assert bounds is not None  # the contract holds: layout ThinkFirst has one
-        request = {
-            "prompt": list(token_ids),
-            "max_tokens": bounds.max_tokens,
-            "temperature": 0,
-            "stop_token_ids": [bounds.stop_token_id],
-            "return_token_ids": True,
-            "skip_special_tokens": False,
-        }
-        return tuple(int(id_) for id_ in (await self._completion(request))["token_ids"])
+        return await self.generate(token_ids, bounds.max_tokens, stop_token_ids=[bounds.stop_token_id])
 
     async def _label(self, token_ids: Sequence[int], trace: str) -> LabelScore:
         labels = self._kit.contract.verbaliser.token_ids
@@ -130,14 +135,14 @@ class VllmClient:
 
     async def score_each(self, prompts: Sequence[RenderedPrompt]) -> list[LabelScore]:
         """The same with each prompt's tokens and seconds."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._bounded(prompt)) for prompt in prompts]
-        except ExceptionGroup as failures:
-            first = failures.exceptions[0]
-        else:
-            return [task.result() for task in tasks]
-        raise first  # outside the handler: chained to the group that holds it, it would be its own cause
+        return await all_of([self._bounded(prompt) for prompt in prompts])
+
+    async def generate(self, prompt: RenderedPrompt, max_tokens: int, **sampling: Any) -> tuple[tuple[int, ...], float]:
+        """Ids of a generated answer and the seconds it took. Raises ScoringError."""
+        async with self._slots:
+            started = time.perf_counter()
+            found = await self._route.generate(prompt.token_ids, max_tokens, **sampling)
+            return found, time.perf_counter() - started
 
     async def _bounded(self, prompt: RenderedPrompt) -> LabelScore:
         async with self._slots:
@@ -158,6 +163,18 @@ class VllmClient:
             raise ScoringError(f"{path}: status {response.status_code}: {response.text[:300]}")
         body: dict[str, Any] = response.json()
         return body
+
+
+async def all_of(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results in order; the first error stops the rest and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in work]
+    except ExceptionGroup as failures:
+        first = failures.exceptions[0]
+    else:
+        return [task.result() for task in tasks]
+    raise first  # outside the handler: chained to the group that holds it, it would be its own cause
 
 
 def _limits(concurrency: int) -> httpx.Limits:

@@ -294,6 +294,11 @@ REPORTS: Final = (
         "A champion's evidence cannot be compared with, or is bound to other digests than asked.",
         "Name evidence of the same benchmark and rule mode; the message says what differs.",
     ),
+    Reason(
+        "NoGeneratedAnswer",
+        "Generated answers are asked of a classifier, which writes none.",
+        "Leave generation out: its labels are scored.",
+    ),
     Reason("MissingSubset", "The benchmark has no such subset.", "Use one of those that the message lists."),
     Reason(
         "InputsChanged",

@@ -52,6 +52,7 @@ def eval_config(evaluation: RelevanceEval, resolved: Resolved, run: str, setting
         "subsets": sorted(spec.benchmark.subsets),
         "ruleMode": spec.benchmark.rule_mode,
         "image": _image(spec, settings),
+        **({"generation": spec.generation.content_digest()} if spec.generation else {}),
     }
     inputs = {
         "model": model,
@@ -72,6 +73,7 @@ def eval_config(evaluation: RelevanceEval, resolved: Resolved, run: str, setting
         ),
         rule_set=spec.rule_set.mounted() if spec.rule_set else None,
         training_data=spec.training_data.mounted() if spec.training_data else None,
+        generation=jobs.Generation.model_validate(spec.generation.model_dump()) if spec.generation else None,
         gates=gates,
         gate_set_digest=jobs.gate_set_digest(gates),
         champion=_champion(resolved),

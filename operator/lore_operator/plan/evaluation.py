@@ -26,7 +26,7 @@ from lore_operator.plan.waits import attempt_waits
 _STAGE: Final = "eval"
 _MAX_SCORES: Final = 128
 _MAX_TEXT: Final = 1024
-_BOUND: Final = ("benchmarkDigest", "gateSetDigest", "profileDigest", "rulesDigest")
+_BOUND: Final = ("benchmarkDigest", "gateSetDigest", "profileDigest", "rulesDigest", "protocol")
 
 
 def references(resource: Object) -> frozenset[Reference]:

@@ -92,7 +92,9 @@ def _differences(evaluation: Object, model: _Model, requirement: Requirement) ->
         for what, (has, wants) in pairs.items()
         if wants is not None and has != wants
     ]
-    return [*wrong, *(["another image than the profile's computed it"] if status.get("customRunner") else [])]
+    wrong += ["another image than the profile's computed it"] if status.get("customRunner") else []
+    generated = status.get("protocol") == "GeneratedAnswer"
+    return [*wrong, *(["it judged generated answers, a tier serves label scores"] if generated else [])]
 
 
 def _evidence(requirement: Requirement, model: _Model, evaluation: Object) -> dict[str, str]:

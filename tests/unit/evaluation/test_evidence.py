@@ -68,9 +68,9 @@ def test_the_report_is_bound_to_everything_that_could_change_it(report):
     bound = report.bound.model_dump()
     assert set(bound) == {
         *("model", "tokenizer", "contract", "prompt", "label_schema"),
-        *("rules", "benchmark", "gate_set", "training_data", "champion", "profile"),
+        *("rules", "benchmark", "gate_set", "training_data", "champion", "profile", "generation"),
     }
-    assert all(bound[name] for name in bound if name not in ("rules", "training_data", "champion"))
+    assert all(bound[name] for name in bound if name not in ("rules", "training_data", "champion", "generation"))
 
 
 @pytest.mark.parametrize("field", list(Bound.model_fields))

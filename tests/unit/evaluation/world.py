@@ -19,7 +19,7 @@ from lore_core.prompts import CONTRACT_NAME, PromptLayout, TextEncoder, build_co
 from lore_core.records import Pair, write_pairs
 from lore_core.training.tokenizer import build_tokenizer, vocabulary
 
-WORDS = " ".join(["shirt", "l1", "l2", "l3", "l4", "none", *map(str, range(100))])
+WORDS = " ".join(["shirt", "l1", "l2", "l3", "l4", "none", "red", "match", "kind", ";", *map(str, range(100))])
 TOKENIZER = build_tokenizer(vocabulary([WORDS]))
 ENCODER = TextEncoder(TOKENIZER)
 KEY = "sha256:" + "1" * 64
@@ -29,10 +29,12 @@ def ref(folder: Path, digest: str | None = None) -> ArtifactRef:
     return ArtifactRef(uri=f"file://{folder}", digest=digest)
 
 
-def model(root: Path, max_prompt_tokens: int = 24, **contract: Any) -> ArtifactRef:
+def model(
+    root: Path, max_prompt_tokens: int = 24, layout: PromptLayout = PromptLayout.LABEL_FIRST, **contract: Any
+) -> ArtifactRef:
     folder = root / "model-files"
     folder.mkdir(parents=True)
-    made = build_contract(ENCODER, PromptLayout.LABEL_FIRST, RuleMode.NONE, max_prompt_tokens)
+    made = build_contract(ENCODER, layout, RuleMode.NONE, max_prompt_tokens)
     (folder / CONTRACT_NAME).write_bytes(made.model_copy(update=contract).to_bytes())
     (folder / "tokenizer.json").write_bytes(TOKENIZER)
     return publish(folder, ref(root / "model"), "model")
@@ -71,7 +73,7 @@ def config(root: Path, model_ref: ArtifactRef, data: ArtifactRef, **options: Any
     return EvaluateConfig(**(values | options))
 
 
-class _Completions(BaseHTTPRequestHandler):
+class Completions(BaseHTTPRequestHandler):
     labels = [ENCODER.encode(f"l{number}")[0] for number in (1, 2, 3, 4)]
 
     def do_POST(self) -> None:
@@ -86,12 +88,18 @@ class _Completions(BaseHTTPRequestHandler):
     def _answer(self, body: dict[str, Any]) -> tuple[int, Any]:
         if self.path != "/v1/completions" or body["model"] != "model":
             return 404, {"error": f"no model {body['model']}"}
+        if "logprob_token_ids" not in body:
+            return 200, {"choices": [{"token_ids": self.say(body)}]}
         named = next((self.labels.index(id_) for id_ in body["prompt"] if id_ in self.labels), None)
         if named is None:
             return 500, {"error": "broken"}
         logprobs = [math.log(0.7 if label == named else 0.1) for label in range(4)]
         ids = [f"token_id:{id_}" for id_ in body["logprob_token_ids"]]
         return 200, {"choices": [{"logprobs": {"top_logprobs": [dict(zip(ids, logprobs, strict=True))]}}]}
+
+    def say(self, body: dict[str, Any]) -> list[int]:
+        """What it writes where a whole answer is asked for."""
+        raise NotImplementedError
 
     def log_message(self, *_: Any) -> None:
         """Quiet."""
@@ -103,8 +111,8 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def endpoint() -> Iterator[Endpoint]:
-    server = _Server(("127.0.0.1", 0), _Completions)
+def endpoint(handler: type[BaseHTTPRequestHandler] = Completions) -> Iterator[Endpoint]:
+    server = _Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -74,6 +74,7 @@ def test_without_a_verdict_nothing_is_started_and_the_message_says_what_is_missi
         ({"gateSetDigest": digest("0")}, "gate set"),
         ({"rulesDigest": digest("0")}, "rule set"),
         ({"customRunner": True}, "image"),
+        ({"protocol": "GeneratedAnswer"}, "generated"),
         ({"verdict": None}, "no verdict yet"),
     ],
     ids=[
@@ -83,6 +84,7 @@ def test_without_a_verdict_nothing_is_started_and_the_message_says_what_is_missi
         "other gates",
         "other rules",
         "custom runner",
+        "another protocol",
         "no verdict",
     ],
 )

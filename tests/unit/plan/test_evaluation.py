@@ -218,3 +218,12 @@ def test_a_model_shows_the_evaluations_that_passed_for_its_digest_and_no_others(
 
     assert plan.status["verdicts"] == [{"eval": "good", "profileDigest": digest("d")}]
     assert statuses(plan) == {"Ready": "True", "reason": "Registered"}
+
+
+def test_the_generated_answer_protocol_reaches_the_pod_and_makes_another_verdict():
+    plain, asked = world(), world(generation={"samples": 8})
+    plain.settle(), asked.settle()
+    config = config_of(asked, "nightly-eval-a1")
+    assert config["generation"]["samples"] == 8
+    assert "generation" not in config_of(plain, "nightly-eval-a1")
+    assert config["inputKey"] != config_of(plain, "nightly-eval-a1")["inputKey"]

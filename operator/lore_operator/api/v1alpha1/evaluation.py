@@ -54,6 +54,10 @@ class Gate(jobs.Gate):
     )
 
 
+class Generation(jobs.Generation):
+    """Answers are generated whole; `samples` further ones are asked for pass@k."""
+
+
 class ModelReference(ApiModel):
     """A RelevanceModel of the same namespace."""
 
@@ -141,6 +145,8 @@ class EvalSpec(ApiModel):
     """Rules shown in the prompt."""
     training_data: ArtifactRef | None = None
     """Pairs the model was trained on. With them metric Leakage is the share of pairs whose query was seen in training."""
+    generation: Generation | None = None
+    """The generated-answer protocol. Without it the four label tokens are scored, as a tier serves them."""
     gates: Annotated[tuple[Gate, ...], *list_map("name", 64, min_items=1)]
     """Conditions; all Required ones must hold."""
     champion: Champion | None = None
@@ -227,6 +233,8 @@ class EvalStatus(CommonStatus):
     """Serving profile the verdict holds for."""
     rules_digest: Digest | None = None
     """Rule set that prompts could show."""
+    protocol: Literal["LabelScore", "GeneratedAnswer"] | None = None
+    """How labels were read; a tier serves label scores."""
     champion: ResultRef | None = None
     """Evidence it was compared with."""
     custom_runner: bool | None = None
