@@ -14,6 +14,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_leng
 Decimal = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", max_length=24)]
 Confidence = Annotated[str, Field(pattern=r"^0\.[5-9][0-9]{0,5}$")]
 """Confidence of a one-sided bound, from 0.5 up to below 1."""
+Positive = Annotated[str, Field(pattern=r"^([1-9][0-9]{0,5}(\.[0-9]{1,6})?|0\.[0-9]{0,5}[1-9])$")]
+Share = Annotated[str, Field(pattern=r"^(0(\.[0-9]{1,6})?|1(\.0{1,6})?)$")]
 LabelName = Literal["L1", "L2", "L3", "L4"]
 
 
@@ -56,12 +58,21 @@ class Optimizer(WireModel):
 
 
 class SftSettings(WireModel):
-    """Knobs of supervised fine-tuning, as a spec gives them."""
+    """Knobs of supervised fine-tuning, as a spec gives them.
+
+    `labelWeight` is what the label's token counts in the loss; `balanceLabels` repeats pairs of rarer labels within an epoch;
+    `curriculumShare` of the steps see pairs that need no rules, no picture, no knowledge first; `sharePrefix` computes the common
+    beginning of a query's prompts once.
+    """
 
     layout: Layout = Layout.THINK_FIRST
     rule_mode: RuleMode = RuleMode.RETRIEVED
     optimizer: Optimizer = Optimizer()
     max_prompt_tokens: int = Field(default=96, ge=16, le=131_072)
+    label_weight: Positive = "1"
+    balance_labels: bool = False
+    curriculum_share: Share = "0"
+    share_prefix: bool = False
 
 
 class SftStage(SftSettings):

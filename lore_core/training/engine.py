@@ -11,7 +11,7 @@ from lore_core.artifacts import ArtifactRef
 from lore_core.jobs.config import DeepSpeedConfig, Optimizer
 from lore_core.jobs.errors import JobError
 from lore_core.training import checkpoints
-from lore_core.training.schedule import batch_indices, learning_rate, rank_share, step_seed
+from lore_core.training.schedule import Order, learning_rate, step_seed
 
 OnStep = Callable[[int, float], None]
 
@@ -106,12 +106,14 @@ class StageLoop:
         config: DeepSpeedConfig,
         where: ArtifactRef,
         scratch: Path,
+        order: Order | None = None,
     ) -> None:
-        """`scratch` is a local folder that all ranks of the node share."""
+        """`scratch` is a local folder that all ranks of the node share; `order` is the plain one where none is given."""
         import deepspeed
 
         self._stage, self._ranks, self._optimizer, self._zero = stage, ranks, optimizer, config.zero_stage
         self._where, self._scratch = where, scratch
+        self._order = order or Order.plain(len(stage), optimizer)
         self.engine, *_ = deepspeed.initialize(
             model=stage.model,
             model_parameters=[p for p in stage.model.parameters() if p.requires_grad],
@@ -167,8 +169,7 @@ class StageLoop:
         torch.manual_seed(step_seed(step, self._ranks.rank, self._optimizer))
         for group in self.engine.optimizer.param_groups:
             group["lr"] = learning_rate(step, self._optimizer)
-        indices = batch_indices(step, len(self._stage), self._optimizer)
-        loss = self._stage.loss(self.engine, rank_share(indices, self._ranks.rank, self._ranks.world))
+        loss = self._stage.loss(self.engine, self._order.share(step, self._ranks.rank, self._ranks.world))
         self.engine.backward(loss)
         self.engine.step()
         shared = torch.stack([loss.detach().float(), torch.tensor(float(stop), device=loss.device)])

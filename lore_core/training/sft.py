@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from lore_core.jobs.config import RuleMode, SftStage
+from lore_core.jobs.config import RuleMode, SftSettings, SftStage
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import ModelKit, PromptLayout, TextEncoder, build_contract, trace_text
 from lore_core.prompts.rules import RuleSource
 from lore_core.records import Pair
-from lore_core.training.examples import IGNORED, Examples, answer_ids, causal_example, collate, trace_ids
+from lore_core.training.examples import IGNORED, Example, Examples, answer_ids, causal_example, collate, trace_ids
+from lore_core.training.order import sft_order
+from lore_core.training.packing import collate_rows, grouped_rows, packed_loss
 
 # Room beyond the longest training trace, so that a slightly longer one is not cut at serving time.
 _TRACE_MARGIN: Final = 8
@@ -36,25 +38,40 @@ def _longest_traces(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 class SftModel:
-    """Model and examples of an sft stage."""
+    """Model, examples and their order of an sft stage."""
 
-    def __init__(self, kit: ModelKit, base: Path, pairs: Sequence[Pair], rules: RuleSource) -> None:
+    def __init__(
+        self, kit: ModelKit, base: Path, pairs: Sequence[Pair], rules: RuleSource, settings: SftSettings
+    ) -> None:
         """Raises JobError where the base model is not a causal language model of this tokenizer."""
-        self.kit = kit
+        self.kit, self._label_weight = kit, float(settings.label_weight)
+        self._packed = settings.share_prefix
         self.examples = Examples(kit, pairs, rules, lambda prompt, pair: causal_example(prompt, answer_ids(kit, pair)))
+        self.order = sft_order(pairs, settings)
         self.model = load_causal(base, kit.encoder.size)
 
     def __len__(self) -> int:
         return len(self.examples)
 
     def loss(self, engine: Any, indices: list[int]) -> Any:
-        """Mean cross-entropy over the answers' tokens."""
+        """Mean cross-entropy over the answers' tokens; the label's counts `label_weight` times."""
         from torch.nn.functional import cross_entropy
 
-        batch = {name: value.to(engine.device) for name, value in collate([self.examples[i] for i in indices]).items()}
+        found = [self.examples[index] for index in indices]
+        if self._packed or self._label_weight != 1.0:
+            return self._weighted(engine, found)
+        batch = {name: value.to(engine.device) for name, value in collate(found).items()}
         targets = batch.pop("targets")
         logits = engine(**batch, use_cache=False).logits[:, :-1].float()
         return cross_entropy(logits.flatten(0, 1), targets[:, 1:].flatten(), ignore_index=IGNORED)
+
+    def _weighted(self, engine: Any, found: list[Example]) -> Any:
+        limit = self.model.config.max_position_embeddings if self._packed else 0
+        rows = grouped_rows(found, limit, self._label_weight)
+        batch = {name: value.to(engine.device) for name, value in collate_rows(rows).items()}
+        targets, weights = batch.pop("targets"), batch.pop("weights")
+        batch["attention_mask"] = batch["attention_mask"].to(next(engine.module.parameters()).dtype)
+        return packed_loss(engine(**batch, use_cache=False).logits, targets, weights)
 
 
 def load_causal(folder: Path, vocabulary: int) -> Any:

@@ -39,7 +39,8 @@ def train(config: TrainConfig, inputs: StageInputs, reporter: Reporter) -> None:
     stage = build_stage(config, inputs)
     scratch = inputs.root / "checkpoints"
     scratch.mkdir(exist_ok=True)
-    loop = StageLoop(stage, ranks, optimizer, config.deepspeed, config.checkpoints, scratch)
+    order = stage.order if isinstance(config.spec, SftStage) else None
+    loop = StageLoop(stage, ranks, optimizer, config.deepspeed, config.checkpoints, scratch, order)
     start = loop.resume()
     losses = loop.run(start, optimizer.checkpoint_every, _progress(reporter, start, optimizer.max_steps))
     weights = loop.weights()
@@ -55,7 +56,7 @@ def build_stage(config: TrainConfig, inputs: StageInputs) -> Any:
         from lore_core.training.sft import SftModel, sft_kit
 
         rules = RuleSource.load(config.spec.rule_mode, inputs.rules)
-        return SftModel(sft_kit(config.spec, encoder, pairs), inputs.base, pairs, rules)
+        return SftModel(sft_kit(config.spec, encoder, pairs), inputs.base, pairs, rules, config.spec)
     return _build_student(config.spec, inputs, encoder, pairs)
 
 

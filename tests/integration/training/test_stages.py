@@ -45,3 +45,12 @@ def test_a_finished_stage_is_found_again_and_not_repeated(site: Site) -> None:
     assert first.result is not None
     assert second.result == first.result.model_copy(update={"reused": True})
     assert open_store(config.output).manifest().metadata["layout"] == "LabelFirst"
+
+
+def test_the_knobs_of_fine_tuning_train_over_two_ranks(site: Site) -> None:
+    knobs = {"share_prefix": True, "balance_labels": True, "curriculum_share": "0.5", "label_weight": "2"}
+    config = site.config("knobs", {"kind": "sft", "optimizer": SHORT, **knobs}, deepspeed={"dtype": "bfloat16"})
+    report = site.run("knobs", config, ranks=2)
+    losses = [loss for _, loss in report.summary["curve"]]
+    assert len(losses) == 8
+    assert losses[-1] < losses[0]
