@@ -15,6 +15,7 @@ from lore_core.headcache.items import Features, QueryItem, content_hash, item_ha
 from lore_core.router.config import Stratum, TierPolicy
 from lore_core.router.decision import Chain, Choice, chain, choose
 from lore_core.router.loaded import Items, KnownItem, LoadedComposition, Neutral, Serving
+from lore_core.router.predictor import Effort
 from lore_core.router.requests import Asked, AskedItem
 from lore_core.strata.normaliser import query_key
 
@@ -42,6 +43,7 @@ class Answer:
 
     `tier` is the one that answered the query: a stratum's name, or `neutral` where none did. `stale` counts items whose
     content changed since the head generation was made. Items whose tier is `neutral` have the label `neutral_label`.
+    `efforts` is what each predictor that was asked had to do.
     """
 
     revision: str
@@ -56,6 +58,7 @@ class Answer:
     stale: int = 0
     looked_up: int = 0
     fallbacks: list[Fallback] = field(default_factory=list)
+    efforts: dict[Stratum, Effort] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +99,9 @@ async def finish(question: Question) -> Answer:
     """Ask the predictors in order until one answers. What none answers keeps its head score or the neutral answer."""
     answer = question.answer
     for stratum in question.chain.predictors:
+        effort = answer.efforts[stratum] = Effort()
         try:
-            probabilities = await question.loaded.predictors[stratum].score(question.records)
+            probabilities = await question.loaded.predictors[stratum].score(question.records, effort)
         except Exception as error:  # whatever a predictor does, the caller gets an answer
             answer.fallbacks.append(Fallback(stratum, type(error).__name__, " ".join(str(error).split())[:300]))
             continue

@@ -1,9 +1,11 @@
 """The router's endpoints. Each request sees one configuration from beginning to end, whatever is swapped meanwhile."""
 
+import math
 import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
 from lore_core.router import answers, openapi, requests
@@ -45,6 +47,12 @@ class RouterApp:
             "/v1/explain": self._explain,
         }
 
+    def operations(self, request: Request) -> Result:
+        """One request on the port of probes and scrapes, where questions are answered over TLS elsewhere."""
+        if request.path in self._get:
+            return self(request)
+        return self.refuse(404, f"{request.path}: no such path here; questions are answered on the TLS port")
+
     def __call__(self, request: Request) -> Result:
         """One request; never raises."""
         try:
@@ -67,11 +75,23 @@ class RouterApp:
             return self.refuse(404, f"{request.path}: no such path")
         if request.method != "POST":
             return self.refuse(405, f"{request.path}: use POST")
-        if self._tokens is not None and not self._tokens.allows(request.headers.get("authorization")):
-            return self.refuse(401, "authorization: a bearer token that this router knows is needed")
+        if self._tokens is not None and (refused := self._not_admitted(self._tokens, request)) is not None:
+            return refused
         if self.serving is None:
             return self.refuse(503, "no configuration is loaded yet; see /state")
         return verb(self.serving, request)
+
+    def _not_admitted(self, tokens: BearerTokens, request: Request) -> Response | None:
+        """The refusal of a caller without a token that is known, or beyond its quota."""
+        client = tokens.client(request.headers.get("authorization"))
+        if client is None:
+            return self.refuse(401, "authorization: a bearer token that this router knows is needed")
+        wait = tokens.wait(client)
+        self.metrics.asked_by(client.name, over=wait > 0)
+        if not wait:
+            return None
+        refusal = self.refuse(429, f"{client.name} may send {client.rate:g} requests a second to one router")
+        return replace(refusal, headers={"retry-after": str(math.ceil(wait))})
 
     def _relevance(self, serving: Serving, request: Request) -> Result:
         asked = requests.relevance(request.body, serving.config.limits)

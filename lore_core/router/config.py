@@ -52,14 +52,16 @@ class CacheTier(WireModel):
 class TierGuard(WireModel):
     """What a tier may take: beyond `max_questions` at once it is passed over; after `breaker_failures` in a row it rests.
 
-    It rests for `breaker_pause_ms`; then one question probes it. `retry_percent` bounds retries of broken connections and
-    5xx answers, as a share of questions.
+    It rests for `breaker_pause_ms`; then one question probes it. A request that takes longer than `hedge_ms` is sent once
+    more, and the first answer counts. `retry_percent` bounds these and the retries of broken connections and 5xx answers
+    together, as a share of questions.
     """
 
     max_questions: int = Field(default=128, ge=1, le=65_536)
     breaker_failures: int = Field(default=10, ge=1, le=10_000)
     breaker_pause_ms: int = Field(default=1_000, ge=1, le=600_000)
     retry_percent: int = Field(default=10, ge=0, le=100)
+    hedge_ms: int | None = Field(default=None, ge=1, le=600_000)
 
 
 class PredictorTier(WireModel):

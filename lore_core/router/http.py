@@ -5,6 +5,7 @@ A handler may answer at once, without a task, or return an awaitable. Requests o
 
 import asyncio
 import contextlib
+import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -57,10 +58,10 @@ class HttpServer:
         self._server: asyncio.Server | None = None
         self._empty: asyncio.Event | None = None
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen; returns the port."""
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Listen, over TLS where a context is given; returns the port."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), host, port, backlog=1024)
+        self._server = await loop.create_server(lambda: _Connection(self), host, port, backlog=1024, ssl=tls)
         return int(self._server.sockets[0].getsockname()[1])
 
     def drain(self) -> None:

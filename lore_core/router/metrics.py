@@ -4,12 +4,15 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from lore_core.router.answering import Answer
 from lore_core.router.guard import CircuitOpen, Shed
+from lore_core.router.predictor import Effort
 
 _PASSED_OVER = frozenset({Shed.__name__, CircuitOpen.__name__})
+_LOWEST_HALF, _HIGHEST_HALF = 2, 8
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -38,6 +41,25 @@ class RouterMetrics:
         self._seconds = Histogram(
             "lore_router_answer_seconds", "Time to an answer", ["stratum", "tier"], buckets=_BUCKETS, registry=registry
         )
+        by_tier = ["stratum", "tier"]
+        self._tokens = Counter(
+            "lore_router_tokens", "Tokens of prompts sent and of traces received", [*by_tier, "kind"], registry=registry
+        )
+        self._predictor_seconds = Counter(
+            "lore_router_predictor_seconds",
+            "Seconds of all requests to predictors together",
+            by_tier,
+            registry=registry,
+        )
+        self._again = Counter(
+            "lore_router_second_attempts", "Requests sent once more", [*by_tier, "kind"], registry=registry
+        )
+        self._grades = Counter(
+            "lore_router_grades", "Items by grade, to the nearest half", [*by_tier, "grade"], registry=registry
+        )
+        self._clients = Counter(
+            "lore_router_clients", "Requests of clients with a token", ["client", "result"], registry=registry
+        )
         self._refused = Counter("lore_router_refused", "Requests refused", ["status"], registry=registry)
         self.swaps = Counter("lore_router_config_swaps", "Configurations that began to serve", registry=registry)
         self.load_failures = Counter(
@@ -51,6 +73,9 @@ class RouterMetrics:
         pairs = list(zip(answer.tiers, answer.sources, strict=True))
         for tier, source in set(pairs):
             self._child(self._items, answer.stratum, tier, source).inc(pairs.count((tier, source)))
+        self._graded(answer)
+        for tier, effort in answer.efforts.items():
+            self._spent(answer.stratum, tier, effort)
         if answer.looked_up:
             missed = answer.looked_up - answer.hits - answer.stale
             for result, count in (("hit", answer.hits), ("stale", answer.stale), ("miss", missed)):
@@ -63,6 +88,24 @@ class RouterMetrics:
     def _answered(self, stratum: str, tier: str, revision: str, seconds: float) -> None:
         self._child(self._answers, stratum, tier, revision).inc()
         self._child(self._seconds, stratum, tier).observe(seconds)
+
+    def _graded(self, answer: Answer) -> None:
+        """The distribution of scores. Grades outside of 1 to 4, which a calibration may give, count at the ends."""
+        halves = np.rint(2 * answer.grades).clip(_LOWEST_HALF, _HIGHEST_HALF).astype(np.int64)
+        for half, count in enumerate(np.bincount(halves).tolist()):
+            if count:
+                self._child(self._grades, answer.stratum, answer.tier, f"{half / 2:.1f}").inc(count)
+
+    def _spent(self, stratum: str, tier: str, effort: Effort) -> None:
+        self._child(self._predictor_seconds, stratum, tier).inc(effort.seconds)
+        self._child(self._tokens, stratum, tier, "prompt").inc(effort.prompt_tokens)
+        self._child(self._tokens, stratum, tier, "output").inc(effort.output_tokens)
+        self._child(self._again, stratum, tier, "retry").inc(effort.retries)
+        self._child(self._again, stratum, tier, "hedge").inc(effort.hedges)
+
+    def asked_by(self, client: str, *, over: bool) -> None:
+        """One request of a client with a token, within its quota or over it."""
+        self._child(self._clients, client, "over" if over else "within").inc()
 
     def refused(self, status: int) -> None:
         """One request that was not answered."""

@@ -17,6 +17,7 @@ _REFUSALS: Final = {
     "401": "the router asks for bearer tokens, and none that it knows was given",
     "408": "the request took too long to arrive",
     "413": "the body is too large",
+    "429": "the client is over its quota",
     "503": "no configuration is loaded yet",
 }
 _STATE: Final = "RouterState"

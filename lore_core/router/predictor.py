@@ -2,7 +2,9 @@
 
 import asyncio
 import math
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,7 @@ from lore_core.headcache.items import QueryItem
 from lore_core.prompts import ModelKit, PromptLayout, PromptTooLong, RenderedPrompt, RuleSource
 from lore_core.router.config import PredictorTier, Route
 from lore_core.router.guard import Guard
+from lore_core.router.hedge import hedged
 from lore_core.router.upstream import Upstream, UpstreamError
 from lore_core.scoring.client import LabelRoute
 from lore_core.scoring.scores import LabelScore
@@ -24,6 +27,21 @@ class BadScore(Exception):
     """The predictor answered something that is not four probabilities."""
 
 
+@dataclass(slots=True)
+class Effort:
+    """What a tier was asked for one question, attempts that failed included.
+
+    `seconds` are those of all its requests together, from sending to answer or failure; tokens are those of the prompts
+    sent and of the generated traces received.
+    """
+
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float = 0.0
+    retries: int = 0
+    hedges: int = 0
+
+
 class Predictor:
     """One tier of one composition: prompts by the model's own kit, requests over a shared connection pool."""
 
@@ -34,49 +52,72 @@ class Predictor:
             raise ValueError(f"route {tier.route} cannot serve a model of layout {kit.contract.layout}")
         self.deadline = tier.deadline_ms / 1000
         self._kit, self._rules, self._guard = kit, rules, guard
+        self._hedge = tier.guard.hedge_ms / 1000 if tier.guard.hedge_ms is not None else None
         self._slots = asyncio.Semaphore(tier.max_connections)
         self._route = LabelRoute(kit, tier.model_name, upstream.post)
 
-    async def score(self, records: Sequence[QueryItem]) -> Array:
-        """n×4 probabilities of n records, all or nothing.
+    async def score(self, records: Sequence[QueryItem], effort: Effort) -> Array:
+        """n×4 probabilities of n records, all or nothing; what it took is added to `effort`.
 
         Raises Shed or CircuitOpen at once, TimeoutError after the tier's deadline, or whatever failed.
         """
         # A query that no prompt can hold says nothing about the backend.
         with self._guard.admitted(_FAULTLESS):
             async with asyncio.timeout(self.deadline):
-                return await self._scored(records)
+                return await self._scored(records, effort)
 
-    async def _scored(self, records: Sequence[QueryItem]) -> Array:
+    async def _scored(self, records: Sequence[QueryItem], effort: Effort) -> Array:
         if len(records) == 1:
-            return np.array([await self._one(records[0])])
-        tasks = [asyncio.ensure_future(self._bounded(record)) for record in records]
+            return np.array([await self._one(records[0], effort)])
+        tasks = [asyncio.ensure_future(self._bounded(record, effort)) for record in records]
         try:
             return np.array(await asyncio.gather(*tasks))
         finally:
             for task in tasks:
                 task.cancel()
 
-    async def _bounded(self, record: QueryItem) -> tuple[float, ...]:
+    async def _bounded(self, record: QueryItem, effort: Effort) -> tuple[float, ...]:
         async with self._slots:
-            return await self._one(record)
+            return await self._one(record, effort)
 
-    async def _one(self, record: QueryItem) -> tuple[float, ...]:
+    async def _one(self, record: QueryItem, effort: Effort) -> tuple[float, ...]:
         prompt = self._kit.render(record, self._rules(record))
         try:
-            found = (await self._asked(prompt)).probabilities
+            found = (await self._asked(prompt, effort)).probabilities
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise BadScore(f"{type(error).__name__}: {error}") from error
         if not (all(math.isfinite(p) and p >= 0 for p in found) and abs(sum(found) - 1) <= _SUM_TOLERANCE):
             raise BadScore(f"not four probabilities: {found}")
         return found
 
-    async def _asked(self, prompt: RenderedPrompt) -> LabelScore:
+    async def _asked(self, prompt: RenderedPrompt, effort: Effort) -> LabelScore:
+        """Ask, beside a slow request once more where the tier hedges, as far as the retry budget goes."""
+        if self._hedge is None:
+            return await self._tried(prompt, effort)
+
+        def allowed() -> bool:
+            effort.hedges += (may := self._guard.may_retry())
+            return may
+
+        return await hedged(lambda: self._tried(prompt, effort), self._hedge, allowed)
+
+    async def _tried(self, prompt: RenderedPrompt, effort: Effort) -> LabelScore:
         """Ask, and where the backend broke off, ask once more as far as the retry budget goes."""
         try:
-            return await self._route.score_one(prompt)
+            return await self._sent(prompt, effort)
         except (UpstreamError, OSError) as error:
             passing = not isinstance(error, UpstreamError) or error.passing
             if isinstance(error, TimeoutError) or not passing or not self._guard.may_retry():
                 raise
-        return await self._route.score_one(prompt)
+        effort.retries += 1
+        return await self._sent(prompt, effort)
+
+    async def _sent(self, prompt: RenderedPrompt, effort: Effort) -> LabelScore:
+        started = time.perf_counter()
+        effort.prompt_tokens += len(prompt.token_ids)
+        try:
+            score = await self._route.score_one(prompt)
+        finally:
+            effort.seconds += time.perf_counter() - started
+        effort.output_tokens += score.output_tokens
+        return score

@@ -15,6 +15,7 @@ from lore_core.router.metrics import RouterMetrics
 from lore_core.router.shelf import Shelf
 from lore_core.router.source import client_from_environment, config_texts
 from lore_core.router.swap import Swapper
+from lore_core.router.tls import ServerTls
 
 CONFIG_FILE: Final = "/etc/lore/router/router.json"
 DATA_FOLDER: Final = "/var/lib/lore/router"
@@ -27,8 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument(
-        "--token-file", type=Path, help="answer /v1 only to bearers of a token in this file, one a line"
+        "--token-file",
+        type=Path,
+        help="answer /v1 and /v2 only to bearers of a token in this file; a line is TOKEN [CLIENT [REQUESTS_A_SECOND]]",
     )
+    parser.add_argument(
+        "--tls-folder",
+        type=Path,
+        help="folder with tls.crt and tls.key: /v1 and /v2 are then answered on --tls-port only, over TLS",
+    )
+    parser.add_argument("--tls-port", type=int, default=8443)
     parser.add_argument(
         "--drain-seconds", type=float, default=5.0,
         help="after SIGTERM: how long to answer as not ready before closing, so that endpoints are withdrawn first",
@@ -54,18 +63,32 @@ async def serve(args: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     app = RouterApp(RouterMetrics(), BearerTokens(args.token_file) if args.token_file is not None else None)
-    server = HttpServer(app, app.refuse, app.max_body)
-    port = await server.start(args.host, args.port)
-    print(f"router: listens on {args.host}:{port}", flush=True)
+    tls = ServerTls(args.tls_folder / "tls.crt", args.tls_folder / "tls.key") if args.tls_folder is not None else None
+    servers = await _listening(args, app, tls)
     library = Library(Shelf(args.data))
     swapper = Swapper(app, library)
     follower = asyncio.create_task(swapper.follow(config_texts(args.config, client_from_environment())))
-    await asyncio.wait([follower, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+    tasks = [follower, *([asyncio.create_task(tls.follow())] if tls is not None else [])]
+    await asyncio.wait([*tasks, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
     app.draining = True
-    server.drain()
+    for server in servers:
+        server.drain()
     if follower.done():
         follower.result()
     await asyncio.sleep(args.drain_seconds)
-    follower.cancel()
-    await server.close(args.finish_seconds)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*(server.close(args.finish_seconds) for server in servers))
     library.close()
+
+
+async def _listening(args: argparse.Namespace, app: RouterApp, tls: ServerTls | None) -> list[HttpServer]:
+    """One server; with TLS two: probes and scrapes stay on the plain port."""
+    plain = HttpServer(app if tls is None else app.operations, app.refuse, app.max_body)
+    print(f"router: listens on {args.host}:{await plain.start(args.host, args.port)}", flush=True)
+    if tls is None:
+        return [plain]
+    server = HttpServer(app, app.refuse, app.max_body)
+    port = await server.start(args.host, args.tls_port, tls.context)
+    print(f"router: answers over TLS on {args.host}:{port}", flush=True)
+    return [plain, server]

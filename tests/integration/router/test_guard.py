@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jsonschema
 import pytest
 from aiohttp import web
@@ -121,6 +122,25 @@ async def test_where_tokens_are_asked_for_only_their_bearers_are_answered(world:
         assert (await running.client.get("/healthz")).status_code == 200
 
 
+async def test_a_client_over_its_quota_is_told_when_to_come_back_and_others_are_answered(
+    ready: RunningRouter, tmp_path: Path
+) -> None:
+    (tmp_path / "tokens").write_text("slow crawler 0.01\nquick web\n")
+    ready.app._tokens = BearerTokens(tmp_path / "tokens")
+    body = {"query": QUERIES["head"], "items": [{"id": "i1"}]}
+
+    async def asked(token: str) -> httpx.Response:
+        return await ready.client.post("/v1/relevance", json=body, headers={"authorization": f"Bearer {token}"})
+
+    assert (await asked("slow")).status_code == 200
+    refused = await asked("slow")
+    assert (refused.status_code, 0 < int(refused.headers["retry-after"]) <= 100) == (429, True)
+    assert "crawler" in refused.json()["error"]["message"]
+    assert [(await asked("quick")).status_code for _ in range(5)] == [200] * 5
+    assert await ready.metric("lore_router_clients_total", client="crawler", result="over") == 1
+    assert await ready.metric("lore_router_clients_total", client="web", result="within") == 5
+
+
 async def test_explain_says_which_tier_answers_and_why(router: RunningRouter, world: World) -> None:
     stable, candidate = world.composition("r1", 60), world.composition("r2", 40)
     await router.serve(world.config(stable, candidate))
@@ -181,3 +201,49 @@ async def test_every_request_schema_refuses_what_the_router_refuses(ready: Runni
     assert (await ready.client.post(path, json=body)).status_code == 400
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(body, schema | {"components": document["components"]}, jsonschema.Draft202012Validator)
+
+
+async def test_a_slow_request_is_sent_once_more_and_the_first_answer_counts(
+    router: RunningRouter, world: World
+) -> None:
+    slow = asyncio.Event()
+
+    async def first_is_slow(_: web.Request) -> web.Response:
+        if len(world.torso.requests) == 1:
+            await slow.wait()
+        return web.json_response({"data": [{"probs": list(world.torso.scores)}]})
+
+    world.torso.behave = first_is_slow
+    await router.serve(world.config(guarded(world, hedgeMs=20)))
+    assert (await router.ask(QUERIES["torso"], "i1"))["tier"] == "torso"
+    labels = {"stratum": "torso", "tier": "torso"}
+    assert await router.metric("lore_router_second_attempts_total", **labels, kind="hedge") == 1
+    async with asyncio.timeout(20):
+        while not world.torso.cancelled:
+            await router.ask(QUERIES["head"], "i1")
+
+
+async def test_hedges_stay_within_the_retry_budget(router: RunningRouter, world: World) -> None:
+    never = asyncio.Event()
+
+    async def hang(_: web.Request) -> web.Response:
+        await never.wait()
+        raise AssertionError
+
+    world.torso.behave = hang
+    composition = guarded(world, hedgeMs=1, retryPercent=0)
+    composition["tiers"]["torso"]["predictor"]["deadlineMs"] = 200
+    await router.serve(world.config(composition))
+    assert (await router.ask(QUERIES["torso"], "i1"))["tier"] == "tail"
+    assert len(world.torso.requests) == 1
+
+
+async def test_what_predictors_had_to_do_is_counted_by_stratum_and_tier(ready: RunningRouter, world: World) -> None:
+    await ready.ask(QUERIES["tail"], "i1", "i2")
+    labels = {"stratum": "tail", "tier": "tail"}
+    sent = [asked["prompt"] for asked in world.tail.requests if "logprob_token_ids" not in asked]
+    tokens = await ready.metric("lore_router_tokens_total", **labels, kind="prompt")
+    assert tokens == sum(map(len, sent))
+    assert await ready.metric("lore_router_tokens_total", **labels, kind="output") == 2 * 3
+    assert await ready.metric("lore_router_predictor_seconds_total", **labels) > 0
+    assert await ready.metric("lore_router_grades_total", **labels, grade="2.0") == 2

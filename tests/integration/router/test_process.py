@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from integration.router.certificates import write_pair
 from integration.router.world import QUERIES, TAIL_SCORES, TORSO_SCORES, Backend, Warehouse, World
 
 LORE = [sys.executable, "-m", "lore_core", "router"]
@@ -75,6 +77,26 @@ def test_the_router_serves_what_the_loader_fetched_and_stops_without_dropping_a_
         assert router.wait(30) == 0
         loader.send_signal(signal.SIGTERM)
         assert loader.wait(30) == 0
+
+
+def test_with_a_certificate_questions_are_answered_over_tls_alone(
+    world: World, folder: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "router.json").write_text(world.config().model_dump_json(by_alias=True))
+    write_pair(tmp_path / "tls")
+    question = {"query": QUERIES["head"], "items": [{"id": "i1"}]}
+    serve = ["serve", *folder, "--host", "127.0.0.1", "--port", "0", "--tls-port", "0"]
+    with (
+        started("load", *folder),
+        started(*serve, "--tls-folder", str(tmp_path / "tls")) as router,
+        httpx.Client(base_url=address(router), timeout=30, trust_env=False) as client,
+    ):
+        secure = address(router).replace("http:", "https:")
+        ready(client)
+        assert client.post("/v1/relevance", json=question).status_code == 404
+        trusted = ssl.create_default_context(cafile=str(tmp_path / "tls" / "tls.crt"))
+        with httpx.Client(base_url=secure, timeout=30, verify=trusted, trust_env=False) as caller:
+            assert caller.post("/v1/relevance", json=question).json()["tier"] == "head"
 
 
 def test_a_router_killed_and_started_again_serves_from_the_same_folder(
