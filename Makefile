@@ -21,13 +21,13 @@ $(UV): requirements/bootstrap.txt
 
 .venv/.lock: requirements/dev.txt $(UV)
 	$(UV) venv --quiet --clear --python 3.11 .venv
-	VIRTUAL_ENV=.venv $(UV) pip install --quiet --require-hashes -r requirements/dev.txt
+	VIRTUAL_ENV=.venv $(UV) pip install --quiet --compile-bytecode --require-hashes -r requirements/dev.txt
 	VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	cp requirements/dev.txt $@
 
 .venv-serving/.lock: requirements/serving-cpu.txt $(UV)
 	$(UV) venv --quiet --clear --python 3.11 .venv-serving
-	VIRTUAL_ENV=.venv-serving $(UV) pip install --quiet --no-deps --require-hashes -r requirements/serving-cpu.txt
+	VIRTUAL_ENV=.venv-serving $(UV) pip install --quiet --compile-bytecode --no-deps --require-hashes -r requirements/serving-cpu.txt
 	cp requirements/serving-cpu.txt $@
 
 venv: .venv/.lock .venv-serving/.lock
