@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from lore_core.artifacts.ref import Digest
 from lore_core.jobs.config import Name, WireModel
-from lore_core.router.config import PredictorStratum, Stratum
+from lore_core.router.config import PredictorStratum, Stratum, TierGuard
 from lore_operator.api.v1alpha1.common import ArtifactRef, seconds
-from lore_operator.api.v1alpha1.deployment import RelevanceDeployment, Tier
+from lore_operator.api.v1alpha1.deployment import Guard, RelevanceDeployment, Tier
 from lore_operator.api.v1alpha1.group import GROUP
 from lore_operator.api.v1alpha1.model import RelevanceModel
 from lore_operator.children.backend import Backend, backend_of, has_gpu
@@ -27,6 +27,7 @@ FAILED: Final = f"{GROUP}/failed"
 ROLE_VALUE: Final = "composition"
 
 _HASH_LENGTH: Final = 10
+_LONGEST_MS: Final = 600_000
 _RUN_ALONE: Final = frozenset({"replicas", "runner"})
 """Fields of a predictor that change how it runs, not what it answers."""
 
@@ -37,6 +38,7 @@ class PredictorPart(WireModel):
     backend: Backend
     budget_ms: int
     fallback: tuple[PredictorStratum, ...] = ()
+    guard: TierGuard | None = None
 
 
 class HeadPart(WireModel):
@@ -106,8 +108,9 @@ def recipe_of(deployment: RelevanceDeployment, models: Mapping[str, RelevanceMod
     predictors: dict[Stratum, PredictorPart] = {
         tier.stratum: PredictorPart(
             backend=backend_of(tier.predictor, models[tier.predictor.model_ref.name], settings.images.server),
-            budget_ms=max(1, int(seconds(tier.budget).total_seconds() * 1000)),
+            budget_ms=_milliseconds(tier.budget),
             fallback=tier.fallback or (),
+            guard=_guard(tier.guard) if tier.guard is not None else None,
         )
         for tier in spec.tiers
         if tier.predictor is not None
@@ -125,6 +128,20 @@ def recipe_of(deployment: RelevanceDeployment, models: Mapping[str, RelevanceMod
     return Recipe(
         strata=strata, items=_plain(spec.items), rule_set=_plain(spec.rule_set), predictors=predictors, head=head
     )
+
+
+def _guard(given: Guard) -> TierGuard:
+    return TierGuard(
+        max_questions=given.max_questions,
+        breaker_failures=given.breaker_failures,
+        breaker_pause_ms=_milliseconds(given.breaker_pause),
+        retry_percent=given.retry_percent,
+        hedge_ms=_milliseconds(given.hedge_after) if given.hedge_after is not None else None,
+    )
+
+
+def _milliseconds(duration: str) -> int:
+    return min(_LONGEST_MS, max(1, int(seconds(duration).total_seconds() * 1000)))
 
 
 def _plain(ref: ArtifactRef | None) -> ArtifactRef | None:

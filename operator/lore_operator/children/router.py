@@ -17,10 +17,13 @@ from lore_operator.children.labels import RENDERED_BY, ROLE, owner_labels, owner
 from lore_operator.children.overrides import MAIN, merged
 from lore_operator.children.pod import CONTAINER_SECURITY, POD_SECURITY, WRITABLE
 from lore_operator.children.settings import Settings
-from lore_operator.children.volumes import PREFIX, Volumes, add_artifacts
+from lore_operator.children.volumes import GROUP_READABLE, PREFIX, Volumes, add_artifacts
 
 INPUTS: Final = f"{GROUP}/inputs"
 PORT: Final = 8080
+TLS_PORT: Final = 8443
+TLS_FOLDER: Final = "/etc/lore/tls"
+TOKENS_FOLDER: Final = "/etc/lore/tokens"
 CONFIG_FOLDER: Final = "/etc/lore/router"
 DATA_FOLDER: Final = "/var/lib/lore/router"
 
@@ -50,13 +53,18 @@ def config_map(resource: Mapping[str, Any], config: RouterConfig, annotations: M
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {CONFIG_KEY: text}}
 
 
-def service(resource: Mapping[str, Any]) -> dict[str, Any]:
+def service(resource: Mapping[str, Any], router: Router) -> dict[str, Any]:
     """The address that search backends call. Its labels reach its EndpointSlices, by which the operator finds routers."""
-    spec = {
-        "selector": _selector(resource),
-        "ports": [{"name": "http", "port": 80, "targetPort": PORT, "protocol": "TCP"}],
-    }
+    ports = [{"name": "http", "port": 80, "targetPort": PORT, "protocol": "TCP"}]
+    if router.tls is not None:
+        ports.append({"name": "https", "port": 443, "targetPort": TLS_PORT, "protocol": "TCP"})
+    spec = {"selector": _selector(resource), "ports": ports}
     return {"apiVersion": "v1", "kind": "Service", "metadata": _metadata(resource), "spec": spec}
+
+
+def url(deployment: str, namespace: str, router: Router) -> str:
+    """Where questions are answered, inside the cluster."""
+    return f"{'https' if router.tls is not None else 'http'}://{router_name(deployment)}.{namespace}.svc.cluster.local"
 
 
 def disruption_budget(resource: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +141,7 @@ def _template(
             _router(resource, router, settings, shared),
             _loader(resource, router, settings, shared, credentials),
         ],
-        "volumes": [*shared.volumes, *credentials.volumes],
+        "volumes": [*shared.volumes, *credentials.volumes, *_own_secrets(router)],
     }
     template = {
         "metadata": {"labels": _selector(resource), "annotations": {RENDERED_BY: settings.version}},
@@ -143,16 +151,36 @@ def _template(
 
 
 def _router(resource: Mapping[str, Any], router: Router, settings: Settings, shared: Volumes) -> dict[str, Any]:
+    container = _container(MAIN, "serve", resource, router, settings)
+    ports = [{"name": "http", "containerPort": PORT, "protocol": "TCP"}]
+    mounts = list(shared.mounts)
+    if router.tls is not None:
+        container["command"] += ["--tls-folder", TLS_FOLDER, "--tls-port", str(TLS_PORT)]
+        ports.append({"name": "https", "containerPort": TLS_PORT, "protocol": "TCP"})
+        mounts.append({"name": f"{PREFIX}tls", "mountPath": TLS_FOLDER, "readOnly": True})
+    if router.tokens is not None:
+        container["command"] += ["--token-file", f"{TOKENS_FOLDER}/tokens"]
+        mounts.append({"name": f"{PREFIX}tokens", "mountPath": TOKENS_FOLDER, "readOnly": True})
     return {
-        **_container(MAIN, "serve", resource, router, settings),
-        "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        **container,
+        "ports": ports,
         "resources": _resources(router),
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": PORT}, "periodSeconds": 2, "failureThreshold": 2},
         "livenessProbe": {"httpGet": {"path": "/healthz", "port": PORT}, "periodSeconds": 10, "failureThreshold": 6},
         "volumeMounts": [
-            {**mount, "readOnly": True} if mount["mountPath"] == DATA_FOLDER else mount for mount in shared.mounts
+            {**mount, "readOnly": True} if mount["mountPath"] == DATA_FOLDER else mount for mount in mounts
         ],
     }
+
+
+def _own_secrets(router: Router) -> list[dict[str, Any]]:
+    """Secrets that the router alone mounts."""
+    used = {"tls": router.tls, "tokens": router.tokens}
+    return [
+        {"name": f"{PREFIX}{name}", "secret": {"secretName": use.secret_ref.name, "defaultMode": GROUP_READABLE}}
+        for name, use in used.items()
+        if use is not None
+    ]
 
 
 def _loader(

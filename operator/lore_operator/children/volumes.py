@@ -10,7 +10,7 @@ PVC_ROOT: Final = "/mnt/lore/pvc"
 CONFIG_FOLDER: Final = CONFIG_PATH.rpartition("/")[0]
 PREFIX: Final = "lore-"
 """Names of our volumes begin with it; overrides may not use it."""
-_GROUP_READABLE: Final = 0o440
+GROUP_READABLE: Final = 0o440
 
 
 class Volumes(NamedTuple):
@@ -54,7 +54,7 @@ def add_artifacts(
         found.add(f"{PREFIX}pvc-{index}", {"persistentVolumeClaim": source}, f"{PVC_ROOT}/{claim}", read_only)
     of_stores = [ref.secret_ref.name if ref.secret_ref else None for ref in named]
     for index, secret in enumerate(_distinct([*of_stores, *secrets])):
-        source = {"secretName": secret, "defaultMode": _GROUP_READABLE}
+        source = {"secretName": secret, "defaultMode": GROUP_READABLE}
         found.add(f"{PREFIX}secret-{index}", {"secret": source}, f"{SECRET_ROOT}/{secret}", read_only=True)
 
 

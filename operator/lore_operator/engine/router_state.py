@@ -27,7 +27,8 @@ async def router_endpoints(slices: Iterable[Manifest]) -> tuple[RouterEndpoint, 
 
 def _ready(slices: Iterable[Manifest]) -> Iterator[tuple[str, str]]:
     for piece in slices:
-        port = next((port["port"] for port in piece.get("ports") or () if port.get("port")), None)
+        ports = {port.get("name"): port["port"] for port in piece.get("ports") or () if port.get("port")}
+        port = ports.get("http")  # beside a TLS port, state stays on the plain one
         for endpoint in piece.get("endpoints") or ():
             if port is None or not endpoint.get("conditions", {}).get("ready", True):
                 continue

@@ -112,6 +112,7 @@ def _composition(deployment: RelevanceDeployment, revision: Revision, weight: in
             route=part.backend.route,
             deadline_ms=part.budget_ms,
             fallback=part.fallback,
+            guard=part.guard or wire.TierGuard(),
         )
         tiers[stratum] = wire.Tier(predictor=tier)
     if recipe.head is not None:

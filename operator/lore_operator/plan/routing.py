@@ -77,7 +77,8 @@ class Routing:
     def ensure(self, artifacts: Iterable[ArtifactRef]) -> None:
         """Have the Service, the access and the pods. Pods are rendered again only where their inputs changed."""
         resource, used = self._draft.resource, tuple(artifacts)
-        for item in (*router.access(resource), router.service(resource), router.disruption_budget(resource)):
+        service = router.service(resource, self._deployment.spec.router)
+        for item in (*router.access(resource), service, router.disruption_budget(resource)):
             self._draft.ensure(item)
         found = self._draft.find("Deployment", router.router_name(self._deployment.metadata.name))
         digest = router.inputs_digest(self._deployment.spec.router, used)
@@ -87,6 +88,7 @@ class Routing:
             self._draft.apply(router.workload(resource, self._deployment, used, self._settings))
         except InvalidPodTemplate as error:
             raise Halt(State.STALLED, error.reason, f"spec.router.runner.{error}") from error
+        self._draft.apply(service)
 
     def describe(self) -> str:
         """How many routers follow, and what the others say."""

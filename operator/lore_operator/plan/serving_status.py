@@ -6,7 +6,7 @@ from typing import Any
 from lore_operator.api.v1alpha1 import RelevanceDeployment
 from lore_operator.api.v1alpha1.deployment import ServingGate
 from lore_operator.children.composition import COVERAGE
-from lore_operator.children.router import router_name
+from lore_operator.children.router import url
 from lore_operator.plan.backends import BackendState
 from lore_operator.plan.gate import Verdicts
 from lore_operator.plan.revisions import Revision
@@ -20,7 +20,7 @@ def serving_fields(deployment: RelevanceDeployment, routing: Routing, known: lis
     name, namespace = deployment.metadata.name, deployment.metadata.namespace
     candidate = routing.candidate
     return {
-        "url": f"http://{router_name(name)}.{namespace}.svc.cluster.local",
+        "url": url(name, namespace, deployment.spec.router),
         "stable": routing.stable,
         "candidate": candidate[0] if candidate else None,
         "weight": candidate[1] if candidate else None,

@@ -169,6 +169,7 @@ REFUSED = [
         ("spec.tiers.1.stratum", "head"),
     ),
     case("RelevanceDeployment", "fallback goes with predictor", ("spec.tiers.0.fallback", ["tail"])),
+    case("RelevanceDeployment", "guard goes with predictor", ("spec.tiers.0.guard", {"maxQuestions": 4})),
     case("RelevanceDeployment", "a tier cannot fall back to itself", ("spec.tiers.1.fallback", ["torso"])),
     case(
         "RelevanceDeployment",

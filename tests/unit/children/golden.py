@@ -154,15 +154,16 @@ def backend() -> list[dict[str, Any]]:
     return [service, predictor_budget(stored)]
 
 
-def router_objects() -> list[dict[str, Any]]:
-    deployment = parse_deployment(DEPLOYMENT)
+def router_objects(**changes: Any) -> list[dict[str, Any]]:
+    stored = {**DEPLOYMENT, "spec": {**DEPLOYMENT["spec"], "router": changes}}
+    deployment = parse_deployment(stored)
     used = [
         ArtifactRef(uri="pvc://lore/strata", digest=D),
         ArtifactRef(uri="s3://models/lore", digest=D, secret_ref=LocalReference(name="store")),
     ]
     return [
         *router.access(DEPLOYMENT),
-        router.service(DEPLOYMENT),
+        router.service(DEPLOYMENT, deployment.spec.router),
         router.disruption_budget(DEPLOYMENT),
         router.workload(DEPLOYMENT, deployment, used, SETTINGS),
     ]

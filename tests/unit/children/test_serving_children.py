@@ -234,3 +234,28 @@ def test_the_routers_budget_selects_the_routers_pods() -> None:
 
     selected = budget["spec"]["selector"]["matchLabels"].items()
     assert selected <= workload["spec"]["template"]["metadata"]["labels"].items()
+
+
+def secured() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Service and Deployment of a router with a certificate and tokens."""
+    given = {"tls": {"secretRef": {"name": "cert"}}, "tokens": {"secretRef": {"name": "callers"}}}
+    found = {item["kind"]: item for item in router_objects(**given)}
+    return found["Service"], found["Deployment"]["spec"]["template"]["spec"]
+
+
+def test_a_certificate_and_tokens_are_mounted_into_the_router_alone() -> None:
+    _, pod = secured()
+    secrets = {item["name"]: item["secret"]["secretName"] for item in pod["volumes"] if "secret" in item}
+    assert {secrets["lore-tls"], secrets["lore-tokens"]} == {"cert", "callers"}
+    router, loader = container(pod, "lore"), container(pod, "lore-loader")
+    assert {"/etc/lore/tls": True, "/etc/lore/tokens": True}.items() <= paths(router).items()
+    assert not {"/etc/lore/tls", "/etc/lore/tokens"} & set(paths(loader))
+    command = " ".join(router["command"])
+    assert "--tls-folder /etc/lore/tls --tls-port 8443" in command
+    assert "--token-file /etc/lore/tokens/tokens" in command
+
+
+def test_beside_tls_the_service_keeps_the_plain_port_for_probes_and_scrapes() -> None:
+    service, _ = secured()
+    ports = {port["name"]: (port["port"], port["targetPort"]) for port in service["spec"]["ports"]}
+    assert ports == {"http": (80, 8080), "https": (443, 8443)}

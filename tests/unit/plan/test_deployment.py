@@ -785,3 +785,32 @@ def test_a_budget_that_a_person_made_for_a_predictor_is_left_alone() -> None:
 
     assert statuses(plan)["reason"] == "Serving"
     assert w.find("PodDisruptionBudget", name) == theirs
+
+
+# The router
+
+
+def test_a_tiers_guard_reaches_the_routers_and_makes_another_composition() -> None:
+    w = served()
+    before = w.config().stable
+    tiers = copy.deepcopy(w.resource["spec"]["tiers"])
+    tiers[1]["guard"] = {"maxQuestions": 4, "breakerPause": "3s", "hedgeAfter": "20ms"}
+    w.edit(tiers=tiers)
+    serve(w)
+
+    found = w.config().stable_composition().tiers.torso
+    assert found is not None
+    assert found.predictor is not None
+    guard = found.predictor.guard
+    assert (guard.max_questions, guard.breaker_pause_ms, guard.hedge_ms, guard.retry_percent) == (4, 3000, 20, 10)
+    assert w.config().stable != before
+
+
+def test_a_certificate_that_is_added_renders_pods_and_service_again_and_changes_the_address() -> None:
+    w = served()
+    w.edit(router={"tls": {"secretRef": {"name": "cert"}}})
+    status = serve(w).status
+
+    assert [port["name"] for port in w.find("Service", "search-router")["spec"]["ports"]] == ["http", "https"]
+    assert "--tls-folder" in str(w.find("Deployment", "search-router"))
+    assert status["url"].startswith("https://search-router.")

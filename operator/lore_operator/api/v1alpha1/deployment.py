@@ -15,6 +15,7 @@ from lore_operator.api.v1alpha1.common import (
     Duration,
     Failure,
     Image,
+    LocalReference,
     PinnedRef,
     PodSettings,
     Progress,
@@ -101,6 +102,21 @@ class Predictor(ApiModel):
     """How pods are run."""
 
 
+class Guard(ApiModel):
+    """What a predictor may be asked, and what happens when it is slow or fails."""
+
+    max_questions: int = Field(default=128, ge=1, le=65_536)
+    """Questions at once, for one router; one more is passed on to the next tier."""
+    breaker_failures: int = Field(default=10, ge=1, le=10_000)
+    """Failures in a row after which the tier rests."""
+    breaker_pause: Duration = "1s"
+    """How long it rests before one question probes it."""
+    retry_percent: int = Field(default=10, ge=0, le=100)
+    """Requests sent a second time (retries and hedges together), as a share of questions."""
+    hedge_after: Duration | None = None
+    """A request that takes longer is sent once more, and the first answer counts; never without it."""
+
+
 class Tier(ApiModel):
     """What answers one stratum: exactly one of cache and predictor; only head can be a cache."""
 
@@ -110,6 +126,7 @@ class Tier(ApiModel):
             Rule("!has(self.cache) || self.stratum == 'head'", "only head can be a cache"),
             Rule("!has(self.fallback) || has(self.predictor)", "fallback goes with predictor; a cache has onMiss"),
             Rule("!has(self.fallback) || self.fallback.all(f, f != self.stratum)", "a tier cannot fall back to itself"),
+            Rule("!has(self.guard) || has(self.predictor)", "guard goes with predictor"),
         )
     )
 
@@ -123,6 +140,8 @@ class Tier(ApiModel):
     """Time after which the next tier is asked."""
     fallback: Annotated[tuple[PredictorStratum, ...], *list_set(2)] | None = None
     """Tiers to ask when this one is late or down, in order."""
+    guard: Guard | None = None
+    """Limits of the predictor; those of the router without one."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Tier":
@@ -132,6 +151,8 @@ class Tier(ApiModel):
             raise ValueError(f"tier {self.stratum}: only head can be a cache")
         if self.fallback is not None and (self.predictor is None or self.stratum in self.fallback):
             raise ValueError(f"tier {self.stratum}: fallback goes with predictor and names other tiers")
+        if self.guard is not None and self.predictor is None:
+            raise ValueError(f"tier {self.stratum}: guard goes with predictor")
         return self
 
 
@@ -204,6 +225,13 @@ class Rollout(ApiModel):
     """Serve this revision of the history, whatever the spec says."""
 
 
+class SecretUse(ApiModel):
+    """A Secret that pods mount; the operator never reads it."""
+
+    secret_ref: LocalReference
+    """The Secret."""
+
+
 class Router(ApiModel):
     """The pods that answer requests."""
 
@@ -217,6 +245,10 @@ class Router(ApiModel):
     """How pods are run."""
     cache_size: str = Field(default="2Gi", pattern=r"^[0-9]+(Mi|Gi|Ti)$", max_length=32)
     """Volume for generations and snapshots; it must hold two of each."""
+    tls: SecretUse | None = None
+    """Certificate and key (keys tls.crt, tls.key). Questions are then answered on port 443 alone."""
+    tokens: SecretUse | None = None
+    """Bearer tokens (key `tokens`): a line is TOKEN, TOKEN CLIENT, or TOKEN CLIENT REQUESTS_A_SECOND of one router."""
 
 
 _TAIL_THERE = Rule("self.tiers.exists(t, t.stratum == 'tail')", "tiers must have one with stratum tail")
