@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import yaml
 
 from benchmarks.operator.process import Controller
+from hack.cluster import tools
 from hack.cluster.controlplane import ControlPlane
 from lore_operator.children.labels import OWNER_NAME
 
@@ -19,18 +21,25 @@ _DIGEST = "sha256:" + "a" * 64
 
 
 def operator(plane: ControlPlane, folder: Path, namespace: str) -> Controller:
-    """The operator with the chart's rights, for one namespace."""
+    """The operator with the chart's rights and its report policy, for one namespace."""
     port = free_port()
+    plane.kubectl.apply(*yaml.safe_load_all(_chart("templates/reportpolicy.yaml")))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LORE_")}
     images = {f"LORE_{name}_IMAGE": f"{name.lower()}:bench" for name in ("TRAINER", "SERVER", "ROUTER")}
     own = {
         "KUBECONFIG": str(_account(plane, folder)),
         "LORE_NAMESPACES": namespace,
         "LORE_HTTP_PORT": str(port),
+        "LORE_SHARED_ACCOUNT": "true",
         "LORE_LOG_LEVEL": "WARNING",
     }
     command = [sys.executable, "-m", "lore_operator"]
     return Controller(command, {**kept, **images, **own}, folder / "operator.log", port)
+
+
+def _chart(template: str) -> str:
+    command = [str(tools.require("helm")), "template", "lore", str(ROOT / "charts/lore"), "--show-only", template]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def _account(plane: ControlPlane, folder: Path) -> Path:

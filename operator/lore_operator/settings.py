@@ -53,6 +53,7 @@ class Settings:
                 environment={name: environ[name] for name in _PASSED_ON if environ.get(name)},
                 image_pull_secrets=_list(environ, "LORE_IMAGE_PULL_SECRETS"),
                 image_pull_policy=_one_of(environ, "LORE_IMAGE_PULL_POLICY", ("IfNotPresent", "Always", "Never")),
+                shared_account=_one_of(environ, "LORE_SHARED_ACCOUNT", ("false", "true")) == "true",
             ),
             namespaces=_list(environ, "LORE_NAMESPACES"),
             workers=_number(environ, "LORE_WORKERS", 8, least=1),

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from lore_operator.children.labels import WATCH_SELECTOR
@@ -11,13 +12,14 @@ from lore_operator.engine.client import KubeClient, Manifest, _Request
 from lore_operator.engine.credentials import connect
 from lore_operator.engine.errors import NotFound, Unreachable, from_status
 from lore_operator.engine.keys import Key
-from lore_operator.engine.observe import WATCHED, Observer, owners
+from lore_operator.engine.observe import WATCHED, Observer, owners, shared_by_all
 from lore_operator.engine.parents import Parents
 from lore_operator.engine.projection import trim
 from lore_operator.engine.reconcile import Planner, Reconciler
 from lore_operator.engine.watcher import Watcher
 
 SETTINGS = Settings(Images("trainer:test", "server:test", "router:test"), "test")
+SHARING = replace(SETTINGS, shared_account=True)
 Moment = Literal["before", "after"]
 
 
@@ -83,7 +85,9 @@ def burst(seed: int) -> Callable[[Moment, int], None]:
 class Operator:
     """One life of an operator for one namespace. It sees what `look` last showed it, as a slow watch would."""
 
-    def __init__(self, client: KubeClient, namespace: str, planners: Mapping[str, Planner]) -> None:
+    def __init__(
+        self, client: KubeClient, namespace: str, planners: Mapping[str, Planner], settings: Settings = SETTINGS
+    ) -> None:
         self._client, self._namespace = client, namespace
         self._watchers = {
             resource.kind: Watcher(
@@ -91,8 +95,9 @@ class Operator:
             )
             for resource in WATCHED
         }
-        observer = Observer(client, {kind: (watcher,) for kind, watcher in self._watchers.items()})
-        self._reconciler = Reconciler(client, observer, Parents(_nobody), planners, SETTINGS, "test")
+        watchers = {kind: (watcher,) for kind, watcher in self._watchers.items()}
+        observer = Observer(client, watchers, shared_by_all(settings))
+        self._reconciler = Reconciler(client, observer, Parents(_nobody), planners, settings, "test")
 
     async def look(self, kinds: frozenset[str] | None = None) -> None:
         """List what exists now; only some kinds where a watch lags behind."""

@@ -6,10 +6,11 @@ import sys
 from cluster.fixtures import REPOSITORY
 
 
-def test_a_hundred_train_jobs_cost_six_objects_each_and_nothing_at_rest() -> None:
+def test_a_hundred_train_jobs_cost_at_most_four_creates_each_and_nothing_at_rest() -> None:
     command = [sys.executable, "-m", "benchmarks.operator", "--short"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
 
     names, numbers = (line.split() for line in done.stdout.splitlines())
     row = dict(zip(names, map(float, numbers), strict=True))
-    assert (row["objects"], row["creates"], row["rest_writes"]) == (100, 6, 0)
+    assert (row["objects"], row["rest_writes"]) == (100, 0)
+    assert row["creates"] <= 4

@@ -50,3 +50,15 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 {{- end -}}
+
+{{- /* "true" where the pods of a namespace share one ServiceAccount, guarded by the policy of reportpolicy.yaml. */ -}}
+{{- define "lore.sharedAccount" -}}
+{{- $known := semverCompare ">=1.30-0" .Capabilities.KubeVersion.Version -}}
+{{- if eq .Values.rbac.sharedAccount "Always" -}}
+true
+{{- else if and (eq .Values.rbac.sharedAccount "Auto") (not .Values.namespaces) $known -}}
+true
+{{- else -}}
+false
+{{- end -}}
+{{- end -}}

@@ -117,7 +117,7 @@ def eval_objects(
         image=_image(spec, settings),
         command=("lore", "evaluate", "--config", CONFIG_PATH),
         pods=spec.runner,
-        service_account=service_account_name(resource, spec.runner),
+        service_account=service_account_name(resource, spec.runner, settings),
         labels=labels,
         inputs=inputs,
         workspace=spec.workspace,

@@ -64,7 +64,7 @@ def head_objects(
         image=spec.runner.image or config.profile.image,
         command=("lore", "head", "build", "--config", CONFIG_PATH),
         pods=spec.runner,
-        service_account=service_account_name(resource, spec.runner),
+        service_account=service_account_name(resource, spec.runner, settings),
         labels=labels,
         inputs=inputs,
         workspace=spec.workspace,

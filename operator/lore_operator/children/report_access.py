@@ -1,32 +1,45 @@
-"""What the pods of a resource may do: patch the reports of their attempt, nothing else."""
+"""What the pods of a resource may do: patch the reports of their attempt, nothing else.
+
+Either each resource has a ServiceAccount, a Role and a RoleBinding of its own, limited to its reports by name. Or, where the
+installation has a ValidatingAdmissionPolicy that lets a pod's token write that pod's own report only, all workload pods of a
+namespace share one set. A ServiceAccount that the spec names always gets a Role of the first form.
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from lore_operator.api.v1alpha1.common import PodSettings
-from lore_operator.children.labels import owner_labels, owner_reference
+from lore_operator.children.labels import FIELD_MANAGER, MANAGED_BY, owner_labels, owner_reference
 from lore_operator.children.names import access_name
+from lore_operator.children.settings import Settings
 
-_RBAC = "rbac.authorization.k8s.io"
+SHARED: Final = "lore-workload"
+"""Name of the shared ServiceAccount, Role and RoleBinding; the chart's policy is about tokens of this ServiceAccount."""
+SHARED_KINDS: Final = ("ServiceAccount", "Role", "RoleBinding")
+_RBAC: Final = "rbac.authorization.k8s.io"
 
 
-def service_account_name(resource: Mapping[str, Any], pods: PodSettings) -> str:
-    """The spec's ServiceAccount, for workload identity, or one of the resource's own."""
-    return pods.service_account_name or access_name(resource["kind"], resource["metadata"]["name"])
+def service_account_name(resource: Mapping[str, Any], pods: PodSettings, settings: Settings) -> str:
+    """The spec's ServiceAccount, for workload identity, else the shared one, or one of the resource's own."""
+    own = SHARED if settings.shared_account else access_name(resource["kind"], resource["metadata"]["name"])
+    return pods.service_account_name or own
 
 
-def report_access(resource: Mapping[str, Any], pods: PodSettings, reports: Sequence[str]) -> list[dict[str, Any]]:
-    """ServiceAccount (unless the spec names one), Role limited to the named ConfigMaps, RoleBinding."""
-    account = service_account_name(resource, pods)
-    metadata = _metadata(resource)
-    role = {
-        "apiVersion": f"{_RBAC}/v1",
-        "kind": "Role",
-        "metadata": metadata,
-        "rules": [
-            {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": sorted(reports), "verbs": ["get", "patch"]}
-        ],
-    }  # fmt: skip
+def is_shared(item: Mapping[str, Any]) -> bool:
+    """Whether an object of `report_access` belongs to all resources of its namespace."""
+    return bool(item["kind"] in SHARED_KINDS and item["metadata"]["name"] == SHARED)
+
+
+def report_access(
+    resource: Mapping[str, Any], pods: PodSettings, reports: Sequence[str], settings: Settings
+) -> list[dict[str, Any]]:
+    """ServiceAccount (unless the spec names one), Role, RoleBinding."""
+    shared = settings.shared_account and not pods.service_account_name
+    metadata = _shared_metadata(resource) if shared else _metadata(resource)
+    rule: dict[str, Any] = {"apiGroups": [""], "resources": ["configmaps"]}
+    rule |= {"verbs": ["patch"]} if shared else {"resourceNames": sorted(reports), "verbs": ["get", "patch"]}
+    account = service_account_name(resource, pods, settings)
+    role = {"apiVersion": f"{_RBAC}/v1", "kind": "Role", "metadata": metadata, "rules": [rule]}
     binding = {
         "apiVersion": f"{_RBAC}/v1",
         "kind": "RoleBinding",
@@ -41,6 +54,11 @@ def report_access(resource: Mapping[str, Any], pods: PodSettings, reports: Seque
         "automountServiceAccountToken": False,
     }
     return [*([] if pods.service_account_name else [own]), role, binding]
+
+
+def _shared_metadata(resource: Mapping[str, Any]) -> dict[str, Any]:
+    """No owner: the set outlives each of those that use it."""
+    return {"name": SHARED, "namespace": resource["metadata"]["namespace"], "labels": {MANAGED_BY: FIELD_MANAGER}}
 
 
 def _metadata(resource: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class Settings:
 
     `environment` is put into every container, for a proxy for example; `image_pull_secrets` are names of Secrets of the
     resource's namespace; `version` is written into what is rendered, so that it can be seen what rendered it.
+    `shared_account`: an admission policy guards the reports, so that the workload pods of a namespace may share one ServiceAccount.
     """
 
     images: Images
@@ -26,3 +27,4 @@ class Settings:
     environment: Mapping[str, str] = field(default_factory=dict)
     image_pull_secrets: tuple[str, ...] = ()
     image_pull_policy: str = "IfNotPresent"
+    shared_account: bool = False

@@ -36,7 +36,7 @@ def train_objects(
         command=("lore", "synthesize" if stage.synthesize else "train", "--config", CONFIG_PATH),
         variables={} if stage.synthesize else _gang(attempt, nodes.count, max(1, nodes.gpus_per_node)),
         pods=spec.runner,
-        service_account=service_account_name(resource, spec.runner),
+        service_account=service_account_name(resource, spec.runner, settings),
         labels=labels,
         inputs=inputs,
         workspace=spec.workspace,

@@ -7,6 +7,8 @@ from typing import Final
 
 from lore_operator.children.disruption import KSERVE_NAME
 from lore_operator.children.labels import WATCH_SELECTOR, owner_labels, owner_of
+from lore_operator.children.report_access import SHARED, SHARED_KINDS
+from lore_operator.children.settings import Settings
 from lore_operator.engine import resources
 from lore_operator.engine.client import KubeClient, Manifest
 from lore_operator.engine.errors import NotFound
@@ -36,6 +38,11 @@ _OF_SERVED: Final = (resources.WORKLOADS, resources.BUDGETS)
 _BESIDE_SERVED: Final = frozenset({resources.PODS.kind, *(resource.kind for resource in _OF_SERVED)})
 
 
+def shared_by_all(settings: Settings) -> frozenset[Reference]:
+    """What all resources of a namespace use, and so carries no owner's label."""
+    return frozenset(Reference(kind, SHARED) for kind in SHARED_KINDS) if settings.shared_account else frozenset()
+
+
 def owners(manifest: Manifest) -> Iterator[Key]:
     """Whom an object wakes: its owner by label, our resources among its ownerReferences, the InferenceService it serves."""
     namespace, labels = manifest["metadata"]["namespace"], manifest["metadata"].get("labels") or {}
@@ -50,8 +57,13 @@ def owners(manifest: Manifest) -> Iterator[Key]:
 class Observer:
     """Sees what belongs to a resource. One set of watchers for each namespace, or one for all namespaces."""
 
-    def __init__(self, client: KubeClient, watchers: Mapping[str, tuple[Watcher, ...]]) -> None:
-        self._client, self._watchers = client, watchers
+    def __init__(
+        self,
+        client: KubeClient,
+        watchers: Mapping[str, tuple[Watcher, ...]],
+        shared: frozenset[Reference] = frozenset(),
+    ) -> None:
+        self._client, self._watchers, self._shared = client, watchers, shared
 
     async def cached(self, key: Key, references: frozenset[Reference]) -> Observed:
         """The world as the watches last told it; references and routers are read live."""
@@ -60,7 +72,8 @@ class Observer:
             for resource in _OF_SERVED:
                 for child in self._owned(resource.kind, Key(_SERVED, key.namespace, name)):
                     children[_key(child)] = child
-        return await self._complete(key, references, children, self._pods(key, children))
+        observed = await self._complete(key, references, children, self._pods(key, children))
+        return replace(observed, references={**observed.references, **self._shared_here(key.namespace)})
 
     async def live(self, key: Key, references: frozenset[Reference]) -> Observed:
         """The world as the API server tells it now."""
@@ -79,7 +92,7 @@ class Observer:
                 for resource in _OF_SERVED:
                     children |= {_key(made): made for made in await self._list(resource, key.namespace, selector)}
                 pods += await self._list(resources.PODS, key.namespace, selector)
-        return await self._complete(key, references, children, tuple(pods))
+        return await self._complete(key, references | self._shared, children, tuple(pods))
 
     async def with_child(self, observed: Observed, key: Key, child: ObjectKey) -> Observed:
         """The same view with one more object, read live: what stands under a name that a create found taken."""
@@ -123,6 +136,14 @@ class Observer:
             return [trim(item) for item in (await self._client.list_all(resource, namespace, selector)).items]
         except NotFound:
             return []  # the kind is not installed: nothing of it exists
+
+    def _shared_here(self, namespace: str) -> dict[ObjectKey, Manifest]:
+        found = (
+            watcher.find(namespace, str(reference.name))
+            for reference in self._shared
+            for watcher in self._watchers.get(reference.kind, ())
+        )
+        return {_key(item): item for item in found if item is not None}
 
     def _owned(self, kind: str, key: Key) -> Iterator[Manifest]:
         for watcher in self._watchers.get(kind, ()):

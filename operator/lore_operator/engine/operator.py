@@ -17,7 +17,7 @@ from lore_operator.engine.health import Health, serve
 from lore_operator.engine.keys import Key
 from lore_operator.engine.leader import Leader
 from lore_operator.engine.metrics import Metrics
-from lore_operator.engine.observe import WATCHED, Observer, owners
+from lore_operator.engine.observe import WATCHED, Observer, owners, shared_by_all
 from lore_operator.engine.parents import RESYNC_SECONDS, Parents
 from lore_operator.engine.projection import trim
 from lore_operator.engine.queue import WorkQueue
@@ -54,7 +54,7 @@ class Engine:
         by_kind: defaultdict[str, tuple[Watcher, ...]] = defaultdict(tuple)
         for watcher in self._watchers:
             by_kind[watcher.resource.kind] += (watcher,)
-        self._observer = Observer(self.client, by_kind)
+        self._observer = Observer(self.client, by_kind, shared_by_all(settings.children))
         self._reconciler = Reconciler(self.client, self._observer, self.parents, planners, settings.children, instance)
         self.ready = asyncio.Event()
         self._stopping = asyncio.Event()

@@ -59,6 +59,11 @@ class Watcher:
         found = self._seen.get((namespace, name))
         return found[1] if found else ()
 
+    def find(self, namespace: str, name: str) -> Manifest | None:
+        """The projection of one object, if it is known."""
+        found = self._seen.get((namespace, name))
+        return found[0] if found else None
+
     def assume(self, item: Manifest) -> None:
         """Take an object that we wrote ourselves as seen, if it is one of those watched here."""
         if self.namespace in (None, item["metadata"]["namespace"]) and any(self._owners(item)):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from lore_operator.children.labels import controlled_by
+from lore_operator.children.labels import FIELD_MANAGER, MANAGED_BY, controlled_by
 from lore_operator.plan.conditions import Finding, Halt, State, conditions
 from lore_operator.plan.types import Apply, Delete, Event, Object, ObjectKey, Observed, Plan
 
@@ -40,6 +40,14 @@ class Draft:
         if found["metadata"].get("deletionTimestamp") or not controlled_by(found, self.uid):
             raise Halt(State.WORKING, "AwaitingDeletion", f"{kind} {name} is being deleted")
         return dict(found)
+
+    def find_shared(self, kind: str, name: str) -> Object | None:
+        """An object of the operator's that all resources of the namespace use. Halts on a stranger's."""
+        found = self.reference(kind, name)
+        if found is not None and (found["metadata"].get("labels") or {}).get(MANAGED_BY) != FIELD_MANAGER:
+            text = f"{kind} {name} exists and is not the operator's: delete it, or give runner.serviceAccountName"
+            raise Halt(State.STALLED, "NameConflict", text)
+        return found
 
     def _of_a_predecessor(self, found: Object) -> bool:
         """Whether the object belongs to a deleted resource of this kind and name; the garbage collector removes it."""

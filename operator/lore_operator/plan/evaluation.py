@@ -123,7 +123,7 @@ def _work(
         return eval_objects(draft.resource, evaluation, attempt, labels, config, resolved, settings)
 
     def access(attempt: Attempt) -> list[Object]:
-        return report_access(draft.resource, evaluation.spec.runner, [attempt.report])
+        return report_access(draft.resource, evaluation.spec.runner, [attempt.report], settings)
 
     return Work(_STAGE, eval_base(evaluation.metadata.name), render, access)
 

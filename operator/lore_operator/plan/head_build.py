@@ -63,7 +63,7 @@ def ensure_generation(
         return head_objects(draft.resource, deployment, attempt, labels, config, inputs, settings)
 
     def access(attempt: Attempt) -> list[Object]:
-        return report_access(draft.resource, deployment.spec.runner, [attempt.report])
+        return report_access(draft.resource, deployment.spec.runner, [attempt.report], settings)
 
     standing = run.advance(Work(STAGE_NAME, base, render, access))
     fields["head"] = _status(standing)

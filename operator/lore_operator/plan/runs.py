@@ -13,6 +13,7 @@ from typing import Any, Final
 from lore_operator.api.v1alpha1.common import RunPolicy, seconds
 from lore_operator.children.names import Attempt
 from lore_operator.children.overrides import InvalidPodTemplate
+from lore_operator.children.report_access import is_shared
 from lore_operator.plan.attempts import Outcome, Phase, Record, has_ended, note_failure, outcome, records
 from lore_operator.plan.conditions import Halt, State, timestamp
 from lore_operator.plan.draft import Draft
@@ -143,7 +144,8 @@ class Run:
     def _ensure_access(self, work: Work, attempt: Attempt) -> None:
         """The Role names the reports of the current attempt: it is the one child that is kept up to date."""
         for item in work.access(attempt):
-            found = self.draft.find(item["kind"], item["metadata"]["name"])
+            find = self.draft.find_shared if is_shared(item) else self.draft.find
+            found = find(item["kind"], item["metadata"]["name"])
             if found is None or (item["kind"] == "Role" and found.get("rules") != item["rules"]):
                 self.draft.apply(item)
 

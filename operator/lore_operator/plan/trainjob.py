@@ -101,7 +101,7 @@ class _Stages:
             return train_objects(self.draft.resource, self.job, stage, attempt, labels, config, inputs, self.settings)
 
         def access(attempt: Attempt) -> list[Object]:
-            return report_access(self.draft.resource, self.job.spec.runner, [attempt.report])
+            return report_access(self.draft.resource, self.job.spec.runner, [attempt.report], self.settings)
 
         return Work(stage.name, base, render, access, services=int(several))
 

@@ -56,8 +56,9 @@ class Observed:
     found under a name this resource wanted to create: ownership is decided here, by the controller's uid, not by the
     engine. So after a create that the API server answers with AlreadyExists the engine reads the object live, adds it and
     plans again. `pods` are the pods of the children, found by the same labels. `references` answers `references()`; an
-    object that does not exist is absent. A RelevanceDeployment's children also hold the InferenceServices that name it among
-    their owners, with the Deployment and the pods that KServe made for them; `routers` are its router's Ready endpoints.
+    object that does not exist is absent; it also holds what all resources of a namespace share (`children.report_access`). A
+    RelevanceDeployment's children also hold the InferenceServices that name it among their owners, with the Deployment and
+    the pods that KServe made for them; `routers` are its router's Ready endpoints.
     """
 
     children: Mapping[ObjectKey, Object] = field(default_factory=dict)

@@ -127,7 +127,7 @@ def evaluation() -> list[dict[str, Any]]:
     )
     config = eval_config(evaluation, resolved, "run", SETTINGS)
     attempt = Attempt(eval_base("nightly"), 1)
-    access = report_access(EVAL, evaluation.spec.runner, [attempt.report])
+    access = report_access(EVAL, evaluation.spec.runner, [attempt.report], SETTINGS)
     return access + eval_objects(EVAL, evaluation, attempt, labels(EVAL, "eval"), config, resolved, SETTINGS)
 
 
@@ -139,7 +139,7 @@ def head() -> list[dict[str, Any]]:
     config = head_config(deployment, model, predictor.serving_profile.resolved(SETTINGS.images.server))
     inputs = tuple(ref for ref in head_inputs(deployment, model).values() if ref)
     attempt = Attempt(head_base("search", config.input_key), 1)
-    access = report_access(DEPLOYMENT, deployment.spec.runner, [attempt.report])
+    access = report_access(DEPLOYMENT, deployment.spec.runner, [attempt.report], SETTINGS)
     return access + head_objects(DEPLOYMENT, deployment, attempt, labels(DEPLOYMENT, "head"), config, inputs, SETTINGS)
 
 
