@@ -18,6 +18,7 @@ class CredentialKeys:
     ACCESS_KEY: Final = "accessKeyId"
     SECRET_KEY: Final = "secretAccessKey"
     TOKEN: Final = "token"
+    SIGNING_KEY: Final = "signing.pem"
 
 
 class ArtifactRef(BaseModel):

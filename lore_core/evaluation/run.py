@@ -5,13 +5,15 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import JsonValue
 
-from lore_core.artifacts import ArtifactRef, Manifest
+from lore_core.artifacts import ArtifactRef, Manifest, open_store
 from lore_core.evaluation.answering import Answerer, Scorer, answer, render
 from lore_core.evaluation.answers import AnswerRow
+from lore_core.evaluation.attesting import ATTESTATION, attest, check_signing_key
 from lore_core.evaluation.evidence import (
     EvidenceReport,
     check_comparable,
@@ -49,6 +51,7 @@ def evaluate(config: EvaluateConfig, reporter: Reporter, endpoint: Endpoint | No
     Without `endpoint` a server is started here. Raises ArtifactError, JobError, ServerError or ScoringError.
     """
     check_config(config)
+    check_signing_key(config.signing)
     if (found := reusable(config)) is not None:
         return _reported(config, reporter, found.report, found.digest)
     manifests = resolve(config)
@@ -72,7 +75,10 @@ def _reported(
     config: EvaluateConfig, reporter: Reporter, report: EvidenceReport, digest: str, measured: Timing | None = None
 ) -> Result:
     result = Result(uri=config.output.uri, digest=digest, reused=measured is None)
-    reporter.succeeded(result, summary(report, ArtifactRef(uri=result.uri, digest=digest), measured))
+    signed = attest(config.signing, report, digest, datetime.now(UTC)) if config.signing else None
+    if signed is not None:
+        open_store(config.output).write_bytes(ATTESTATION, signed.encode())
+    reporter.succeeded(result, summary(report, ArtifactRef(uri=result.uri, digest=digest), measured, signed))
     return result
 
 

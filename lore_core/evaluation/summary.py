@@ -30,10 +30,14 @@ def timing(scores: Slice) -> Timing:
     return Timing(p50_ms=p50, p95_ms=p95, p99_ms=p99)
 
 
-def summary(report: EvidenceReport, evidence: ArtifactRef, measured: Timing | None = None) -> dict[str, Any]:
+def summary(
+    report: EvidenceReport, evidence: ArtifactRef, measured: Timing | None = None, attestation: str | None = None
+) -> dict[str, Any]:
     """The report's summary, shortened until it fits; the evidence holds everything but the time it took."""
     for scores, characters in _SIZES:
         found = _summary(report, evidence, scores, characters)
+        if attestation is not None:
+            found["attestation"] = attestation
         if measured is not None:
             found["timing"] = measured.model_dump(mode="json", by_alias=True, exclude_none=True)
         if len(json.dumps(found, ensure_ascii=False).encode()) <= _ROOM:

@@ -287,6 +287,17 @@ class Generation(WireModel):
     temperature: Decimal = "1.0"
 
 
+class Signing(WireModel):
+    """The verdict is signed. `credentials` is the mounted Secret's folder; its key `signing.pem` is an Ed25519 private key.
+
+    The signature holds for `valid_seconds`. `custom_runner` says that another image than the profile's computes the verdict.
+    """
+
+    credentials: str
+    valid_seconds: int = Field(ge=60, le=10 * 366 * 86_400)
+    custom_runner: bool = False
+
+
 class EvaluateConfig(WireModel):
     """`lore evaluate`: score one model on one benchmark, apply the gates, write report and evidence.
 
@@ -309,6 +320,7 @@ class EvaluateConfig(WireModel):
     input_key: Digest
     resamples: int = Field(default=1000, ge=100, le=100_000)
     seed: int = 17
+    signing: Signing | None = None
 
     @property
     def output(self) -> ArtifactRef:

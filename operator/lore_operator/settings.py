@@ -3,9 +3,11 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import lore_core
+from lore_core.attestation import TrustedKeys
 from lore_operator.children.settings import Images
 from lore_operator.children.settings import Settings as ChildSettings
 
@@ -54,6 +56,7 @@ class Settings:
                 image_pull_secrets=_list(environ, "LORE_IMAGE_PULL_SECRETS"),
                 image_pull_policy=_one_of(environ, "LORE_IMAGE_PULL_POLICY", ("IfNotPresent", "Always", "Never")),
                 shared_account=_one_of(environ, "LORE_SHARED_ACCOUNT", ("false", "true")) == "true",
+                trusted_keys=_trusted_keys(environ.get("LORE_TRUSTED_KEYS", "")),
             ),
             namespaces=_list(environ, "LORE_NAMESPACES"),
             workers=_number(environ, "LORE_WORKERS", 8, least=1),
@@ -61,6 +64,19 @@ class Settings:
             log_level=_one_of(environ, "LORE_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
             lease=_lease(environ),
         )
+
+
+def _trusted_keys(folder: str) -> TrustedKeys:
+    """The public keys of a folder, one PEM file each; entries of a mounted volume that begin with a dot are not files of ours."""
+    if not folder:
+        return TrustedKeys()
+    try:
+        files = [path for path in sorted(Path(folder).iterdir()) if not path.name.startswith(".")]
+        return TrustedKeys(path.read_bytes() for path in files)
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"LORE_TRUSTED_KEYS is {folder!r}: {error}; give a folder of Ed25519 public keys in PEM"
+        ) from error
 
 
 def _list(environ: Mapping[str, str], name: str) -> tuple[str, ...]:

@@ -68,6 +68,11 @@ ENDS: Final = (
     Reason("Registered", "The model is known; its verdicts are listed in status."),
     Reason("Passed", "All Required gates hold."),
     Reason(
+        "Overridden",
+        "The verdict is no pass; a person lets it pass, named in status.override with the reason and the day it ends.",
+        "Evaluate again before the override ends.",
+    ),
+    Reason(
         "GateFailed",
         "A Required gate does not hold.",
         "Read the gate, its interval and the champion in the message and in the evidence.",
@@ -278,6 +283,25 @@ REPORTS: Final = (
     ),
     Reason("BadStrataSnapshot", "A strata snapshot cannot be read.", "Build it again with `lore strata build`."),
     Reason(
+        "BadSigningKey",
+        "The key that the verdict is to be signed with cannot be used.",
+        "Put an Ed25519 private key in PEM under `signing.pem` of the Secret: openssl genpkey -algorithm ed25519.",
+    ),
+    Reason("EvidenceUnreadable", "A signed verdict is no envelope of this version.", "Promote the model again."),
+    Reason(
+        "EvidenceKeyUnknown",
+        "A signed verdict's key is not trusted here.",
+        "Give its public key to the operator, or promote from a cluster whose key is known.",
+    ),
+    Reason(
+        "EvidenceForged",
+        "A signed verdict was altered, or its signature forged: it does not verify.",
+        "Find out who changed it; promote the model again.",
+    ),
+    Reason("EvidenceForOtherModel", "A signed verdict is about another model.", "Promote this model's own verdict."),
+    Reason("EvidenceExpired", "A signed verdict's time is over.", "Evaluate again and promote the new verdict."),
+    Reason("EvidenceNotPassed", "A signed verdict is no pass.", "Promote a model that passed."),
+    Reason(
         "MissingRuleSet",
         "Rules are to be shown and no rule set is named.",
         "Name ruleSet, or use ruleMode None.",
@@ -395,6 +419,16 @@ ALERTS: Final = (
         "SpecDrift",
         "The spec was edited after its run started and is not used.",
         "Set a new spec.runToken to start a run with it.",
+    ),
+    Reason(
+        "UntrustedEvidence",
+        "A signed verdict of spec.evidence does not count; the message names which and why.",
+        "See the reason that the message names.",
+    ),
+    Reason(
+        "VerdictOverridden",
+        "Something serves under a verdict that is no pass; the message says who let it, why and until when.",
+        "Evaluate again before the override ends.",
     ),
     Reason(
         "VerdictExpired",

@@ -6,7 +6,7 @@ from typing import Any
 
 from lore_core import jobs
 from lore_core.jobs import CONFIG_PATH, EvaluateConfig
-from lore_operator.api.v1alpha1.common import ArtifactRef
+from lore_operator.api.v1alpha1.common import SECRET_ROOT, ArtifactRef, seconds
 from lore_operator.api.v1alpha1.evaluation import EvalSpec, RelevanceEval
 from lore_operator.children.config_maps import config_map, report_map
 from lore_operator.children.input_key import input_key
@@ -79,7 +79,16 @@ def eval_config(evaluation: RelevanceEval, resolved: Resolved, run: str, setting
         champion=_champion(resolved),
         workspace=spec.workspace.mounted(),
         input_key=input_key("evaluate", inputs, parameters, run),
+        signing=_signing(spec),
     )
+
+
+def _signing(spec: EvalSpec) -> jobs.Signing | None:
+    if spec.signing is None:
+        return None
+    valid = int(seconds(spec.signing.valid_for).total_seconds())
+    folder = f"{SECRET_ROOT}/{spec.signing.secret_ref.name}"
+    return jobs.Signing(credentials=folder, valid_seconds=valid, custom_runner=is_custom(spec))
 
 
 def _champion(resolved: Resolved) -> jobs.Champion | None:
@@ -121,6 +130,7 @@ def eval_objects(
         labels=labels,
         inputs=inputs,
         workspace=spec.workspace,
+        secrets=(spec.signing.secret_ref.name,) if spec.signing else (),
     )
     return [
         config_map(resource, attempt, labels, config, record, settings),

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lore_core.attestation import TrustedKeys
+
 
 @dataclass(frozen=True)
 class Images:
@@ -20,6 +22,7 @@ class Settings:
     `environment` is put into every container, for a proxy for example; `image_pull_secrets` are names of Secrets of the
     resource's namespace; `version` is written into what is rendered, so that it can be seen what rendered it.
     `shared_account`: an admission policy guards the reports, so that the workload pods of a namespace may share one ServiceAccount.
+    `trusted_keys` are those whose signed verdicts count, wherever they were reached.
     """
 
     images: Images
@@ -28,3 +31,4 @@ class Settings:
     image_pull_secrets: tuple[str, ...] = ()
     image_pull_policy: str = "IfNotPresent"
     shared_account: bool = False
+    trusted_keys: TrustedKeys = field(default_factory=TrustedKeys)

@@ -121,11 +121,21 @@ def _status(resource: Object) -> Mapping[str, Any]:
 def promoted_model(model: Object, verdicts: Iterable[Object]) -> Object:
     """The RelevanceModel as the overlay has it: what is immutable about it; an annotation names the evidence, for review."""
     spec = {field: model["spec"][field] for field in _COPIED if field in model["spec"]}
+    verdicts = list(verdicts)
     found = {item["metadata"]["name"]: item["status"]["evidence"] for item in verdicts}
     evidence = [{"eval": name, **{key: found[name][key] for key in ("uri", "digest")}} for name in sorted(found)]
     annotations = {EVIDENCE: json.dumps(evidence, sort_keys=True)}
     metadata = {"name": model["metadata"]["name"], "annotations": annotations}
+    if signed := _signed(model, verdicts):
+        spec["evidence"] = signed
     return {"apiVersion": f"{GROUP}/{VERSION}", "kind": "RelevanceModel", "metadata": metadata, "spec": spec}
+
+
+def _signed(model: Object, verdicts: Iterable[Object]) -> list[dict[str, str]]:
+    """Signed verdicts: those the model came with, and those it got here; the target's operator verifies them."""
+    found = {item["name"]: item["attestation"] for item in model["spec"].get("evidence") or ()}
+    found |= {item["metadata"]["name"]: item["status"].get("attestation") or "" for item in verdicts}
+    return [{"name": name, "attestation": text} for name, text in sorted(found.items()) if text]
 
 
 def tier_patch(place: Place, model: str, digest: str) -> list[dict[str, Any]]:

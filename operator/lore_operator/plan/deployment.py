@@ -19,6 +19,7 @@ from lore_operator.plan.backends import BackendState, check_namespace, ensure_ba
 from lore_operator.plan.conditions import Finding, Halt, State, moment, timestamp
 from lore_operator.plan.gate import Verdicts, judge
 from lore_operator.plan.head_build import ensure_generation, forget_builds
+from lore_operator.plan.imported import evaluations_of
 from lore_operator.plan.revisions import Revision, forget_oldest, revisions, wanted_revision
 from lore_operator.plan.rollout import next_config
 from lore_operator.plan.routing import Routing
@@ -94,8 +95,14 @@ class _Serving:
             self.routing.ensure([ref for revision in serving for ref in revision.artifacts()])
 
     def _evaluations(self) -> list[Object]:
+        """Those of this namespace, and the signed ones of other clusters that the models bring with them."""
         found = self.draft.observed.references.items()
-        return [item for key, item in found if key.kind == "RelevanceEval"]
+        own = [item for key, item in found if key.kind == "RelevanceEval"]
+        models = [item for key, item in found if key.kind == "RelevanceModel"]
+        signed, ends = evaluations_of(models, self.settings.trusted_keys, self.draft.now)
+        for at in ends:
+            self.draft.wake(at)
+        return [*own, *signed]
 
     def _admit(self, target: Revision, verdicts: Verdicts) -> None:
         """Halts unless the gate lets the composition in. Once in, it stays in: expiry alerts and never evicts."""
@@ -148,6 +155,8 @@ class _Serving:
         self.fields["tiers"] = tier_fields(target, states)
         if not verdicts.passed:
             self.alerts["VerdictExpired"] = "; ".join(verdicts.missing)
+        if verdicts.overridden:
+            self.alerts["VerdictOverridden"] = "; ".join(verdicts.overridden)
         settled = self.routing.settle()
         if not self.routing.acked or not settled:
             self.draft.wake(self.draft.now + _POLL)

@@ -19,6 +19,7 @@ from lore_operator.plan.conditions import Finding, Halt, State, timestamp
 from lore_operator.plan.draft import Draft
 from lore_operator.plan.failures import describe
 from lore_operator.plan.frozen import effective, recorded
+from lore_operator.plan.override import overridden
 from lore_operator.plan.runs import Run, Standing, Work
 from lore_operator.plan.types import Object, Observed, Plan, Reference
 from lore_operator.plan.waits import attempt_waits
@@ -70,7 +71,7 @@ def _decide(
     config = eval_config(frozen, resolved, f"{draft.uid}/{run.id}", settings)
     standing = run.advance(_work(draft, frozen, run, config, resolved, settings))
     fields |= _standing_status(standing)
-    return _finding(draft, run, standing, config, fields)
+    return overridden(draft, spec.override, _finding(draft, run, standing, config, fields), fields)
 
 
 def resolve(draft: Draft, evaluation: RelevanceEval) -> Resolved:
@@ -207,6 +208,7 @@ def _verdict_status(report: Report) -> dict[str, Any]:
         "gatesPassed": _passed(gates),
         "scores": _without_nulls(scores)[:_MAX_SCORES] if isinstance(scores, list) else None,
         "evidence": {"uri": made.uri, "digest": made.digest} if made else None,
+        "attestation": summary.get("attestation"),
         **{name: summary.get(name) for name in _BOUND},
     }
 

@@ -1,7 +1,8 @@
 """The spec that a run goes by: the one it began with, whatever the resource says since.
 
 It is stored in the config of the run's first attempt, with the images resolved, so that neither an edit nor an upgrade of
-the operator changes what a later stage is rendered from. Only what steers the run stays live: suspend, runToken, runPolicy.
+the operator changes what a later stage is rendered from. Only what steers the run stays live: suspend, runToken, runPolicy;
+and an evaluation's override, which is given after its end.
 """
 
 import json
@@ -19,7 +20,7 @@ from lore_operator.plan.conditions import Halt, State
 
 Spec = TypeVar("Spec", TrainJobSpec, EvalSpec)
 
-_LIVE = ("suspend", "run_token", "run_policy")
+_LIVE = ("suspend", "run_token", "run_policy", "override")
 DRIFT = "SpecDrift"
 _DRIFT_TEXT = (
     "the spec was edited after the run started and is not used; set a new spec.runToken to start a run with it"
@@ -46,7 +47,7 @@ def effective(spec: Spec, mine: list[Record], settings: Settings) -> tuple[Spec,
     except ValidationError as error:
         text = f"the spec that this run began with cannot be read by this operator ({error.error_count()} errors)"
         raise Halt(State.STALLED, "InvalidFrozenSpec", f"{text}; set a new spec.runToken") from error
-    live = {name: getattr(spec, name) for name in _LIVE}
+    live = {name: getattr(spec, name) for name in _LIVE if hasattr(spec, name)}
     goes_by = frozen.model_copy(update=live)
     return goes_by, ({} if _same(spec, goes_by) else {DRIFT: _DRIFT_TEXT})
 

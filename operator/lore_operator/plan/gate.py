@@ -8,6 +8,7 @@ from lore_core.jobs.config import ServingProfile
 from lore_core.router.config import Stratum
 from lore_operator.api.v1alpha1.deployment import Requirement, ServingGate
 from lore_operator.children.composition import Recipe
+from lore_operator.plan.imported import IMPORTED
 from lore_operator.plan.types import Object
 
 PASSED: Final = "Passed"
@@ -21,6 +22,9 @@ class Verdicts:
     evidence: tuple[dict[str, str], ...] = ()
     missing: tuple[str, ...] = ()
     refused: bool = False
+
+    overridden: tuple[str, ...] = ()
+    """Verdicts that only a person's override lets pass, in words."""
 
     @property
     def passed(self) -> bool:
@@ -43,6 +47,7 @@ def judge(gate: ServingGate, recipe: Recipe, evaluations: Iterable[Object]) -> V
     if gate.mode == "Disabled":
         return Verdicts()
     found, evidence, missing, refused = list(evaluations), list[dict[str, str]](), list[str](), False
+    overridden: list[str] = []
     for model in _models(recipe):
         for requirement in gate.requirements:
             if requirement.strata and not model.strata & set(requirement.strata):
@@ -51,11 +56,12 @@ def judge(gate: ServingGate, recipe: Recipe, evaluations: Iterable[Object]) -> V
             passed = next((item for item in selected if _holds(item, model, requirement)), None)
             if passed is not None:
                 evidence.append(_evidence(requirement, model, passed))
+                overridden += _override(passed)
             else:
                 words, ended = _why(selected, model, requirement)
                 missing.append(words)
                 refused = refused or ended
-    return Verdicts(tuple(evidence), tuple(missing), refused)
+    return Verdicts(tuple(evidence), tuple(missing), refused, tuple(dict.fromkeys(overridden)))
 
 
 def _models(recipe: Recipe) -> Iterator[_Model]:
@@ -69,17 +75,25 @@ def _models(recipe: Recipe) -> Iterator[_Model]:
 
 
 def _selected(evaluation: Object, requirement: Requirement) -> bool:
+    if IMPORTED in evaluation:  # labels are not signed: it is found by digests alone
+        return True
     labels = evaluation["metadata"].get("labels") or {}
     return all(labels.get(name) == value for name, value in requirement.eval_selector.match_labels.items())
 
 
 def _holds(evaluation: Object, model: _Model, requirement: Requirement) -> bool:
-    return evaluation.get("status", {}).get("verdict") == PASSED and not _differences(evaluation, model, requirement)
+    status = evaluation.get("status") or {}
+    lets_pass = status.get("verdict") == PASSED or bool(status.get("override"))
+    return lets_pass and not _differences(evaluation, model, requirement)
 
 
 def _differences(evaluation: Object, model: _Model, requirement: Requirement) -> list[str]:
     """In what an evaluation differs from what is required, in words."""
     status: dict[str, Any] = evaluation.get("status") or {}
+    if IMPORTED in evaluation and not (requirement.benchmark_digest and requirement.gate_set_digest):
+        return ["evidence of another cluster counts where the requirement names benchmarkDigest and gateSetDigest"]
+    if refused := status.get("refused"):
+        return [str(refused)]
     pairs = {
         "model": ((status.get("model") or {}).get("digest"), model.digest),
         "serving profile": (status.get("profileDigest"), model.profile.content_digest()),
@@ -99,13 +113,23 @@ def _differences(evaluation: Object, model: _Model, requirement: Requirement) ->
 
 def _evidence(requirement: Requirement, model: _Model, evaluation: Object) -> dict[str, str]:
     stored = (evaluation["status"].get("evidence") or {}).get("digest", "")
+    told = _override(evaluation)
     return {
+        **({"override": told[0]} if told else {}),
         "requirement": requirement.name,
         "model": model.digest,
         "profile": model.profile.content_digest(),
         "eval": evaluation["metadata"]["name"],
         "evidence": stored,
     }
+
+
+def _override(evaluation: Object) -> list[str]:
+    status = evaluation["status"]
+    if status.get("verdict") == PASSED:
+        return []
+    said, name = status["override"], evaluation["metadata"]["name"]
+    return [f"{name} {status.get('verdict')}, overridden by {said['by']} until {said['expires']}: {said['reason']}"]
 
 
 def _why(selected: list[Object], model: _Model, requirement: Requirement) -> tuple[str, bool]:

@@ -6,6 +6,7 @@ from lore_operator.api import InvalidResource, parse_model
 from lore_operator.children.settings import Settings
 from lore_operator.plan.conditions import Finding, State
 from lore_operator.plan.draft import Draft
+from lore_operator.plan.imported import REFUSED, imported
 from lore_operator.plan.types import Object, Observed, Plan, Reference
 
 _COPIED = ("benchmarkDigest", "gateSetDigest", "profileDigest", "rulesDigest", "evidence")
@@ -18,15 +19,23 @@ def references(resource: Object) -> frozenset[Reference]:
 
 def plan(resource: Object, observed: Observed, now: datetime, settings: Settings) -> Plan:
     """Nothing to write but status: the cache of the evaluations that passed."""
-    draft = Draft(resource, observed, now)
+    draft, alerts = Draft(resource, observed, now), dict[str, str]()
     try:
         model = parse_model(resource)
     except InvalidResource as error:
         return draft.finish(Finding(State.STALLED, error.reason, str(error)), {})
     verdicts = [found for item in observed.references.values() if (found := _verdict(item, model.spec.digest))]
     verdicts.sort(key=_name)
-    text = f"{len(verdicts)} evaluations passed for {model.spec.digest}" if verdicts else "no evaluation passed yet"
-    return draft.finish(Finding(State.REGISTERED, "Registered", text), {"verdicts": verdicts[:256]})
+    brought = imported(model, settings.trusted_keys, now)
+    accepted = [one.statement for one in brought if one.statement]
+    for statement in accepted:
+        draft.wake(statement.expires)
+    if refused := [f"{one.name}: {one.reason}: {one.message}" for one in brought if one.statement is None]:
+        alerts[REFUSED] = "; ".join(refused)
+    passed = len(verdicts) + len(accepted)
+    text = f"{passed} evaluations passed for {model.spec.digest}" if passed else "no evaluation passed yet"
+    fields = {"verdicts": verdicts[:256], "evidence": [one.status() for one in brought]}
+    return draft.finish(Finding(State.REGISTERED, "Registered", text, alerts), fields)
 
 
 def _verdict(evaluation: Object, digest: str) -> Object | None:

@@ -13,7 +13,7 @@ from lore_operator.plan.waits import _HELD
 
 ROOT = Path(__file__).resolve().parents[3]
 REASON = re.compile(r"[A-Z][A-Za-z]*[a-z]")
-ARGUMENT = {"Halt": 1, "Finding": 1, "_fail": 1, "JobError": 0, "Wait": 0, "in_words": 0}
+ARGUMENT = {"Halt": 1, "Finding": 1, "_fail": 1, "JobError": 0, "Wait": 0, "in_words": 0, "Refused": 0}
 """Calls that take a reason, and where."""
 
 
@@ -52,7 +52,7 @@ def used() -> set[str]:
     return found | set(_CONDITION_REASONS.values()) | _HELD
 
 
-NOT_SHOWN = {"Conflict", "Unknown", "Error", "Failed"}
+NOT_SHOWN = {"Conflict", "Unknown", "Error", "Failed", "Accepted"}
 """A pass that came too late is tried again at once; an HTTP answer without a reason; words of Kubernetes that are replaced."""
 
 
@@ -65,6 +65,7 @@ def test_every_reason_of_the_code_is_documented() -> None:
 KUBERNETES = {reason.name for reason in PODS}
 """What Kubernetes itself says of pods and Jobs."""
 IN_TABLES = {"GateFailed", "Inconclusive", "KindNotInstalled", "ApiError", "PodStarting", "SpecDrift", "VerdictExpired"}
+IN_TABLES |= {"UntrustedEvidence", "VerdictOverridden"}
 """Reasons that the code looks up instead of naming them."""
 
 

@@ -148,3 +148,18 @@ def test_an_overlay_with_components_of_its_own_is_not_rewritten(overlay):
     with pytest.raises(CannotTell, match="add `- promoted`"):
         overlay.write(promoted_model(MODEL, []), [TAIL], builds)
     assert files(overlay) == {"kustomization.yaml": "components: [other]\n"}
+
+
+def test_a_signed_verdict_travels_with_the_model_beside_those_it_came_with() -> None:
+    came = json.loads(json.dumps(MODEL))
+    came["spec"]["evidence"] = [{"name": "earlier", "attestation": "{a}"}]
+    signed = json.loads(json.dumps(PASSED))
+    signed["status"]["attestation"] = "{b}"
+
+    written = promoted_model(came, [signed])
+
+    name = signed["metadata"]["name"]
+    assert written["spec"]["evidence"] == sorted(
+        [{"name": "earlier", "attestation": "{a}"}, {"name": name, "attestation": "{b}"}], key=lambda one: one["name"]
+    )
+    assert "evidence" not in promoted_model(MODEL, [PASSED])["spec"]

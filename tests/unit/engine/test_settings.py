@@ -1,6 +1,9 @@
 """What whoever installs the operator sets, and what wrong settings get."""
 
+from pathlib import Path
+
 import pytest
+from unit.plan import signed
 
 from lore_operator.settings import Lease, Settings, SettingsError
 
@@ -48,3 +51,19 @@ def test_a_proxy_reaches_the_pods() -> None:
     assert Settings.from_environment(GIVEN | {"HTTPS_PROXY": "http://p:1"}).children.environment == {
         "HTTPS_PROXY": "http://p:1"
     }
+
+
+def test_trusted_keys_are_the_files_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "staging.pem").write_bytes(signed.PUBLIC)
+    (tmp_path / "..data").mkdir()
+    assert len(Settings.from_environment(GIVEN | {"LORE_TRUSTED_KEYS": str(tmp_path)}).children.trusted_keys) == 1
+    assert len(Settings.from_environment(GIVEN).children.trusted_keys) == 0
+
+
+@pytest.mark.parametrize("content", [None, b"no key"])
+def test_a_key_that_cannot_be_read_stops_the_operator_at_its_start(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "keys").mkdir()
+        (tmp_path / "keys/bad.pem").write_bytes(content)
+    with pytest.raises(SettingsError, match="LORE_TRUSTED_KEYS"):
+        Settings.from_environment(GIVEN | {"LORE_TRUSTED_KEYS": str(tmp_path / "keys")})

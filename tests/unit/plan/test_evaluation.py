@@ -227,3 +227,52 @@ def test_the_generated_answer_protocol_reaches_the_pod_and_makes_another_verdict
     assert config["generation"]["samples"] == 8
     assert "generation" not in config_of(plain, "nightly-eval-a1")
     assert config["inputKey"] != config_of(plain, "nightly-eval-a1")["inputKey"]
+
+
+def override(**changes: Any) -> dict[str, Any]:
+    said = {"by": "ada", "reason": "the champion's judge was broken", "expires": "2026-11-03T00:00:00Z"}
+    return {**said, "evidenceDigest": digest("e"), **changes}
+
+
+def test_a_person_may_let_a_failed_verdict_pass_under_a_name_for_a_time() -> None:
+    w = judged("Failed")
+    w.resource["spec"]["override"] = override()
+    plan = w.settle()
+
+    assert statuses(plan) == {"Ready": "True", "Passed": "True", "reason": "Overridden"}
+    assert plan.status["verdict"] == "Failed"
+    assert plan.status["override"]["by"] == "ada"
+    assert "overridden by ada until 2026-11-03T00:00:00Z" in condition(plan.status, "Ready")["message"]
+
+    w.pass_time(timedelta(days=3))
+    plan = w.settle()
+    assert statuses(plan)["reason"] == "GateFailed"
+    assert "override" not in plan.status
+    assert "it expired at 2026-11-03T00:00:00Z" in condition(plan.status, "Ready")["message"]
+
+
+def test_an_override_of_other_evidence_does_not_count() -> None:
+    w = judged("Failed")
+    w.resource["spec"]["override"] = override(evidenceDigest=digest("9"))
+    plan = w.settle()
+
+    assert statuses(plan)["reason"] == "GateFailed"
+    assert "does not count: it is about evidence" in condition(plan.status, "Ready")["message"]
+
+
+def test_a_verdict_is_signed_with_the_key_of_a_secret_that_only_the_pod_sees() -> None:
+    w = world(signing={"secretRef": {"name": "keys"}, "validFor": "24h"})
+    w.settle()
+    config = config_of(w, "nightly-eval-a1")
+    pod = w.find("Job", "nightly-eval-a1")["spec"]["template"]["spec"]
+
+    assert config["signing"]["validSeconds"] == 86_400
+    mounts = {item["mountPath"]: item["name"] for item in pod["containers"][0]["volumeMounts"]}
+    volume = mounts[config["signing"]["credentials"]]
+    assert {"secretName": "keys", "defaultMode": 0o440} in [
+        item.get("secret") for item in pod["volumes"] if item["name"] == volume
+    ]
+
+
+def test_the_signed_verdict_stands_in_status() -> None:
+    assert judged("Passed", attestation="{signed}").resource["status"]["attestation"] == "{signed}"

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
 from lore_core import jobs
+from lore_core.attestation.trust import MAX_ENVELOPE
 from lore_core.jobs.config import LABEL_METRICS, REGRESSION_METRICS, Name, RuleMode
 from lore_operator.api.v1alpha1.common import (
     ApiModel,
@@ -12,7 +13,9 @@ from lore_operator.api.v1alpha1.common import (
     CommonStatus,
     Count,
     Digest,
+    Duration,
     Failure,
+    LocalReference,
     Progress,
     Resource,
     ResultRef,
@@ -100,6 +103,39 @@ class Champion(ApiModel):
         return self
 
 
+class Signing(ApiModel):
+    """The verdict is signed, so that another cluster's operator can verify it."""
+
+    secret_ref: LocalReference
+    """Secret with the key `signing.pem`, an Ed25519 private key."""
+    valid_for: Duration = "2160h"
+    """How long the signed verdict may be relied on."""
+
+
+class Override(ApiModel):
+    """A person lets a verdict pass that is no pass. It is about one piece of evidence and ends by itself."""
+
+    by: str = Field(min_length=1, max_length=256)
+    """Who answers for it."""
+    reason: str = Field(min_length=10, max_length=1024)
+    """Why."""
+    expires: AwareDatetime
+    """Until when it holds."""
+    evidence_digest: Digest
+    """Evidence that it is about, as status.evidence names it; another run needs another override."""
+
+
+class OverrideStatus(ApiModel):
+    """The override that counts now."""
+
+    by: str = Field(max_length=256)
+    """Who answers for it."""
+    reason: str = Field(max_length=1024)
+    """Why."""
+    expires: str = Field(json_schema_extra={"format": "date-time"})
+    """Until when it holds."""
+
+
 class EvalRunPolicy(RunPolicy):
     """Attempts, time limits and what is kept afterwards."""
 
@@ -155,6 +191,10 @@ class EvalSpec(ApiModel):
         json_schema_extra=cel(Rule("!has(self.digest)", "workspace is a place, not an artifact: it has no digest"))
     )
     """Where the evidence is written."""
+    signing: Signing | None = None
+    """Sign the verdict for other clusters."""
+    override: Override | None = None
+    """Let a verdict pass that is no pass, under a name, with a reason, for a time. May be edited after the end."""
     runner: Runner = Runner()
     """How pods are run. Without an image the serving profile's image runs, as it will serve."""
     run_policy: EvalRunPolicy = EvalRunPolicy()
@@ -225,6 +265,10 @@ class EvalStatus(CommonStatus):
     """Metrics with intervals; the evidence has all."""
     evidence: ResultRef | None = None
     """Report and per-pair scores."""
+    attestation: str | None = Field(default=None, max_length=MAX_ENVELOPE)
+    """The signed verdict, for spec.evidence of a RelevanceModel in another cluster."""
+    override: OverrideStatus | None = None
+    """The override that lets this verdict pass."""
     benchmark_digest: Digest | None = None
     """Benchmark that was used."""
     gate_set_digest: Digest | None = None

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from lore_core.attestation.trust import MAX_ENVELOPE
 from lore_core.jobs.config import Layout, Name
 from lore_operator.api.v1alpha1.common import (
     ApiModel,
@@ -51,6 +52,15 @@ class Lineage(ApiModel):
     """Artifacts that went in."""
 
 
+class SignedVerdict(ApiModel):
+    """A verdict of another cluster, signed there."""
+
+    name: Name
+    """Name of the evaluation."""
+    attestation: str = Field(min_length=1, max_length=MAX_ENVELOPE)
+    """The signed verdict, as status.attestation of the RelevanceEval has it."""
+
+
 class ModelSpec(PinnedRef):
     """The model's bytes, what they are and where they come from."""
 
@@ -62,6 +72,8 @@ class ModelSpec(PinnedRef):
     """Serving contract, in short."""
     lineage: Lineage | None = None
     """Where it comes from."""
+    evidence: Annotated[tuple[SignedVerdict, ...], *list_map("name", 32)] = ()
+    """Verdicts that were reached elsewhere; this may grow. Each counts while its signature is one that is trusted here."""
 
 
 class Verdict(ApiModel):
@@ -81,11 +93,38 @@ class Verdict(ApiModel):
     """Evidence artifact."""
 
 
+class ImportedEvidence(ApiModel):
+    """What was found of one entry of spec.evidence."""
+
+    name: Name
+    """Name in spec.evidence."""
+    accepted: bool
+    """Whether it counts."""
+    reason: str = Field(max_length=64)
+    """Accepted, or why not: EvidenceForged, EvidenceExpired, EvidenceKeyUnknown, …"""
+    message: str = Field(default="", max_length=1024)
+    """The same in words."""
+    evidence: Digest | None = None
+    """Evidence artifact of the verdict."""
+    benchmark_digest: Digest | None = None
+    """Benchmark it was judged on."""
+    gate_set_digest: Digest | None = None
+    """Gates that held."""
+    profile_digest: Digest | None = None
+    """Serving profile it holds for."""
+    rules_digest: Digest | None = None
+    """Rule set it was judged under."""
+    expires: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
+    """Until when it may be relied on."""
+
+
 class ModelStatus(CommonStatus):
     """The verdicts that hold for this digest."""
 
     verdicts: Annotated[tuple[Verdict, ...], *list_map("eval", 256)] = ()
     """Cache of the evaluations that passed."""
+    evidence: Annotated[tuple[ImportedEvidence, ...], *list_map("name", 32)] = ()
+    """What was found of spec.evidence."""
 
 
 class RelevanceModel(Resource):
