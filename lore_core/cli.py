@@ -71,6 +71,7 @@ VERBS: Final = (
         ("gate", "dry-run"), "lore_core.evaluation.gate_command", "apply gates to finished evidence, changing nothing"
     ),
     Verb(("report",), "lore_core.evaluation.report_command", "write finished evidence as one HTML file and as JSON"),
+    Verb(("head", "push"), "lore_core.headcache.push_command", "write a generation into a Redis or Valkey server"),
     Verb(("head", "build"), "lore_core.headcache.command", "score head candidates and write an immutable generation"),
     Verb(
         ("head", "candidates"), "lore_core.headcache.candidates_command", "choose head candidates from impression logs"

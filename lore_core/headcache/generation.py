@@ -3,7 +3,7 @@
 import mmap
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -103,6 +103,15 @@ class HeadGeneration:
         """Scored pairs of one query."""
         start, end = self._span(query)
         return end - start
+
+    def entries(self) -> Iterator[HeadEntry]:
+        """Every entry, grouped by query."""
+        for query, start, end in zip(self._queries, self._starts, self._starts[1:], strict=False):
+            rows = zip(
+                self._items[start:end].tolist(), self._content[start:end].tolist(), self._scores[start:end].tolist(),
+                strict=True,
+            )  # fmt: skip
+            yield from (HeadEntry(query, item, content, tuple(scores)) for item, content, scores in rows)
 
     def lookup(self, query: int, items: Hashes, content: Hashes) -> Lookup:
         """Scores of one query's items, by `head_query_hash`, item hashes and content hashes (all of one length n)."""

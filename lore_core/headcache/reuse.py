@@ -39,10 +39,14 @@ class Scorer:
         """As it stands in `head.json`."""
         return asdict(self)
 
+    @property
+    def key(self) -> str:
+        """20 hexadecimal digits that name it."""
+        return sha256_digest(canonical_json(self.description())).removeprefix("sha256:")[:_SHORT]
+
     def pointer(self, workspace: ArtifactRef) -> tuple[ArtifactRef, str]:
         """Folder and name of the file that names this scorer's newest generation."""
-        key = sha256_digest(canonical_json(self.description())).removeprefix("sha256:")[:_SHORT]
-        return workspace.child("heads/by-scorer"), f"{key}.json"
+        return workspace.child("heads/by-scorer"), f"{self.key}.json"
 
 
 def newest_generation(workspace: ArtifactRef, scorer: Scorer, into: Path) -> HeadGeneration | None:

@@ -14,6 +14,7 @@ from lore_core.headcache.generation import Lookup, head_query_hash
 from lore_core.headcache.items import Features, QueryItem, content_hash, item_hash, text_hash
 from lore_core.router.config import Stratum, TierPolicy
 from lore_core.router.decision import Chain, Choice, chain, choose
+from lore_core.router.heads import Pairs, Store
 from lore_core.router.loaded import Items, KnownItem, LoadedComposition, Neutral, Serving
 from lore_core.router.predictor import Effort
 from lore_core.router.requests import Asked, AskedItem
@@ -63,52 +64,82 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question that the head generation could not answer alone: what is left for predictors."""
+    """A question that memory could not answer alone: what is left for a head store and for predictors.
+
+    `pairs` are those to look up in the composition's store, of the rows `open`; None where nothing is. `whole` says that
+    one miss there sends all rows on.
+    """
 
     answer: Answer
     loaded: LoadedComposition
     chain: Chain
-    records: list[QueryItem]
+    asked: Asked
+    items: list[KnownItem | None]
     open: list[int]
+    pairs: Pairs | None
+    whole: bool
+
+    def records(self, rows: list[int]) -> list[QueryItem]:
+        """What predictors are asked about some rows."""
+        known = [self.items[row] for row in rows]
+        return [QueryItem(self.asked.query, self.asked.market, item.item) for item in known if item is not None]
 
 
 def begin(serving: Serving, asked: Asked) -> Answer | Question:
-    """The answer where the head generation has it; else the question that `finish` takes to the predictors."""
+    """The answer where the head generation has it; else the question that `finish` takes further."""
     key = query_key(asked.query)
     choice = choose(serving.config, key, lambda revision: serving.compositions[revision].strata.stratum_of_key(key))
     loaded = serving.compositions[choice.composition.revision]
     tiers = chain(choice.composition.tiers, choice.stratum)
     items = [_resolved(item, loaded.items) for item in asked.items]
     answer = _neutral(choice, serving.neutral, items)
-    open_items = [index for index, item in enumerate(items) if item is not None]
-    if tiers.cached:
-        open_items = _from_head(answer, loaded, head_query_hash(key, asked.market), asked.items, items, open_items)
-        if not open_items:
+    known = rows = [row for row, item in enumerate(items) if item is not None]
+    whole = serving.config.tier_policy is TierPolicy.PER_QUERY
+    pairs = _pairs(head_query_hash(key, asked.market), asked.items, items, known) if tiers.cached and known else None
+    if pairs is not None and loaded.head is not None:
+        rows = _take_hits(answer, loaded, known, pairs.found_in(loaded.head))
+        if not rows:
             answer.tier = "head"
             return answer
-        if serving.config.tier_policy is TierPolicy.PER_QUERY:
-            open_items = [index for index, item in enumerate(items) if item is not None]
-    if not open_items:
-        return answer
-    known = [items[index] for index in open_items]
-    records = [QueryItem(asked.query, asked.market, item.item) for item in known if item is not None]
-    return Question(answer, loaded, tiers, records, open_items)
+        rows, pairs = known if whole else rows, None
+    return Question(answer, loaded, tiers, asked, items, rows, pairs, whole) if rows else answer
 
 
 async def finish(question: Question) -> Answer:
-    """Ask the predictors in order until one answers. What none answers keeps its head score or the neutral answer."""
-    answer = question.answer
+    """Ask the store, then predictors in order until one answers. What none answers keeps its head score or is neutral."""
+    answer, rows = question.answer, question.open
+    if question.pairs is not None and question.loaded.store is not None:
+        missed = await _from_store(question, question.pairs, question.loaded.store)
+        if not missed:
+            answer.tier = "head"
+            return answer
+        rows = rows if question.whole else missed
+    records = question.records(rows)
     for stratum in question.chain.predictors:
         effort = answer.efforts[stratum] = Effort()
         try:
-            probabilities = await question.loaded.predictors[stratum].score(question.records, effort)
+            probabilities = await question.loaded.predictors[stratum].score(records, effort)
         except Exception as error:  # whatever a predictor does, the caller gets an answer
-            answer.fallbacks.append(Fallback(stratum, type(error).__name__, " ".join(str(error).split())[:300]))
+            answer.fallbacks.append(_fallback(stratum, error))
             continue
-        _put(answer, question.open, probabilities, question.loaded.graders[stratum](probabilities), stratum, PREDICTOR)
+        _put(answer, rows, probabilities, question.loaded.graders[stratum](probabilities), stratum, PREDICTOR)
         answer.tier = stratum
         return answer
     return answer
+
+
+async def _from_store(question: Question, pairs: Pairs, store: Store) -> list[int]:
+    """Fill in what the store has; returns the rows it lacks: all of them where it does not answer."""
+    try:
+        found = await store.lookup(pairs)
+    except Exception as error:  # a store that is down makes misses, never errors
+        question.answer.fallbacks.append(_fallback("head", error))
+        return question.open
+    return _take_hits(question.answer, question.loaded, question.open, found)
+
+
+def _fallback(tier: Stratum, error: Exception) -> Fallback:
+    return Fallback(tier, type(error).__name__, " ".join(str(error).split())[:300])
 
 
 def _resolved(asked: AskedItem, items: Items) -> KnownItem | None:
@@ -157,33 +188,18 @@ def _neutral(choice: Choice, neutral: Neutral, items: Sequence[KnownItem | None]
     )
 
 
-def _from_head(
-    answer: Answer,
-    loaded: LoadedComposition,
-    query: int,
-    asked: Sequence[AskedItem],
-    items: Sequence[KnownItem | None],
-    known: list[int],
-) -> list[int]:
-    """Fill in what the generation has; returns the items it lacks."""
-    head = loaded.head
-    if head is None or not known:
-        return known
+def _pairs(query: int, asked: Sequence[AskedItem], items: Sequence[KnownItem | None], known: list[int]) -> Pairs | None:
+    """What to look up; None where ids are given for some documents only: nothing says which are the same, so all are scored."""
     chosen = [item for item in items if item is not None]
-    content = np.array([item.content for item in chosen], dtype=np.uint64)
-    by_text = [asked[index].id is None for index in known]
+    content = [item.content for item in chosen]
+    by_text = [asked[row].id is None for row in known]
     if not any(by_text):
-        identities = np.array([item.identity for item in chosen], dtype=np.uint64)
-        found = head.lookup(query, identities, content)
-    elif all(by_text):
-        found = head.lookup_texts(query, content)
-    else:
-        return known  # ids for some documents only: nothing says which are the same, so all are scored
-    answer.looked_up, answer.stale = len(known), int(found.stale.sum())
-    return _take_hits(answer, loaded, known, found)
+        return Pairs.of(query, content, [item.identity for item in chosen])
+    return Pairs.of(query, content, None) if all(by_text) else None
 
 
 def _take_hits(answer: Answer, loaded: LoadedComposition, known: list[int], found: Lookup) -> list[int]:
+    answer.looked_up, answer.stale = len(known), int(found.stale.sum())
     answer.hits = int(found.hit.sum())
     if answer.hits == len(known):
         hits, probabilities = known, found.probabilities.astype(np.float64)

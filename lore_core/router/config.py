@@ -163,6 +163,21 @@ class StratumWeights(WireModel):
         return {"head": self.head, "torso": self.torso, "tail": self.tail}[stratum]
 
 
+class HeadStore(WireModel):
+    """A Redis or Valkey server that holds head scores in place of a generation.
+
+    Only scores count that the model of `scored_by` made, with its prompt, the composition's rules and the serving profile of
+    that digest. `credentials` is a folder with username, password and ca.crt, all optional. What does not answer within
+    `timeout_ms` is a miss.
+    """
+
+    url: str = Field(pattern=r"^rediss?://[^\s@]+$", max_length=1024)
+    scored_by: PredictorStratum = "tail"
+    profile: Digest
+    timeout_ms: int = Field(default=20, ge=1, le=60_000)
+    credentials: str | None = None
+
+
 class Composition(WireModel):
     """Everything one answer is made from: strata snapshot, tiers, head generation, items, rules, calibration per tier."""
 
@@ -171,6 +186,7 @@ class Composition(WireModel):
     strata: PinnedRef
     items: PinnedRef | None = None
     head: PinnedRef | None = None
+    head_store: HeadStore | None = None
     rule_set: PinnedRef | None = None
     tiers: Tiers
     calibration: dict[Stratum, Calibration] = {}
@@ -178,10 +194,14 @@ class Composition(WireModel):
     @model_validator(mode="after")
     def _generation_with_cache(self) -> "Composition":
         cached = self.tiers.head is not None and self.tiers.head.cache is not None
-        if cached != (self.head is not None):
+        given = [source for source in (self.head, self.head_store) if source is not None]
+        if len(given) != int(cached):
             raise ValueError(
-                f"composition {self.revision}: a head generation goes with tiers.head.cache, and the reverse"
+                f"composition {self.revision}: a head generation, or a headStore, goes with tiers.head.cache, and the reverse"
             )
+        store = self.head_store
+        if store is not None and getattr(self.tiers, store.scored_by) is None:
+            raise ValueError(f"composition {self.revision}: headStore.scoredBy {store.scored_by} is not there")
         return self
 
     def data(self) -> tuple[PinnedRef, ...]:

@@ -1,5 +1,6 @@
 """A configuration with everything it names in memory: what requests are answered from. Built aside, then swapped in whole."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ import numpy.typing as npt
 from lore_core.headcache.generation import JSON_NAME as HEAD_JSON
 from lore_core.headcache.generation import HeadGeneration
 from lore_core.headcache.items import Features, content_hash, item_hash, read_features
+from lore_core.headcache.reuse import Scorer
 from lore_core.prompts import ModelKit, RuleSource
 from lore_core.prompts.contract import Calibration as ContractCalibration
 from lore_core.router.config import (
     Calibration,
     Composition,
+    HeadStore,
     NeutralAnswer,
     PinnedRef,
     PredictorTier,
@@ -24,6 +27,7 @@ from lore_core.router.config import (
     Stratum,
 )
 from lore_core.router.guard import Guard, GuardLimits
+from lore_core.router.heads import Store
 from lore_core.router.predictor import Predictor
 from lore_core.router.shelf import KIT_FILES, Shelf
 from lore_core.router.upstream import Upstream
@@ -72,6 +76,7 @@ class LoadedComposition:
     strata: StrataSnapshot
     items: Items
     head: HeadGeneration | None
+    store: Store | None
     predictors: dict[Stratum, Predictor]
     graders: dict[Stratum, Grader]
 
@@ -107,6 +112,8 @@ class Library:
         self._shelf = shelf
         self._objects: dict[tuple[str, str], Any] = {}
         self._upstreams: dict[tuple[str, int], Upstream] = {}
+        self._stores: dict[tuple[HeadStore, Scorer], Store] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
         self._guards: dict[tuple[str, GuardLimits], Guard] = {}
         self._used: set[Any] = set()
 
@@ -125,12 +132,17 @@ class Library:
         self._guards = {key: guard for key, guard in self._guards.items() if key in self._used}
         for key in [key for key in self._upstreams if key not in self._used]:
             self._upstreams.pop(key).retire()
+        for place in [place for place in self._stores if place not in self._used]:
+            task = asyncio.ensure_future(self._stores.pop(place).retire())
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
 
-    def close(self) -> None:
-        """Close the connections to all predictors."""
+    async def close(self) -> None:
+        """Close the connections to all predictors and stores."""
         for upstream in self._upstreams.values():
             upstream.retire()
-        self._upstreams = {}
+        await asyncio.gather(*self._retiring, *(store.retire() for store in self._stores.values()))
+        self._upstreams, self._stores = {}, {}
 
     def _composition(self, composition: Composition) -> LoadedComposition:
         rules = self._object(composition.rule_set, None, RuleSet.load) if composition.rule_set else None
@@ -145,9 +157,13 @@ class Library:
         if composition.head is not None:
             head, calibration = self._object(composition.head, None, _open_head)
             graders["head"] = Grader(calibration, composition.calibration.get("head"))
+        store = None
+        if composition.head_store is not None:
+            store, calibration = self._store(composition, composition.head_store)
+            graders["head"] = Grader(calibration, composition.calibration.get("head"))
         strata = self._object(composition.strata, None, StrataSnapshot.open)
         items = self._object(composition.items, None, _open_items) if composition.items else {}
-        return LoadedComposition(composition, strata, items, head, predictors, graders)
+        return LoadedComposition(composition, strata, items, head, store, predictors, graders)
 
     def _predictor(
         self, composition: Composition, stratum: Stratum, tier: PredictorTier, kit: ModelKit, rules: RuleSet | None
@@ -158,6 +174,16 @@ class Library:
             )
         except ValueError as error:
             raise ValueError(f"composition {composition.revision}: {stratum}: {error}") from error
+
+    def _store(self, composition: Composition, given: HeadStore) -> tuple[Store, ContractCalibration]:
+        """The store, with the calibration of the model that scored what it holds."""
+        tier = composition.tiers.present()[given.scored_by].predictor
+        assert tier is not None  # the config holds: only head is a cache
+        kit = self._object(tier.kit, KIT_FILES, ModelKit.load)
+        rules = composition.rule_set.digest if composition.rule_set is not None else ""
+        scorer = Scorer(tier.kit.digest, kit.contract.prompt_digest, rules, given.profile)
+        self._used.add(key := (given, scorer))
+        return self._stores.setdefault(key, Store(given, scorer)), kit.contract.calibration
 
     def _upstream(self, tier: PredictorTier) -> Upstream:
         key = (tier.url, tier.max_connections)

@@ -79,7 +79,7 @@ async def serve(args: argparse.Namespace) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*(server.close(args.finish_seconds) for server in servers))
-    library.close()
+    await library.close()
 
 
 async def _listening(args: argparse.Namespace, app: RouterApp, tls: ServerTls | None) -> list[HttpServer]:

@@ -11,7 +11,7 @@ from lore_core.artifacts.ref import Digest
 from lore_core.jobs.config import Name, WireModel
 from lore_core.router.config import PredictorStratum, Stratum, TierGuard
 from lore_operator.api.v1alpha1.common import ArtifactRef, seconds
-from lore_operator.api.v1alpha1.deployment import Guard, RelevanceDeployment, Tier
+from lore_operator.api.v1alpha1.deployment import CacheStore, Guard, RelevanceDeployment, Tier
 from lore_operator.api.v1alpha1.group import GROUP
 from lore_operator.api.v1alpha1.model import RelevanceModel
 from lore_operator.children.backend import Backend, backend_of, has_gpu
@@ -41,11 +41,20 @@ class PredictorPart(WireModel):
     guard: TierGuard | None = None
 
 
+class StorePart(WireModel):
+    """A server with head scores."""
+
+    url: str
+    secret: str | None = None
+    timeout_ms: int
+
+
 class HeadPart(WireModel):
-    """The head tier: a generation that was given, or one to be built with the model of a tier."""
+    """The head tier: a generation that was given, one to be built with the model of a tier, or a store."""
 
     generation: ArtifactRef | None = None
     candidates: ArtifactRef | None = None
+    store: StorePart | None = None
     from_tier: PredictorStratum = "tail"
     min_coverage: str = "0.99"
     on_miss: PredictorStratum = "torso"
@@ -119,6 +128,7 @@ def recipe_of(deployment: RelevanceDeployment, models: Mapping[str, RelevanceMod
     head = cache and HeadPart(
         generation=_plain(cache.generation),
         candidates=_plain(cache.candidates),
+        store=_store(cache.store) if cache.store is not None else None,
         from_tier=cache.from_tier,
         min_coverage=cache.min_coverage,
         on_miss=cache.on_miss,
@@ -128,6 +138,11 @@ def recipe_of(deployment: RelevanceDeployment, models: Mapping[str, RelevanceMod
     return Recipe(
         strata=strata, items=_plain(spec.items), rule_set=_plain(spec.rule_set), predictors=predictors, head=head
     )
+
+
+def _store(given: CacheStore) -> StorePart:
+    secret = given.secret_ref.name if given.secret_ref is not None else None
+    return StorePart(url=given.url, secret=secret, timeout_ms=min(60_000, _milliseconds(given.timeout)))
 
 
 def _guard(given: Guard) -> TierGuard:

@@ -4,12 +4,12 @@ The loader alone holds credentials of stores; it fills a sized volume that the r
 once for each set of inputs (`INPUTS` names it) and not again because the operator was upgraded.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from lore_core.artifacts.manifest import canonical_json, sha256_digest
 from lore_core.router.config import CONFIG_KEY, CONFIG_MAP_VARIABLE, RouterConfig
-from lore_operator.api.v1alpha1.common import ArtifactRef
+from lore_operator.api.v1alpha1.common import SECRET_ROOT, ArtifactRef
 from lore_operator.api.v1alpha1.deployment import RelevanceDeployment, Router
 from lore_operator.api.v1alpha1.group import GROUP
 from lore_operator.children.disruption import budget
@@ -37,6 +37,13 @@ _LOADER_RESOURCES: Final = {
     "requests": {"cpu": "50m", "memory": "128Mi"},
     "limits": {"cpu": "1", "memory": "1Gi"},
 }
+
+
+class Needs(NamedTuple):
+    """What the compositions in a router's config need of its pods: what the loader fetches, and Secrets of head stores."""
+
+    artifacts: tuple[ArtifactRef, ...]
+    store_secrets: frozenset[str] = frozenset()
 
 
 def router_name(deployment: str) -> str:
@@ -88,21 +95,22 @@ def access(resource: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def inputs_digest(router: Router, artifacts: Iterable[ArtifactRef]) -> str:
+def inputs_digest(router: Router, needs: Needs) -> str:
     """What the pods are rendered from: the spec's router section, and the claims and Secrets of what they load."""
-    used = tuple(artifacts)
-    claims = sorted({ref.claim for ref in used if ref.claim})
-    secrets = sorted({ref.secret_ref.name for ref in used if ref.secret_ref})
-    return sha256_digest(canonical_json({"router": router.to_wire(), "claims": claims, "secrets": secrets}))
+    claims = sorted({ref.claim for ref in needs.artifacts if ref.claim})
+    secrets = sorted({ref.secret_ref.name for ref in needs.artifacts if ref.secret_ref})
+    found = {"router": router.to_wire(), "claims": claims, "secrets": secrets}
+    stores = {"storeSecrets": sorted(needs.store_secrets)} if needs.store_secrets else {}
+    return sha256_digest(canonical_json({**found, **stores}))
 
 
 def workload(
-    resource: Mapping[str, Any], deployment: RelevanceDeployment, artifacts: Iterable[ArtifactRef], settings: Settings
+    resource: Mapping[str, Any], deployment: RelevanceDeployment, needs: Needs, settings: Settings
 ) -> dict[str, Any]:
     """The Deployment. Raises InvalidPodTemplate where an override is not allowed."""
-    router, used = deployment.spec.router, tuple(artifacts)
+    router = deployment.spec.router
     metadata = _metadata(resource)
-    metadata["annotations"] = {INPUTS: inputs_digest(router, used), RENDERED_BY: settings.version}
+    metadata["annotations"] = {INPUTS: inputs_digest(router, needs), RENDERED_BY: settings.version}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -111,20 +119,19 @@ def workload(
             "replicas": router.replicas,
             "selector": {"matchLabels": _selector(resource)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-            "template": _template(resource, router, used, settings),
+            "template": _template(resource, router, needs, settings),
         },
     }
 
 
-def _template(
-    resource: Mapping[str, Any], router: Router, used: tuple[ArtifactRef, ...], settings: Settings
-) -> dict[str, Any]:
+def _template(resource: Mapping[str, Any], router: Router, needs: Needs, settings: Settings) -> dict[str, Any]:
     name, pods = router_name(resource["metadata"]["name"]), router.runner
     shared, credentials = Volumes([], []), Volumes([], [])
     shared.add(f"{PREFIX}tmp", {"emptyDir": {"sizeLimit": "256Mi"}}, "/tmp")
     shared.add(f"{PREFIX}config", {"configMap": {"name": name}}, CONFIG_FOLDER, read_only=True)
     shared.add(f"{PREFIX}data", {"emptyDir": {"sizeLimit": router.cache_size}}, DATA_FOLDER)
-    add_artifacts(credentials, used, None)
+    add_artifacts(credentials, needs.artifacts, None)
+    own = _own_secrets(router, needs)
     secrets = dict.fromkeys([*(ref.name for ref in pods.image_pull_secrets), *settings.image_pull_secrets])
     optional = {
         "nodeSelector": dict(pods.node_selector),
@@ -138,10 +145,10 @@ def _template(
         "securityContext": POD_SECURITY,
         **{field: value for field, value in optional.items() if value},
         "containers": [
-            _router(resource, router, settings, shared),
+            _router(resource, router, settings, [*shared.mounts, *own.mounts]),
             _loader(resource, router, settings, shared, credentials),
         ],
-        "volumes": [*shared.volumes, *credentials.volumes, *_own_secrets(router)],
+        "volumes": [*shared.volumes, *credentials.volumes, *own.volumes],
     }
     template = {
         "metadata": {"labels": _selector(resource), "annotations": {RENDERED_BY: settings.version}},
@@ -150,17 +157,16 @@ def _template(
     return merged(template, pods.pod_template)
 
 
-def _router(resource: Mapping[str, Any], router: Router, settings: Settings, shared: Volumes) -> dict[str, Any]:
+def _router(
+    resource: Mapping[str, Any], router: Router, settings: Settings, mounts: list[dict[str, Any]]
+) -> dict[str, Any]:
     container = _container(MAIN, "serve", resource, router, settings)
     ports = [{"name": "http", "containerPort": PORT, "protocol": "TCP"}]
-    mounts = list(shared.mounts)
     if router.tls is not None:
         container["command"] += ["--tls-folder", TLS_FOLDER, "--tls-port", str(TLS_PORT)]
         ports.append({"name": "https", "containerPort": TLS_PORT, "protocol": "TCP"})
-        mounts.append({"name": f"{PREFIX}tls", "mountPath": TLS_FOLDER, "readOnly": True})
     if router.tokens is not None:
         container["command"] += ["--token-file", f"{TOKENS_FOLDER}/tokens"]
-        mounts.append({"name": f"{PREFIX}tokens", "mountPath": TOKENS_FOLDER, "readOnly": True})
     return {
         **container,
         "ports": ports,
@@ -173,14 +179,18 @@ def _router(resource: Mapping[str, Any], router: Router, settings: Settings, sha
     }
 
 
-def _own_secrets(router: Router) -> list[dict[str, Any]]:
-    """Secrets that the router alone mounts."""
-    used = {"tls": router.tls, "tokens": router.tokens}
-    return [
-        {"name": f"{PREFIX}{name}", "secret": {"secretName": use.secret_ref.name, "defaultMode": GROUP_READABLE}}
-        for name, use in used.items()
-        if use is not None
+def _own_secrets(router: Router, needs: Needs) -> Volumes:
+    """Secrets that the router alone mounts: certificate, tokens, and credentials of head stores."""
+    found = Volumes([], [])
+    used = [
+        *([("tls", router.tls.secret_ref.name, TLS_FOLDER)] if router.tls else []),
+        *([("tokens", router.tokens.secret_ref.name, TOKENS_FOLDER)] if router.tokens else []),
+        *((f"store-{n}", name, f"{SECRET_ROOT}/{name}") for n, name in enumerate(sorted(needs.store_secrets))),
     ]
+    for name, secret, path in used:
+        source = {"secret": {"secretName": secret, "defaultMode": GROUP_READABLE}}
+        found.add(f"{PREFIX}{name}", source, path, read_only=True)
+    return found
 
 
 def _loader(

@@ -92,7 +92,7 @@ class _Serving:
         for revision in serving:
             ensure_backends(self.draft, self.deployment, revision.recipe, self.settings)
         if serving:
-            self.routing.ensure([ref for revision in serving for ref in revision.artifacts()])
+            self.routing.ensure(serving)
 
     def _evaluations(self) -> list[Object]:
         """Those of this namespace, and the signed ones of other clusters that the models bring with them."""
@@ -135,7 +135,7 @@ class _Serving:
 
     def _move_weight(self, target: Revision, rolling: State) -> Finding:
         serving = [revision for revision in self.known if revision.name in {target.name, *self.routing.revisions}]
-        self.routing.ensure([ref for revision in (*serving, target) for ref in revision.artifacts()])
+        self.routing.ensure((*serving, target))
         rollout = next_config(
             self.deployment, self.routing.config, target, acked=self.routing.acked, age=self.routing.age
         )

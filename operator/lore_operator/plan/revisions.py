@@ -66,7 +66,14 @@ class Revision:
     @property
     def complete(self) -> bool:
         """Whether everything it is made from is known."""
-        return self.recipe.head is None or self.generation is not None
+        head = self.recipe.head
+        return head is None or head.store is not None or self.generation is not None
+
+    @property
+    def store_secrets(self) -> frozenset[str]:
+        """Secrets that its routers need while they answer."""
+        head = self.recipe.head
+        return frozenset({head.store.secret} if head and head.store and head.store.secret else ())
 
     def failure(self, run_token: str | None) -> dict[str, Any] | None:
         """Why it failed, unless the run token changed since."""

@@ -11,7 +11,8 @@ from typing import Final
 
 from lore_core.router import config as wire
 from lore_operator.api.v1alpha1 import RelevanceDeployment
-from lore_operator.api.v1alpha1.common import ArtifactRef, seconds
+from lore_operator.api.v1alpha1.common import SECRET_ROOT, ArtifactRef, seconds
+from lore_operator.children.composition import Recipe
 from lore_operator.plan.revisions import Revision
 from lore_operator.plan.types import RouterEndpoint
 
@@ -123,8 +124,21 @@ def _composition(deployment: RelevanceDeployment, revision: Revision, weight: in
         strata=_pinned(recipe.strata),
         items=_pinned(recipe.items) if recipe.items else None,
         head=_pinned(generation) if generation else None,
+        head_store=_head_store(recipe),
         rule_set=_pinned(recipe.rule_set) if recipe.rule_set else None,
         tiers=wire.Tiers.model_validate(tiers),
+    )
+
+
+def _head_store(recipe: Recipe) -> wire.HeadStore | None:
+    if recipe.head is None or (store := recipe.head.store) is None:
+        return None
+    return wire.HeadStore(
+        url=store.url,
+        scored_by=recipe.head.from_tier,
+        profile=recipe.predictors[recipe.head.from_tier].backend.profile.content_digest(),
+        timeout_ms=store.timeout_ms,
+        credentials=f"{SECRET_ROOT}/{store.secret}" if store.secret else None,
     )
 
 

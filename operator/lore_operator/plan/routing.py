@@ -9,12 +9,12 @@ from pydantic import ValidationError
 
 from lore_core.router.config import CONFIG_KEY, RouterConfig
 from lore_operator.api.v1alpha1 import RelevanceDeployment
-from lore_operator.api.v1alpha1.common import ArtifactRef
 from lore_operator.api.v1alpha1.group import GROUP
 from lore_operator.children import router
 from lore_operator.children.overrides import InvalidPodTemplate
 from lore_operator.children.settings import Settings
 from lore_operator.plan.conditions import Halt, State
+from lore_operator.plan.revisions import Revision
 from lore_operator.plan.rollout import acknowledged, settled
 from lore_operator.plan.serving_draft import ServingDraft
 from lore_operator.plan.types import Object
@@ -74,18 +74,22 @@ class Routing:
         """Leave only the stable composition, in acknowledged steps; whether that is so already."""
         return self.config is None or not self.write(settled(self._deployment, self.config, acked=self.acked))
 
-    def ensure(self, artifacts: Iterable[ArtifactRef]) -> None:
+    def ensure(self, revisions: Iterable[Revision]) -> None:
         """Have the Service, the access and the pods. Pods are rendered again only where their inputs changed."""
-        resource, used = self._draft.resource, tuple(artifacts)
+        resource, serving = self._draft.resource, tuple(revisions)
+        needs = router.Needs(
+            tuple(ref for revision in serving for ref in revision.artifacts()),
+            frozenset(secret for revision in serving for secret in revision.store_secrets),
+        )
         service = router.service(resource, self._deployment.spec.router)
         for item in (*router.access(resource), service, router.disruption_budget(resource)):
             self._draft.ensure(item)
         found = self._draft.find("Deployment", router.router_name(self._deployment.metadata.name))
-        digest = router.inputs_digest(self._deployment.spec.router, used)
+        digest = router.inputs_digest(self._deployment.spec.router, needs)
         if found is not None and (found["metadata"].get("annotations") or {}).get(router.INPUTS) == digest:
             return
         try:
-            self._draft.apply(router.workload(resource, self._deployment, used, self._settings))
+            self._draft.apply(router.workload(resource, self._deployment, needs, self._settings))
         except InvalidPodTemplate as error:
             raise Halt(State.STALLED, error.reason, f"spec.router.runner.{error}") from error
         self._draft.apply(service)

@@ -66,7 +66,7 @@ def head_fields(target: Revision) -> dict[str, Any] | None:
 
 def _head(target: Revision) -> dict[str, Any]:
     generation = target.generation
-    found = {"stratum": "head", "phase": "Ready" if generation else "Pending"}
+    found = {"stratum": "head", "phase": "Ready" if target.complete else "Pending"}
     return found | ({"digest": generation.digest} if generation else {})
 
 

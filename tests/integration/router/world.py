@@ -232,7 +232,7 @@ class RunningRouter:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await self.server.close(1.0)
-        library.close()
+        await library.close()
 
     async def serve(self, config: RouterConfig) -> None:
         """Load everything and wait until the router acknowledges."""

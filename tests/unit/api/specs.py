@@ -160,13 +160,21 @@ REFUSED = [
     case("RelevanceEval", "metadata.name may have 52 characters", ("metadata.name", "x" * 53)),
     case("RelevanceDeployment", "give exactly one of cache, predictor", ("spec.tiers.2.predictor", DELETE)),
     case(
-        "RelevanceDeployment", "give exactly one of generation, candidates", ("spec.tiers.0.cache.candidates", DELETE)
+        "RelevanceDeployment",
+        "give exactly one of generation, candidates, store",
+        ("spec.tiers.0.cache.candidates", DELETE),
     ),
     case(
         "RelevanceDeployment",
         "only head can be a cache",
         ("spec.tiers.0.stratum", "torso"),
         ("spec.tiers.1.stratum", "head"),
+    ),
+    case(
+        "RelevanceDeployment",
+        "a head store needs the tier fromTier",
+        ("spec.tiers.0.cache", {"store": {"url": "redis://cache:6379/0"}, "fromTier": "torso", "onMiss": "tail"}),
+        ("spec.tiers.1.stratum", "tail"),
     ),
     case("RelevanceDeployment", "fallback goes with predictor", ("spec.tiers.0.fallback", ["tail"])),
     case("RelevanceDeployment", "guard goes with predictor", ("spec.tiers.0.guard", {"maxQuestions": 4})),

@@ -165,7 +165,7 @@ def router_objects(**changes: Any) -> list[dict[str, Any]]:
         *router.access(DEPLOYMENT),
         router.service(DEPLOYMENT, deployment.spec.router),
         router.disruption_budget(DEPLOYMENT),
-        router.workload(DEPLOYMENT, deployment, used, SETTINGS),
+        router.workload(DEPLOYMENT, deployment, router.Needs(tuple(used)), SETTINGS),
     ]
 
 

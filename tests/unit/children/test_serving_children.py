@@ -12,7 +12,7 @@ from lore_operator.api.v1alpha1.deployment import Predictor, Router
 from lore_operator.children.backend import backend_of
 from lore_operator.children.inference_service import inference_service, resources
 from lore_operator.children.overrides import InvalidPodTemplate
-from lore_operator.children.router import inputs_digest
+from lore_operator.children.router import Needs, inputs_digest
 
 MODEL = parse_model(resource("RelevanceModel", "lore", {"uri": "pvc://lore/m", "digest": D, "role": "Generative"}))
 
@@ -123,7 +123,7 @@ def test_a_router_never_carries_the_labels_by_which_kserve_deletes() -> None:
 
 
 def test_another_default_image_does_not_render_routers_again() -> None:
-    used = [ArtifactRef(uri="pvc://lore/strata", digest=D)]
+    used = Needs((ArtifactRef(uri="pvc://lore/strata", digest=D),))
 
     assert inputs_digest(Router(), used) == inputs_digest(Router(), used)
     assert inputs_digest(Router(), used) != inputs_digest(Router(replicas=2), used)
@@ -132,13 +132,13 @@ def test_another_default_image_does_not_render_routers_again() -> None:
 def test_a_new_digest_on_a_claim_that_is_mounted_does_not_restart_routers() -> None:
     first, second = (ArtifactRef(uri="pvc://lore/strata", digest="sha256:" + letter * 64) for letter in "ab")
 
-    assert inputs_digest(Router(), [first]) == inputs_digest(Router(), [second])
+    assert inputs_digest(Router(), Needs((first,))) == inputs_digest(Router(), Needs((second,)))
 
 
 def test_a_claim_that_is_new_to_the_routers_is_mounted() -> None:
     first, second = (ArtifactRef(uri=f"pvc://{claim}/strata", digest=D) for claim in ("one", "two"))
 
-    assert inputs_digest(Router(), [first]) != inputs_digest(Router(), [first, second])
+    assert inputs_digest(Router(), Needs((first,))) != inputs_digest(Router(), Needs((first, second)))
 
 
 @pytest.mark.parametrize(

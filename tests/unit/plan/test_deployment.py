@@ -814,3 +814,22 @@ def test_a_certificate_that_is_added_renders_pods_and_service_again_and_changes_
     assert [port["name"] for port in w.find("Service", "search-router")["spec"]["ports"]] == ["http", "https"]
     assert "--tls-folder" in str(w.find("Deployment", "search-router"))
     assert status["url"].startswith("https://search-router.")
+
+
+def test_a_head_store_needs_no_build_and_its_secret_reaches_the_routers_alone() -> None:
+    w = world()
+    tiers = copy.deepcopy(w.resource["spec"]["tiers"])
+    tiers[0]["cache"] = {"store": {"url": "rediss://cache:6379/0", "secretRef": {"name": "cache"}, "timeout": "15ms"}}
+    w.edit(tiers=tiers)
+    status = serve(w).status
+
+    found = w.config().stable_composition().head_store
+    assert found is not None
+    assert (found.url, found.scored_by, found.timeout_ms) == ("rediss://cache:6379/0", "tail", 15)
+    assert found.credentials == "/mnt/lore/secrets/cache"
+    assert w.names("Job") == []
+    assert status["tiers"][0]["phase"] == "Ready"
+    pod = w.find("Deployment", "search-router")["spec"]["template"]["spec"]
+    mounts = {item["name"]: [mount["mountPath"] for mount in item["volumeMounts"]] for item in pod["containers"]}
+    assert "/mnt/lore/secrets/cache" in mounts["lore"]
+    assert "/mnt/lore/secrets/cache" not in mounts["lore-loader"]

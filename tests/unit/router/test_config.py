@@ -55,7 +55,11 @@ def test_an_artifact_without_a_digest_is_refused() -> None:
         (config(composition("r1", 100), stable="r2"), "stable: r2 is not among"),
         (config(composition("r1", 50), composition("r1", 50)), "revisions must differ"),
         (config(composition("r1", 80), composition("r2", 10), composition("r3", 10)), "at most one composition"),
-        (config(composition("r1", 100, head=ref("c"))), "a head generation goes with"),
+        (config(composition("r1", 100, head=ref("c"))), "a head generation, or a headStore, goes with"),
+        (
+            config(composition("r1", 100, headStore={"url": "redis://cache", "profile": "sha256:" + "a" * 64})),
+            "a head generation, or a headStore, goes with",
+        ),
         (config(composition("r1", 100), neutral={"probabilities": ["1", "1", "0", "0"]}), "sum to 1"),
     ],
 )

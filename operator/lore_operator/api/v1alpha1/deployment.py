@@ -45,17 +45,30 @@ class Candidates(PinnedRef):
     """Query and item ids that a head generation scores."""
 
 
-class Cache(ApiModel):
-    """The head tier. A generation is given, or built from candidates with the model of another tier."""
+class CacheStore(ApiModel):
+    """A Redis or Valkey server with head scores, for heads that change faster than compositions; `lore head push` fills it."""
 
-    model_config = ConfigDict(json_schema_extra=cel(exactly_one("generation", "candidates")))
+    url: str = Field(pattern=r"^rediss?://[^\s@]+$", max_length=1024)
+    """redis://HOST:PORT/DB, or rediss:// for TLS."""
+    secret_ref: LocalReference | None = None
+    """Secret with username, password, ca.crt, all optional. Routers mount it."""
+    timeout: Duration = "20ms"
+    """What takes longer is a miss."""
+
+
+class Cache(ApiModel):
+    """The head tier. A generation is given, or built from candidates with the model of another tier, or a store is asked."""
+
+    model_config = ConfigDict(json_schema_extra=cel(exactly_one("generation", "candidates", "store")))
 
     generation: PinnedRef | None = None
     """A head generation, as it is."""
     candidates: Candidates | None = None
     """What to score; the operator builds a generation for each change of candidates, items or model."""
+    store: CacheStore | None = None
+    """A server that holds scores. Only those of fromTier's model with its prompt, rules and serving profile count."""
     from_tier: PredictorStratum = "tail"
-    """Tier whose model scores the candidates."""
+    """Tier whose model scores the candidates, or scored what is in the store."""
     min_coverage: str = Field(default="0.99", pattern=r"^(0(\.[0-9]+)?|1(\.0+)?)$", max_length=24)
     """Least share of the candidates that a generation must cover."""
     on_miss: PredictorStratum = "torso"
@@ -63,8 +76,8 @@ class Cache(ApiModel):
 
     @model_validator(mode="after")
     def _one_source(self) -> "Cache":
-        if (self.generation is None) == (self.candidates is None):
-            raise ValueError("cache: give exactly one of generation, candidates")
+        if sum(source is not None for source in (self.generation, self.candidates, self.store)) != 1:
+            raise ValueError("cache: give exactly one of generation, candidates, store")
         return self
 
 
@@ -263,11 +276,16 @@ _BUILDER_THERE = Rule(
     "a head that is built from candidates needs workspace, items and the tier fromTier",
 )
 
+_SCORER_THERE = Rule(
+    "self.tiers.all(t, !has(t.cache) || !has(t.cache.store) || self.tiers.exists(o, o.stratum == t.cache.fromTier))",
+    "a head store needs the tier fromTier, whose model scored it",
+)
+
 
 class DeploymentSpec(ApiModel):
     """What is served, from what, and how changes take over."""
 
-    model_config = ConfigDict(json_schema_extra=cel(_TAIL_THERE, _TIERS_NAMED, _BUILDER_THERE))
+    model_config = ConfigDict(json_schema_extra=cel(_TAIL_THERE, _TIERS_NAMED, _BUILDER_THERE, _SCORER_THERE))
 
     strata: PinnedRef
     """Frequency snapshot that tells head, torso and tail."""
@@ -306,6 +324,8 @@ class DeploymentSpec(ApiModel):
             raise ValueError("tiers must have one with stratum tail")
         for tier in self.tiers:
             named = {tier.cache.on_miss} if tier.cache else set(tier.fallback or ())
+            if tier.cache and tier.cache.store:
+                named |= {tier.cache.from_tier}
             if tier.cache and tier.cache.candidates:
                 named |= {tier.cache.from_tier}
                 if self.workspace is None or self.items is None:
