@@ -60,7 +60,7 @@ controlplane: venv
 	$(PYTEST) tests/controlplane
 
 integration: setup
-	$(PYTEST) tests/integration
+	$(PYTEST) tests/integration -n 2 --dist loadfile
 
 chart: venv
 	$(PY) -m hack.cluster build --profile control-plane
