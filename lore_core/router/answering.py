@@ -89,6 +89,17 @@ def begin(serving: Serving, asked: Asked) -> Answer | Question:
     """The answer where the head generation has it; else the question that `finish` takes further."""
     key = query_key(asked.query)
     choice = choose(serving.config, key, lambda revision: serving.compositions[revision].strata.stratum_of_key(key))
+    return _begun(serving, choice, key, asked)
+
+
+def begin_on(serving: Serving, revision: str, asked: Asked) -> Answer | Question:
+    """As `begin`, on a composition that is given, whatever its weight."""
+    loaded, key = serving.compositions[revision], query_key(asked.query)
+    stratum = loaded.strata.stratum_of_key(key)
+    return _begun(serving, Choice(loaded.composition, stratum, stratum), key, asked)
+
+
+def _begun(serving: Serving, choice: Choice, key: str, asked: Asked) -> Answer | Question:
     loaded = serving.compositions[choice.composition.revision]
     tiers = chain(choice.composition.tiers, choice.stratum)
     items = [_resolved(item, loaded.items) for item in asked.items]

@@ -16,6 +16,8 @@ from lore_core.router.explain import explain
 from lore_core.router.http import Request, Response
 from lore_core.router.loaded import Serving
 from lore_core.router.metrics import RouterMetrics
+from lore_core.router.shadow import Comparison, Shadow
+from lore_core.router.statistics import Statistics
 from lore_core.router.trace import OUTGOING, trace_lines
 
 _TELL_SECONDS: Final = 10.0
@@ -32,6 +34,8 @@ class RouterApp:
         self.serving: Serving | None = None
         self.pending: PendingConfig | None = None
         self.draining = False
+        self.statistics = Statistics()
+        self._shadow = Shadow(self._mirrored)
         self._told: dict[tuple[str, str], float] = {}
         self._get = {
             "/healthz": self._health,
@@ -112,24 +116,35 @@ class RouterApp:
     def _answered(self, serving: Serving, asked: requests.Asked, request: Request, encode: Encode) -> Result:
         started = time.perf_counter()
         found = begin(serving, asked)
-        if isinstance(found, Question):
-            return self._waited(found, trace_lines(request.headers), encode, started)
-        return self._encoded(found, encode, started)
 
-    async def _waited(self, question: Question, trace: str, encode: Encode, started: float) -> Response:
+        def encoded(answer: Answer) -> Response:
+            response = self._encoded(answer, encode, started)
+            self._shadow.offer(serving, asked, answer)
+            return response
+
+        if isinstance(found, Question):
+            return self._waited(found, trace_lines(request.headers), encoded)
+        return encoded(found)
+
+    async def _waited(self, question: Question, trace: str, encoded: Callable[[Answer], Response]) -> Response:
         OUTGOING.set(trace)  # of this task alone
         try:
             with self.metrics.in_flight.track_inprogress():
-                return self._encoded(await finish(question), encode, started)
+                return encoded(await finish(question))
         except Exception as error:
             return self._internal(error)
 
     def _encoded(self, answer: Answer, encode: Encode, started: float) -> Response:
         seconds = time.perf_counter() - started
         self.metrics.answered(answer, seconds)
+        self.statistics.answered(answer)
         for fallback in answer.fallbacks:
             self._tell(answer.revision, fallback)
         return encode(answer, seconds)
+
+    def _mirrored(self, comparison: Comparison) -> None:
+        self.metrics.mirrored(comparison)
+        self.statistics.compared(comparison)
 
     def _tell(self, revision: str, fallback: Fallback) -> None:
         """Say why a tier failed, each kind of failure at most every ten seconds; the metrics count all."""
@@ -173,4 +188,5 @@ class RouterApp:
             loaded=tuple(c.revision for c in compositions),
             active=tuple(c.revision for c in compositions if any(map(c.weights.of, STRATA))),
             pending=self.pending,
+            statistics=self.statistics.told(),
         )

@@ -179,7 +179,10 @@ class HeadStore(WireModel):
 
 
 class Composition(WireModel):
-    """Everything one answer is made from: strata snapshot, tiers, head generation, items, rules, calibration per tier."""
+    """Everything one answer is made from: strata snapshot, tiers, head generation, items, rules, calibration per tier.
+
+    Of the stable composition's queries, `shadow_percent` are answered by this one too, to be compared and not to be shown.
+    """
 
     revision: Name
     weights: StratumWeights
@@ -189,6 +192,7 @@ class Composition(WireModel):
     head_store: HeadStore | None = None
     rule_set: PinnedRef | None = None
     tiers: Tiers
+    shadow_percent: Annotated[int, Field(ge=1, le=FULL_WEIGHT)] | None = None
     calibration: dict[Stratum, Calibration] = {}
 
     @model_validator(mode="after")
@@ -262,6 +266,9 @@ class RouterConfig(WireModel):
                 raise ValueError(f"weights of {stratum} sum to {total}, not to {FULL_WEIGHT}")
         if len(self._weighted_candidates()) > 1:
             raise ValueError("at most one composition beside the stable one may carry weight")
+        shadowed = [c.revision for c in self.compositions if c.shadow_percent is not None]
+        if len(shadowed) > 1 or self.stable in shadowed:
+            raise ValueError("at most one composition may be shadowed, and not the stable one")
         return self
 
     def _weighted_candidates(self) -> list[Composition]:
@@ -274,6 +281,10 @@ class RouterConfig(WireModel):
     def candidate(self) -> Composition | None:
         """The one other composition that carries weight, if any."""
         return next(iter(self._weighted_candidates()), None)
+
+    def shadowed(self) -> Composition | None:
+        """The composition that answers beside the stable one, unseen."""
+        return next((c for c in self.compositions if c.shadow_percent is not None), None)
 
     def serving_part(self) -> "RouterConfig":
         """The config without compositions that carry no weight and are not stable: what a cold start can serve first."""
@@ -288,6 +299,24 @@ class PendingConfig(WireModel):
     reason: str = ""
 
 
+class RevisionStatistics(WireModel):
+    """What one router saw of one revision since it came into its configuration.
+
+    Of `answers`, `fallbacks` needed a later tier and `neutral` were given by none. Of `mirrored` questions (shadow),
+    `mirrored_neutral` were answered by none; of the `compared_items` that both compositions scored, `agreeing_items` got the
+    same label; `grade_difference` is the sum of the absolute differences of their grades.
+    """
+
+    answers: int = 0
+    fallbacks: int = 0
+    neutral: int = 0
+    mirrored: int = 0
+    mirrored_neutral: int = 0
+    compared_items: int = 0
+    agreeing_items: int = 0
+    grade_difference: float = 0.0
+
+
 class RouterState(WireModel):
     """`/state`: what serves now. `config_hash` is null before the first config; `active` lists revisions with weight."""
 
@@ -295,3 +324,4 @@ class RouterState(WireModel):
     loaded: tuple[str, ...] = ()
     active: tuple[str, ...] = ()
     pending: PendingConfig | None = None
+    statistics: dict[str, RevisionStatistics] = {}

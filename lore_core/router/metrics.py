@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from lore_core.router.answering import Answer
 from lore_core.router.guard import CircuitOpen, Shed
 from lore_core.router.predictor import Effort
+from lore_core.router.shadow import Comparison
 
 _PASSED_OVER = frozenset({Shed.__name__, CircuitOpen.__name__})
 _LOWEST_HALF, _HIGHEST_HALF = 2, 8
@@ -57,6 +58,15 @@ class RouterMetrics:
         self._grades = Counter(
             "lore_router_grades", "Items by grade, to the nearest half", [*by_tier, "grade"], registry=registry
         )
+        self._shadowed = Counter(
+            "lore_router_shadow_items",
+            "Mirrored items that both compositions scored",
+            ["stratum", "result"],
+            registry=registry,
+        )
+        self._apart = Counter(
+            "lore_router_shadow_grade_difference", "Sum of their grades' differences", ["stratum"], registry=registry
+        )
         self._clients = Counter(
             "lore_router_clients", "Requests of clients with a token", ["client", "result"], registry=registry
         )
@@ -102,6 +112,12 @@ class RouterMetrics:
         self._child(self._tokens, stratum, tier, "output").inc(effort.output_tokens)
         self._child(self._again, stratum, tier, "retry").inc(effort.retries)
         self._child(self._again, stratum, tier, "hedge").inc(effort.hedges)
+
+    def mirrored(self, found: Comparison) -> None:
+        """One question that a shadowed composition answered, too."""
+        self._child(self._shadowed, found.stratum, "agree").inc(found.agreeing)
+        self._child(self._shadowed, found.stratum, "differ").inc(found.items - found.agreeing)
+        self._child(self._apart, found.stratum).inc(found.grade_difference)
 
     def asked_by(self, client: str, *, over: bool) -> None:
         """One request of a client with a token, within its quota or over it."""

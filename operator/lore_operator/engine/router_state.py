@@ -43,6 +43,6 @@ async def _state(session: aiohttp.ClientSession, url: str) -> RouterState | None
             if answer.status != 200:
                 return None
             body: Any = await answer.content.read(_LARGEST_ANSWER)
-            return RouterState.model_validate_json(body)
+            return RouterState.model_validate_json(body, extra="ignore")  # a newer router may tell more
     except (aiohttp.ClientError, TimeoutError, OSError, ValidationError):
         return None

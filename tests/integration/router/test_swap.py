@@ -69,7 +69,7 @@ async def test_state_names_what_is_loaded_and_what_has_weight(router: RunningRou
     await router.serve(config)
     state = (await router.client.get("/state")).json()
     assert state == {
-        "configHash": config.content_digest(), "loaded": ["r1", "r2"], "active": ["r1"], "pending": None,
+        "configHash": config.content_digest(), "loaded": ["r1", "r2"], "active": ["r1"], "pending": None, "statistics": {},
     }  # fmt: skip
 
 
@@ -192,3 +192,47 @@ async def test_what_a_killed_loader_left_behind_is_removed(ready: RunningRouter,
     await asyncio.to_thread(Loader(ready.shelf).reconcile, world.config())
     assert not half.exists()
     assert json.loads((half.parent / "failures.json").read_text()) == {}
+
+
+async def test_a_shadowed_composition_is_compared_and_never_shown(router: RunningRouter, world: World) -> None:
+    other = world.warehouse.head(OTHER_SCORES)
+    candidate = world.composition("r2", 0, head=other.model_dump(), shadowPercent=100)
+    await router.serve(world.config(world.composition("r1", 100), candidate))
+    shown = [await router.ask(QUERIES[stratum], "i1", "i2") for stratum in ("head", "torso", "tail")]
+    assert {answer["revision"] for answer in shown} == {"r1"}
+
+    state = await router.until(lambda state: state["statistics"].get("r2", {}).get("mirrored") == 3)
+    of_r2, of_r1 = state["statistics"]["r2"], state["statistics"]["r1"]
+    assert (of_r2["answers"], of_r2["comparedItems"], of_r2["agreeingItems"]) == (
+        0,
+        6,
+        4,
+    )  # the heads differ, the rest is shared
+    assert of_r2["gradeDifference"] == pytest.approx(2 * (3.625 - 1.375))
+    assert (of_r1["answers"], of_r1["mirrored"]) == (3, 0)
+    assert await router.metric("lore_router_shadow_items_total", stratum="head", result="differ") == 2
+
+
+async def test_a_shadow_that_fails_costs_its_callers_nothing(router: RunningRouter, world: World) -> None:
+    candidate = world.composition("r2", 0, shadowPercent=100)
+    for tier in ("torso", "tail"):
+        candidate["tiers"][tier]["predictor"]["url"] = "http://127.0.0.1:1"
+    await router.serve(world.config(world.composition("r1", 100), candidate))
+    assert (await router.ask(QUERIES["torso"], "i1"))["tier"] == "torso"
+    state = await router.until(lambda state: state["statistics"].get("r2", {}).get("mirrored") == 1)
+    assert (state["statistics"]["r2"]["mirroredNeutral"], state["statistics"]["r2"]["comparedItems"]) == (1, 0)
+    assert await router.metric("lore_router_fallbacks_total", stratum="torso", tier="torso", reason="OSError") == 0
+
+
+async def test_statistics_tell_fallbacks_and_neutral_answers_and_forget_who_left(
+    router: RunningRouter, world: World
+) -> None:
+    composition = world.composition()
+    composition["tiers"]["torso"]["predictor"]["url"] = "http://127.0.0.1:1"
+    await router.serve(world.config(composition))
+    await router.ask(QUERIES["torso"], "i1")
+    await router.ask(QUERIES["head"], "i1")
+    (found,) = (await router.client.get("/state")).json()["statistics"].values()
+    assert (found["answers"], found["fallbacks"], found["neutral"]) == (2, 1, 0)
+    await router.serve(world.config(world.composition("r2"), stable="r2"))
+    assert (await router.client.get("/state")).json()["statistics"] == {}
