@@ -14,10 +14,14 @@ from lore_core.jobs.config import DistillStage, RuleMode
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import ModelKit, PromptLayout, RuleSource, TextEncoder, build_contract
 from lore_core.records import LABELS, Pair
-from lore_core.training.examples import Example, Examples, collate
+from lore_core.training.examples import PADDING, Example, Examples, collate
+
+Judge = Callable[[Sequence[Pair]], npt.NDArray[np.float64]]
+"""n×4 probabilities of n pairs."""
 
 _TEMPERATURE: Final = 2.0
 _TEACHER_SHARE: Final = 0.5
+_JUDGED_AT_ONCE: Final = 64
 
 
 def distill_kit(spec: DistillStage, encoder: TextEncoder, rule_mode: RuleMode) -> ModelKit:
@@ -26,7 +30,7 @@ def distill_kit(spec: DistillStage, encoder: TextEncoder, rule_mode: RuleMode) -
 
 
 class StudentModel:
-    """Model and examples of a distill stage. `teacher` gives n×4 probabilities of n pairs, or is None."""
+    """Model and examples of a distill stage, with or without a teacher."""
 
     def __init__(
         self,
@@ -34,10 +38,11 @@ class StudentModel:
         base: Path,
         pairs: Sequence[Pair],
         rules: RuleSource,
-        teacher: Callable[[Sequence[Pair]], npt.NDArray[np.float64]] | None,
+        teacher: Judge | None,
     ) -> None:
         """Raises JobError where the base model cannot be a four-class encoder."""
-        self.kit, self._pairs, self._teacher = kit, pairs, teacher
+        self.kit, self._pairs = kit, pairs
+        self._teacher = Judgements(teacher, pairs) if teacher else None
         self.examples = Examples(
             kit, pairs, rules, lambda prompt, pair: Example(prompt.token_ids, (LABELS.index(pair.groundtruth),))
         )
@@ -45,6 +50,12 @@ class StudentModel:
 
     def __len__(self) -> int:
         return len(self.examples)
+
+    def expect(self, draws: Sequence[int]) -> set[int]:
+        """What this rank will draw, in order: the teacher judges many at once. Returns the token ids in it and the padding's."""
+        if self._teacher is not None:
+            self._teacher.expect(draws)
+        return {PADDING, *(token for index in set(draws) for token in self.examples[index].token_ids)}
 
     def loss(self, engine: Any, indices: list[int]) -> Any:
         """Cross-entropy on gold; with a teacher half of it and half KL(teacher‖student) at T, scaled by T² (Hinton 2015)."""
@@ -57,9 +68,38 @@ class StudentModel:
         loss = cross_entropy(logits, gold)
         if self._teacher is None:
             return loss
-        probabilities = self._teacher([self._pairs[index] for index in indices])
-        soft = torch.tensor(probabilities, dtype=torch.float32, device=engine.device)
+        soft = torch.tensor(self._teacher(indices), dtype=torch.float32, device=engine.device)
         return (1 - _TEACHER_SHARE) * loss + _TEACHER_SHARE * _divergence(soft, logits)
+
+
+class Judgements:
+    """A teacher's probabilities by pair. Pairs are judged together with those drawn soon after them, and each once.
+
+    A judge that generates takes hardly longer for many answers than for few. Which pairs go together depends on the draws
+    alone, so that a resumed stage computes the same numbers.
+    """
+
+    def __init__(self, judge: Judge, pairs: Sequence[Pair]) -> None:
+        self._judge, self._pairs = judge, pairs
+        self._known: dict[int, npt.NDArray[np.float64]] = {}
+        self.expect(range(len(pairs)))
+
+    def expect(self, draws: Sequence[int]) -> None:
+        """Indices in the order in which they will be asked for."""
+        self._order = list(dict.fromkeys(draws))
+        self._place = {index: place for place, index in enumerate(self._order)}
+
+    def __call__(self, indices: Sequence[int]) -> npt.NDArray[np.float64]:
+        """n×4 probabilities."""
+        for index in indices:
+            if index not in self._known:
+                self._judge_around(index)
+        return np.stack([self._known[index] for index in indices])
+
+    def _judge_around(self, index: int) -> None:
+        first = self._place[index] // _JUDGED_AT_ONCE * _JUDGED_AT_ONCE
+        together = self._order[first : first + _JUDGED_AT_ONCE]
+        self._known.update(zip(together, self._judge([self._pairs[one] for one in together]), strict=True))
 
 
 def _divergence(teacher: Any, logits: Any) -> Any:

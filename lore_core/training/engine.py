@@ -3,15 +3,14 @@
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from lore_core.artifacts import ArtifactRef
 from lore_core.jobs.config import DeepSpeedConfig, Optimizer
 from lore_core.jobs.errors import JobError
-from lore_core.training import checkpoints
 from lore_core.training.schedule import Order, learning_rate, step_seed
+from lore_core.training.together import Ranks, SharedCheckpoints, full_weights
 
 OnStep = Callable[[int, float], None]
 
@@ -26,20 +25,6 @@ class Stage(Protocol):
 
     def loss(self, engine: Any, indices: list[int]) -> Any:
         """Mean loss (a scalar tensor) of the examples at `indices`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ranks:
-    """This process among all: global rank, number of ranks, rank within the node."""
-
-    rank: int
-    world: int
-    local: int
-
-    @classmethod
-    def from_environment(cls) -> "Ranks":
-        """As torchrun sets it."""
-        return cls(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_RANK"]))
 
 
 def connect() -> Ranks:
@@ -57,7 +42,7 @@ def connect() -> Ranks:
 
 
 def deepspeed_config(config: DeepSpeedConfig, optimizer: Optimizer, world: int) -> dict[str, Any]:
-    """DeepSpeed's own config. Every value is explicit; AdamW is torch's, so that no optimizer kernel is built."""
+    """DeepSpeed's own config. Every value is explicit; AdamW is torch's fused one: no kernel is built, one pass over memory."""
     if optimizer.batch_size % world:
         raise JobError(
             "BadConfig",
@@ -78,6 +63,7 @@ def deepspeed_config(config: DeepSpeedConfig, optimizer: Optimizer, world: int) 
                 "weight_decay": float(optimizer.weight_decay),
                 "betas": [0.9, 0.98],
                 "torch_adam": True,
+                "fused": True,
             },
         },
         "steps_per_print": 1_000_000_000,
@@ -111,8 +97,8 @@ class StageLoop:
         """`scratch` is a local folder that all ranks of the node share; `order` is the plain one where none is given."""
         import deepspeed
 
-        self._stage, self._ranks, self._optimizer, self._zero = stage, ranks, optimizer, config.zero_stage
-        self._where, self._scratch = where, scratch
+        self._stage, self._ranks, self._optimizer = stage, ranks, optimizer
+        self._checkpoints = SharedCheckpoints(where, scratch, ranks, config.zero_stage)
         self._order = order or Order.plain(len(stage), optimizer)
         self.engine, *_ = deepspeed.initialize(
             model=stage.model,
@@ -122,27 +108,11 @@ class StageLoop:
 
     def resume(self) -> int:
         """Load the newest whole checkpoint that fits these ranks; returns the steps already done."""
-        import torch.distributed as dist
-
-        for found in self._candidates():
-            good = checkpoints.restore(self._where, found, self._scratch) if self._ranks.local == 0 else True
-            votes: list[Any] = [None] * self._ranks.world
-            dist.all_gather_object(votes, good)
-            if all(votes):
-                self.engine.load_checkpoint(str(self._scratch), tag=found.tag)
-                self._drop(found.tag)
-                return found.step
+        for found in self._checkpoints.restored():
+            self.engine.load_checkpoint(str(self._checkpoints.scratch), tag=found.tag)
+            self._checkpoints.drop(self._checkpoints.scratch / found.tag)
+            return found.step
         return 0
-
-    def _candidates(self) -> list[checkpoints.Checkpoint]:
-        import torch.distributed as dist
-
-        shared: list[Any] = [checkpoints.complete_checkpoints(self._where) if self._ranks.rank == 0 else None]
-        dist.broadcast_object_list(shared, src=0)
-        fitting = [c for c in shared[0] if (c.world_size, c.zero_stage) == (self._ranks.world, self._zero)]
-        if self._ranks.rank == 0 and len(fitting) < len(shared[0]):
-            print("checkpoints of another number of ranks or ZeRO stage are passed over")
-        return fitting
 
     def run(self, start: int, checkpoint_every: int, on_step: OnStep) -> list[float]:
         """Steps `start` up to the last; returns the mean loss over ranks of every step.
@@ -178,31 +148,10 @@ class StageLoop:
 
     def save(self, step: int) -> None:
         """Save on all ranks, upload, and only then mark the checkpoint complete."""
-        import torch.distributed as dist
-
-        tag = f"step{step}"
-        self.engine.save_checkpoint(str(self._scratch), tag=tag, save_latest=False)
-        dist.barrier()
-        mine = checkpoints.upload_part(self._where, tag, self._scratch / tag) if self._ranks.local == 0 else []
-        parts: list[Any] = [None] * self._ranks.world
-        dist.all_gather_object(parts, mine)
-        if self._ranks.rank == 0:
-            checkpoints.mark_complete(self._where, step, self._ranks.world, self._zero, parts)
-        self._drop(tag)
-
-    def _drop(self, tag: str) -> None:
-        import torch.distributed as dist
-
-        dist.barrier()
-        if self._ranks.local == 0:
-            checkpoints.forget_local(self._scratch / tag)
+        tag, scratch = f"step{step}", self._checkpoints.scratch
+        self.engine.save_checkpoint(str(scratch), tag=tag, save_latest=False)
+        self._checkpoints.publish(step, scratch / tag)
 
     def weights(self) -> dict[str, Any]:
         """The full state dict on rank 0 (elsewhere empty), on CPU. Collective: call it on every rank."""
-        import deepspeed
-
-        module = self.engine.module
-        with deepspeed.zero.GatheredParameters(list(module.parameters()), enabled=self._zero == 3):
-            if self._ranks.rank != 0:
-                return {}
-            return {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}
+        return full_weights(self.engine.module, self._ranks, self._checkpoints.zero_stage)

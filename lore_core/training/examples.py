@@ -10,6 +10,8 @@ from lore_core.records import LABELS, Label, Pair
 
 IGNORED: Final = -100  # the target that cross-entropy leaves out
 
+PADDING: Final = 0  # the id that fills rows; no position looks at it
+
 RulesFor = Callable[[Pair], PromptRules]
 Build = Callable[[RenderedPrompt, Pair], "Example"]
 
@@ -85,7 +87,7 @@ def collate(examples: Sequence[Example]) -> dict[str, Any]:
     import torch
 
     longest = max(len(example.token_ids) for example in examples)
-    ids = torch.zeros(len(examples), longest, dtype=torch.long)
+    ids = torch.full((len(examples), longest), PADDING)
     mask, targets = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
     for row, example in enumerate(examples):
         length = len(example.token_ids)

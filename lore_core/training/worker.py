@@ -10,11 +10,13 @@ from typing import Any, Final
 
 from pydantic import JsonValue
 
-from lore_core.jobs.config import DistillStage, RuleMode, SftStage, TrainConfig
+from lore_core.jobs.config import DistillStage, Optimizer, RuleMode, SftStage, TrainConfig
 from lore_core.jobs.report import Progress, Result
 from lore_core.jobs.reporter import Reporter, reported, reporter_from_environment
 from lore_core.prompts import RuleSource, TextEncoder
 from lore_core.training.inputs import StageInputs, read_training_pairs
+from lore_core.training.schedule import Order
+from lore_core.training.together import Ranks, gathered
 
 _CURVE_POINTS: Final = 40
 
@@ -32,6 +34,7 @@ def main(config_path: str, inputs_path: str, report: str) -> None:
 def train(config: TrainConfig, inputs: StageInputs, reporter: Reporter) -> None:
     """The whole stage on this rank."""
     from lore_core.training.engine import StageLoop, connect
+    from lore_core.training.rows import whole_weights
 
     ranks = connect()
     optimizer = config.spec.optimizer
@@ -39,13 +42,24 @@ def train(config: TrainConfig, inputs: StageInputs, reporter: Reporter) -> None:
     stage = build_stage(config, inputs)
     scratch = inputs.root / "checkpoints"
     scratch.mkdir(exist_ok=True)
-    order = stage.order if isinstance(config.spec, SftStage) else None
+    order = stage.order if isinstance(config.spec, SftStage) else Order.plain(len(stage), optimizer)
+    if isinstance(config.spec, DistillStage):
+        _look_ahead(stage, order, optimizer, ranks)
     loop = StageLoop(stage, ranks, optimizer, config.deepspeed, config.checkpoints, scratch, order)
     start = loop.resume()
     losses = loop.run(start, optimizer.checkpoint_every, _progress(reporter, start, optimizer.max_steps))
-    weights = loop.weights()
+    weights = whole_weights(stage.model, loop.weights())
     if ranks.rank == 0:
         _finish(config, inputs, reporter, stage, weights, start, losses)
+
+
+def _look_ahead(stage: Any, order: Order, optimizer: Optimizer, ranks: Ranks) -> None:
+    """Tell the student what this rank will draw, and train no embedding of words that no rank's pairs say."""
+    from lore_core.training.rows import train_rows
+
+    steps = range(optimizer.max_steps)
+    mine = stage.expect([index for step in steps for index in order.share(step, ranks.rank, ranks.world)])
+    train_rows(stage.model, set().union(*gathered(mine, ranks)))
 
 
 def build_stage(config: TrainConfig, inputs: StageInputs) -> Any:

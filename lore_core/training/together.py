@@ -1,0 +1,96 @@
+"""What all ranks of a stage do together: exchange objects, save and restore whole checkpoints, gather weights.
+
+Every function is collective: call it on every rank, in the same order.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lore_core.artifacts import ArtifactRef
+from lore_core.training import checkpoints
+from lore_core.training.checkpoints import Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """This process among all: global rank, number of ranks, rank within the node."""
+
+    rank: int
+    world: int
+    local: int
+
+    @classmethod
+    def from_environment(cls) -> "Ranks":
+        """As torchrun sets it."""
+        return cls(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_RANK"]))
+
+
+def gathered(mine: Any, ranks: Ranks) -> list[Any]:
+    """Every rank's object, by rank."""
+    import torch.distributed as dist
+
+    if ranks.world == 1:
+        return [mine]
+    found: list[Any] = [None] * ranks.world
+    dist.all_gather_object(found, mine)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class SharedCheckpoints:
+    """The checkpoints of one stage. `scratch` is a local folder that all ranks of the node share."""
+
+    where: ArtifactRef
+    scratch: Path
+    ranks: Ranks
+    zero_stage: int
+
+    def restored(self) -> Iterator[Checkpoint]:
+        """Whole checkpoints that fit these ranks, newest first, each fetched to `scratch`/tag; damaged ones are passed over."""
+        for found in self._fitting():
+            here = self.ranks.local == 0
+            if all(gathered(checkpoints.restore(self.where, found, self.scratch) if here else True, self.ranks)):
+                yield found
+
+    def publish(self, step: int, folder: Path) -> None:
+        """Upload what every rank has written to `folder`, and only then mark the checkpoint complete."""
+        ranks = self.ranks
+        _barrier()
+        mine = checkpoints.upload_part(self.where, f"step{step}", folder) if ranks.local == 0 else []
+        parts = gathered(mine, ranks)
+        if ranks.rank == 0:
+            checkpoints.mark_complete(self.where, step, ranks.world, self.zero_stage, parts)
+        self.drop(folder)
+
+    def drop(self, folder: Path) -> None:
+        """Remove a local copy once no rank needs it."""
+        _barrier()
+        if self.ranks.local == 0:
+            checkpoints.forget_local(folder)
+
+    def _fitting(self) -> list[Checkpoint]:
+        known = checkpoints.complete_checkpoints(self.where) if self.ranks.rank == 0 else ()
+        whole = gathered(known, self.ranks)[0]
+        fitting = [c for c in whole if (c.world_size, c.zero_stage) == (self.ranks.world, self.zero_stage)]
+        if self.ranks.rank == 0 and len(fitting) < len(whole):
+            print("checkpoints of another number of ranks or ZeRO stage are passed over")
+        return fitting
+
+
+def full_weights(module: Any, ranks: Ranks, zero_stage: int) -> dict[str, Any]:
+    """The full state dict on rank 0 (elsewhere empty), on CPU."""
+    import deepspeed
+
+    with deepspeed.zero.GatheredParameters(list(module.parameters()), enabled=zero_stage == 3):
+        if ranks.rank != 0:
+            return {}
+        return {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}
+
+
+def _barrier() -> None:
+    import torch.distributed as dist
+
+    dist.barrier()
