@@ -88,9 +88,10 @@ bench: setup ## every benchmark, whole
 bench-quality: setup ## three seeds of the generated benchmark's yardsticks
 	$(PY) -m benchmarks.quality
 
-campaign: setup ## the routers' fault run, then the fault tests, ten rounds in a row
+campaign: setup ## the routers' fault run, the fault tests ten rounds in a row, then outages and spec transitions whole
 	$(PY) -m benchmarks.faults
-	for round in 1 2 3 4 5 6 7 8 9 10; do echo "round $$round"; $(PYTEST) tests/controlplane/test_operator_train.py tests/controlplane/test_operator_serving.py tests/controlplane/test_faults.py tests/e2e/test_resilience.py; done
+	for round in 1 2 3 4 5 6 7 8 9 10; do echo "round $$round"; $(PYTEST) tests/controlplane/test_operator_train.py tests/controlplane/test_operator_serving.py tests/controlplane/test_faults.py tests/controlplane/test_leader.py tests/e2e/test_resilience.py; done
+	LORE_CAMPAIGN=1 LORE_SEED=$${LORE_SEED:-$$RANDOM} $(PYTEST) -s tests/controlplane/test_outage.py tests/controlplane/test_transitions.py
 
 cluster-up: setup ## the one-node cluster; prints its KUBECONFIG
 	$(PY) -m hack.cluster up --profile node

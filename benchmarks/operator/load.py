@@ -52,22 +52,29 @@ async def create_all(
             await client.create(manifest, resource)
 
     version = (await client.list_all(child, namespace)).resource_version
-    async with _watched(client, child, namespace, version, note):
+    async with watched(client, child, namespace, version, note, "ADDED"):
         await asyncio.gather(*map(create, manifests), done.wait())
     return run
 
 
 @contextlib.asynccontextmanager
-async def _watched(
-    client: KubeClient, resource: Resource, namespace: str, version: str, note: Callable[[Manifest], None]
+async def watched(
+    client: KubeClient,
+    resource: Resource,
+    namespace: str,
+    version: str,
+    note: Callable[[Manifest], None],
+    event_type: str,
 ) -> AsyncIterator[None]:
+    """Objects of events of one type, from a version on, go to `note` while the block runs."""
+
     async def follow() -> None:
         since = version
         while True:
             with contextlib.suppress(ApiError):
                 async for event in client.watch(resource, since, namespace):
                     since = event.object["metadata"]["resourceVersion"]
-                    if event.type == "ADDED":
+                    if event.type == event_type:
                         note(event.object)
 
     task = asyncio.create_task(follow())

@@ -65,6 +65,11 @@ class ControlPlane:
         return self.directory / "admin.kubeconfig"
 
     @property
+    def etcd(self) -> str:
+        """Where its etcd listens, once it has started."""
+        return f"http://{_LOOPBACK}:{json.loads((self.directory / 'ports.json').read_text())['etcd']}"
+
+    @property
     def kubectl(self) -> Kubectl:
         """The pinned kubectl as the administrator."""
         return Kubectl(tools.require("kubectl"), self.kubeconfig)

@@ -4,13 +4,14 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from lore_operator.children.labels import WATCH_SELECTOR
 from lore_operator.children.settings import Images, Settings
 from lore_operator.engine.client import KubeClient, Manifest, _Request
 from lore_operator.engine.credentials import connect
-from lore_operator.engine.errors import NotFound, Unreachable, from_status
+from lore_operator.engine.errors import ApiError, NotFound, Unreachable, from_status
 from lore_operator.engine.keys import Key
 from lore_operator.engine.observe import WATCHED, Observer, owners, shared_by_all
 from lore_operator.engine.parents import Parents
@@ -33,9 +34,11 @@ class FaultyClient(KubeClient):
     def __init__(self, fault: Callable[[Moment, int], None] = lambda moment, number: None) -> None:
         super().__init__(connect)
         self.fault, self.journal = fault, list[str]()
+        self.reads: Callable[[], None] = _nothing
 
     async def _send(self, request: _Request) -> Manifest:
         if request.method == "GET":
+            self.reads()
             return await super()._send(request)
         number = len(self.journal)
         self.fault("before", number)
@@ -82,11 +85,30 @@ def burst(seed: int) -> Callable[[Moment, int], None]:
     return fault
 
 
+def refused_reads(seed: int) -> Callable[[], None]:
+    """A tenth of the reads are refused with 429 or 500."""
+    chance = random.Random(seed)
+
+    def fault() -> None:
+        kind = chance.random()
+        if kind < 0.05:
+            raise from_status("get", "burst", 429, {"reason": "TooManyRequests", "message": "slow down"})
+        if kind < 0.1:
+            raise from_status("get", "burst", 500, {"reason": "InternalError", "message": "etcdserver: leader changed"})
+
+    return fault
+
+
 class Operator:
     """One life of an operator for one namespace. It sees what `look` last showed it, as a slow watch would."""
 
     def __init__(
-        self, client: KubeClient, namespace: str, planners: Mapping[str, Planner], settings: Settings = SETTINGS
+        self,
+        client: KubeClient,
+        namespace: str,
+        planners: Mapping[str, Planner],
+        settings: Settings = SETTINGS,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._client, self._namespace = client, namespace
         self._watchers = {
@@ -97,7 +119,7 @@ class Operator:
         }
         watchers = {kind: (watcher,) for kind, watcher in self._watchers.items()}
         observer = Observer(client, watchers, shared_by_all(settings))
-        self._reconciler = Reconciler(client, observer, Parents(_nobody), planners, settings, "test")
+        self._reconciler = Reconciler(client, observer, Parents(_nobody), planners, settings, "test", now)
 
     async def look(self, kinds: frozenset[str] | None = None) -> None:
         """List what exists now; only some kinds where a watch lags behind."""
@@ -107,6 +129,8 @@ class Operator:
                     watcher.replace(await self._client.list_all(watcher.resource, self._namespace, WATCH_SELECTOR))
                 except NotFound:
                     continue  # KServe is not installed
+                except ApiError:
+                    continue  # the watch lags behind until the next look
 
     async def reconcile(self, key: Key) -> Any:
         """One pass."""
@@ -120,6 +144,10 @@ class Operator:
             if (await self.reconcile(key)).failure is None and len(journal) == before:
                 return
         raise AssertionError(f"not at rest after {most} passes; last writes: {journal[-10:]}")
+
+
+def _nothing() -> None:
+    """No fault."""
 
 
 def _nobody(_: Key) -> None:

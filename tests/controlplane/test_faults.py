@@ -6,15 +6,19 @@ crashes between writes, stale views and views that lack something. The API serve
 
 import asyncio
 import json
+import random
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from cluster.faults import Crash, FaultyClient, Moment, Operator, burst, crash_at
+from cluster.faults import Crash, FaultyClient, Moment, Operator, burst, crash_at, refused_reads
 from cluster.operator_process import Api
 from cluster.train_jobs import succeed, train_job
 
 from lore_operator.__main__ import PLANNERS
+from lore_operator.engine.client import KubeClient
+from lore_operator.engine.credentials import connect
 from lore_operator.engine.keys import Key
 from lore_operator.engine.resources import (
     CONFIG_MAPS,
@@ -126,6 +130,60 @@ async def test_refusals_and_lost_answers_change_nothing_about_the_end(
 
     assert found == undisturbed, client.journal
     assert created_once(client), client.journal
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_reads_that_are_refused_change_nothing_about_the_end(
+    api: Api, undisturbed: dict[str, Any], seed: int
+) -> None:
+    async with FaultyClient() as client:
+        client.reads = refused_reads(seed)
+        found = await whole_life(api, "unread", client)
+
+    assert found == undisturbed, client.journal
+    assert created_once(client), client.journal
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_a_clock_that_jumps_changes_nothing_about_the_end(
+    api: Api, undisturbed: dict[str, Any], seed: int
+) -> None:
+    chance = random.Random(seed)
+
+    def now() -> datetime:
+        """Off by up to a year in either direction, by another amount at each look."""
+        return datetime.now(UTC) + timedelta(days=chance.uniform(-365, 365))
+
+    key = await create(api, "leaps")
+    async with FaultyClient() as client:
+        operator = Operator(client, api.namespace, PLANNERS, now=now)
+        await operator.settle(key, client.journal)
+        await succeed(api, "leaps-sft-a1")
+        await operator.settle(key, client.journal)
+
+    assert await final_state(api, "leaps") == undisturbed, client.journal
+    assert created_once(client), client.journal
+
+
+async def test_a_rival_field_manager_wins_none_of_our_fields_and_loses_none_of_its_own(api: Api) -> None:
+    key, name = await create(api, "fields"), "fields-train"
+    wide = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "patch"]}]
+    async with FaultyClient() as client, KubeClient(connect, manager="rival") as rival:
+        await settle(client, key)
+        before = await api.get(ROLES, name)
+        metadata = {"name": name, "namespace": api.namespace, "labels": {"team": "search"}}
+        await rival.apply(
+            {"apiVersion": before["apiVersion"], "kind": "Role", "metadata": metadata, "rules": wide}, ROLES
+        )
+
+        await settle(client, key)
+
+        after = await api.get(ROLES, name)
+        assert after["rules"] == before["rules"]
+        assert after["metadata"]["labels"] == {**before["metadata"]["labels"], "team": "search"}
+        written = list(client.journal)
+        await settle(client, key)
+        assert client.journal == written, "the two are at peace"
 
 
 async def test_two_operators_by_mistake_corrupt_nothing(api: Api, undisturbed: dict[str, Any]) -> None:

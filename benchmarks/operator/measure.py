@@ -1,0 +1,121 @@
+"""What one number of train jobs costs the operator: while they start, at rest, and when pods fail."""
+
+import asyncio
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.operator import ours
+from benchmarks.operator.failures import failure_delays
+from benchmarks.operator.load import create_all
+from benchmarks.operator.process import Controller, Usage, total
+from hack.cluster.controlplane import ControlPlane
+from lore_operator.engine.client import KubeClient
+from lore_operator.engine.credentials import connect
+from lore_operator.engine.resources import JOBS, TRAIN_JOBS
+
+NAMESPACE: Final = "default"
+_READY_SECONDS: Final = 120.0
+_QUIET_SECONDS: Final = 3.0
+_WRITES: Final = ("create", "apply", "patch", "patch_status", "delete")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured with one number of objects."""
+
+    objects: int
+    seconds: float
+    p50: float
+    p99: float
+    cpu: float
+    library_mib: float
+    idle_mib: float
+    peak_mib: float
+    creates: float
+    writes: float
+    calls: float
+    rest_writes: float
+    rest_cpu: float
+    job_fails: float
+    told: float
+
+
+def measure(plane: ControlPlane, folder: Path, size: int, rest: float, failures: int) -> Row:
+    """One size; the operator is started for it."""
+    os.environ["KUBECONFIG"] = str(plane.kubeconfig)
+    with ours.operator(plane, folder, NAMESPACE) as operator:
+        return asyncio.run(_measure(operator, size, rest, failures))
+
+
+async def _measure(operator: Controller, size: int, rest: float, failures: int) -> Row:
+    await _until(lambda: operator.answers("/readyz"), "the operator is ready")
+    idle, before = operator.usage(), operator.metrics()
+    async with KubeClient(connect, manager="benchmark") as client:
+        manifests = [ours.train_job(NAMESPACE, index) for index in range(size)]
+        run = await create_all(client, manifests, TRAIN_JOBS, JOBS, ours.owner)
+        busy = operator.usage()
+        await _settled(operator)
+        after = operator.metrics()
+        rest_writes, rest_cpu = await _at_rest(operator, rest)
+        step = max(1, size // failures)
+        failed = await failure_delays(
+            client, NAMESPACE, [ours.name(index) for index in range(0, size, step)][:failures]
+        )
+    delays = run.delays
+    return Row(
+        objects=size,
+        seconds=run.seconds,
+        p50=statistics.median(delays),
+        p99=delays[int(0.99 * (size - 1))],
+        cpu=busy.cpu - idle.cpu,
+        library_mib=ours.library_mib(),
+        idle_mib=idle.rss,
+        peak_mib=operator.usage().peak,
+        creates=(_calls(after, "create") - _calls(after, "create", "Event")) / size,
+        writes=sum(_calls(after, verb) for verb in _WRITES) / size,
+        calls=(_calls(after) - _calls(before)) / size,
+        rest_writes=rest_writes,
+        rest_cpu=rest_cpu,
+        job_fails=statistics.median(delay.job for delay in failed),
+        told=statistics.median(delay.told for delay in failed),
+    )
+
+
+def _calls(samples: Mapping[str, float], verb: str = "", resource: str = "") -> float:
+    labels = {name: value for name, value in (("verb", verb), ("resource", resource)) if value}
+    return total(samples, "lore_operator_api_calls_total", **labels)
+
+
+async def _settled(operator: Controller) -> None:
+    """Until nothing waits for a worker and the operator has spent next to nothing for three seconds."""
+    last: Usage | None = None
+    while last is None or operator.usage().cpu - last.cpu > 0.05 or _waiting(operator):
+        last = operator.usage()
+        await asyncio.sleep(_QUIET_SECONDS)
+
+
+def _waiting(operator: Controller) -> float:
+    return total(operator.metrics(), "lore_operator_queue_depth")
+
+
+async def _at_rest(operator: Controller, seconds: float) -> tuple[float, float]:
+    """Writes, and the share of one core, while nothing happens."""
+    before, start, since = operator.metrics(), operator.usage(), time.monotonic()
+    await asyncio.sleep(seconds)
+    end, spent = operator.usage(), time.monotonic() - since
+    after = operator.metrics()
+    writes = sum(_calls(after, verb) - _calls(before, verb) for verb in _WRITES)
+    return writes, (end.cpu - start.cpu) / spent
+
+
+async def _until(holds: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + _READY_SECONDS
+    while not await asyncio.to_thread(holds):
+        if time.monotonic() > end:
+            raise TimeoutError(f"not so within {_READY_SECONDS} s: {what}")
+        await asyncio.sleep(0.2)
