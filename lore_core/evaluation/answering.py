@@ -1,13 +1,11 @@
 """From pairs to answers: render, score in an order that shares prompt prefixes, read the label."""
 
 import math
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from lore_core.evaluation.answers import AnswerRow
 from lore_core.evaluation.metrics import LABELS
-from lore_core.jobs.report import Progress
 from lore_core.prompts import ModelKit, PromptTooLong, RenderedPrompt, RuleSource
 from lore_core.records import Pair
 from lore_core.scoring.client import VllmClient
@@ -53,21 +51,21 @@ async def answer(
     pairs: Sequence[Pair],
     prompts: Sequence[RenderedPrompt | None],
     answerer: Answerer,
-    progress: Callable[[Progress], None],
+    progress: Callable[[int], None],
 ) -> list[AnswerRow]:
-    """Answers in the pairs' order. Pairs of one query are sent next to each other, whatever their order here.
+    """Answers in the pairs' order; `progress` is told how many more there are.
 
-    Raises ScoringError where the server gives no answer: a part of a benchmark is no result.
+    Pairs of one query are sent next to each other, whatever their order here. Raises ScoringError where the server gives no
+    answer: a part of a benchmark is no result.
     """
     shared = sorted(range(len(pairs)), key=lambda row: (pairs[row].query, pairs[row].market, pairs[row].id))
     rows: list[AnswerRow | None] = [None] * len(pairs)
-    started = time.monotonic()
     for start in range(0, len(shared), _BATCH):
         batch = shared[start : start + _BATCH]
         found = await answerer([pairs[row] for row in batch], [prompts[row] for row in batch])
         for row, one in zip(batch, found, strict=True):
             rows[row] = one
-        progress(_so_far(start + len(batch), len(pairs), time.monotonic() - started))
+        progress(len(batch))
     return [row for row in rows if row is not None]
 
 
@@ -89,8 +87,3 @@ def answered(pair: Pair, prompt: RenderedPrompt | None, score: LabelScore | None
         return AnswerRow.of(pair, **found, problem="most of the probability lies outside the labels")
     best = max(range(len(LABELS)), key=score.probabilities.__getitem__)
     return AnswerRow.of(pair, **found, answer=LABELS[best])
-
-
-def _so_far(done: int, total: int, seconds: float) -> Progress:
-    left = round(seconds / done * (total - done)) if done else None
-    return Progress(step=done, total_steps=total, unit="pairs", seconds_remaining=left)

@@ -1,6 +1,7 @@
 """One answer, and the table of many: what `scores.jsonl` holds is all that metrics and gates are computed from."""
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Final
 
@@ -8,13 +9,14 @@ import numpy as np
 from pydantic import Field
 
 from lore_core.evaluation.measured import Measured
-from lore_core.evaluation.metrics import LABELS, UNPARSABLE, Floats
+from lore_core.evaluation.metrics import LABELS, UNPARSABLE
 from lore_core.evaluation.sampling import sampled
 from lore_core.evaluation.table import PairTable
 from lore_core.jobs.config import LabelName, WireModel
 from lore_core.records import Pair
 
 _KEY_DIGITS: Final = 16
+_NOTHING: Final = (float("nan"),) * len(LABELS)
 
 
 class AnswerRow(WireModel):
@@ -23,8 +25,7 @@ class AnswerRow(WireModel):
     `query` is a key that pairs of one query share, `flip` the rule-flip group, `fields` what slices are made of.
     `probabilities` are of L1 L2 L3 L4 and sum to 1, `outside` is the mass on other tokens. `mismatch` is the kind of an L2.
     `samples` are labels of further sampled answers (absent where none could be read), `checked` whether each one's steps
-    pass the checker and give gold. Time is measured, not part of what
-    evidence is made of: it is never written.
+    pass the checker and give gold. Time is measured, not part of what evidence is made of: it is never written.
     """
 
     id: str
@@ -57,46 +58,69 @@ def query_key(query: str) -> str:
     return sha256(query.encode("utf-8", "surrogatepass")).hexdigest()[:_KEY_DIGITS]
 
 
-def answer_table(rows: Sequence[AnswerRow]) -> PairTable:
-    """The table of some answers. Raises ValueError where an id occurs twice."""
-    names = sorted({name for row in rows for name in row.fields})
+class _Columns:
+    """Answers as columns while they are read: rows are let go at once, and equal texts are kept once."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.queries: list[str] = []
+        self.flips: list[str] = []
+        self.gold, self.answer = array("b"), array("b")
+        self.fields: dict[str, list[str]] = {}
+        self.numbers = array("d")  # four probabilities, prompt tokens, output tokens, milliseconds a row
+        self.samples: list[tuple[int, int, int, int, int]] = []
+        self.sampled = False
+        self._texts: dict[str, str] = {}
+
+    def add(self, row: AnswerRow) -> None:
+        for name in row.fields.keys() - self.fields.keys():
+            self.fields[name] = [""] * len(self.ids)
+        for name, column in self.fields.items():
+            column.append(self._once(row.fields.get(name, "")))
+        self.ids.append(row.id)
+        self.queries.append(self._once(row.query))
+        self.flips.append(self._once(row.flip or ""))
+        self.gold.append(LABELS.index(row.gold))
+        self.answer.append(UNPARSABLE if row.answer is None else LABELS.index(row.answer))
+        self.numbers.extend(row.probabilities or _NOTHING)
+        for value in (row.prompt_tokens, row.output_tokens, row.latency_ms):
+            self.numbers.append(_NOTHING[0] if value is None else value)
+        self.sampled = self.sampled or bool(row.samples)
+        if self.sampled:
+            self.samples += [(0, 0, 0, 0, 0)] * (len(self.ids) - 1 - len(self.samples))
+            self.samples.append(sampled(row.gold, row.samples, row.checked))
+
+    def _once(self, text: str) -> str:
+        return self._texts.setdefault(text, text)
+
+    def measured(self) -> Measured:
+        numbers = np.array(self.numbers, dtype=np.float64).reshape(-1, len(LABELS) + 3)
+        found = np.array(self.samples, dtype=np.float64) if self.sampled else None
+        prompt, output, milliseconds = numbers[:, len(LABELS) :].T
+        return Measured(numbers[:, : len(LABELS)], prompt, output, milliseconds, found)
+
+
+def answer_table(rows: Iterable[AnswerRow]) -> PairTable:
+    """The table of some answers, read one by one. Raises ValueError where an id occurs twice."""
+    columns = _Columns()
+    for row in rows:
+        columns.add(row)
+    gold, answer = (np.array(column, dtype=np.int8) for column in (columns.gold, columns.answer))
     return PairTable.build(
-        [row.id for row in rows],
-        [row.query for row in rows],
-        [LABELS.index(row.gold) for row in rows],
-        [UNPARSABLE if row.answer is None else LABELS.index(row.answer) for row in rows],
-        {name: [row.fields.get(name, "") for row in rows] for name in names},
-        [row.flip or "" for row in rows],
-        _measured(rows),
+        columns.ids, columns.queries, gold, answer, columns.fields, columns.flips, columns.measured()
     )
 
 
-def _measured(rows: Sequence[AnswerRow]) -> Measured:
-    nothing = (np.nan,) * len(LABELS)
-    probabilities = np.array([row.probabilities or nothing for row in rows], dtype=np.float64)
-    return Measured(
-        probabilities.reshape(-1, len(LABELS)),
-        np.array([row.prompt_tokens for row in rows], dtype=np.float64),
-        np.array([row.output_tokens for row in rows], dtype=np.float64),
-        np.array([row.latency_ms for row in rows], dtype=np.float64),
-        _sampled(rows) if any(row.samples for row in rows) else None,
-    )
-
-
-def _sampled(rows: Sequence[AnswerRow]) -> Floats:
-    return np.array([sampled(row.gold, row.samples, row.checked) for row in rows], dtype=np.float64)
-
-
-def champion_answers(rows: Sequence[AnswerRow], champion: Sequence[AnswerRow]) -> list[AnswerRow]:
-    """The champion's answers to these rows' pairs, matched by id, sliced and grouped as the rows are.
+def champion_answers(rows: Iterable[AnswerRow], champion: Iterable[AnswerRow]) -> Iterator[AnswerRow]:
+    """The champion's answers to these rows' pairs, sliced and grouped as the rows are. Both are in the order of their ids.
 
     Raises ValueError naming the first pair that is missing or has another gold label.
     """
-    answers = {row.id: row for row in champion}
-    found = []
+    others = iter(champion)
+    other = next(others, None)
     for row in rows:
-        other = answers.get(row.id)
-        if other is None or other.gold != row.gold:
+        while other is not None and other.id < row.id:
+            other = next(others, None)
+        if other is None or other.id != row.id or other.gold != row.gold:
             raise ValueError(f"pair {row.id!r} is missing or has another gold label")
-        found.append(other.model_copy(update={"query": row.query, "flip": row.flip, "fields": row.fields}))
-    return found
+        yield other.model_copy(update={"query": row.query, "flip": row.flip, "fields": row.fields})

@@ -4,7 +4,7 @@
 one line a pair. The artifact's digest covers both, so a verdict cannot be carried over to other bytes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -91,10 +91,13 @@ class Evidence:
         return (row for _, row in read_records(self.folder / SCORES, AnswerRow))
 
 
-def write(folder: Path, report: EvidenceReport, answers: Sequence[AnswerRow]) -> None:
-    """Write both files, answers in pair id order."""
-    ordered = sorted(answers, key=lambda row: row.id)
-    write_jsonl(folder / SCORES, (row.model_dump(mode="json", by_alias=True, exclude_none=True) for row in ordered))
+def write_answers(path: Path, answers: Iterable[AnswerRow]) -> None:
+    """Write answers one a line, in the order given."""
+    write_jsonl(path, (row.model_dump(mode="json", by_alias=True, exclude_none=True) for row in answers))
+
+
+def write_report(folder: Path, report: EvidenceReport) -> None:
+    """Write the report beside the answers."""
     text = report.model_dump_json(by_alias=True, exclude_none=True, indent=1)
     (folder / REPORT).write_text(text + "\n", encoding="utf-8")
 

@@ -1,33 +1,67 @@
 """An evaluation's inputs: resolved to digests, fetched, verified and read strictly before a server is started."""
 
 import tempfile
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lore_core.artifacts import ArtifactRef, Manifest, open_store, verify
 from lore_core.evaluation.evidence import KIND as EVIDENCE
 from lore_core.evaluation.evidence import Bound, Evidence, EvidenceError, EvidenceReport, check_bound, read
-from lore_core.evaluation.leaks import FIELD, leak_fields
+from lore_core.evaluation.leaks import FIELD
 from lore_core.jobs import EvaluateConfig, Gate, RuleMode, gate_set_digest
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import CONTRACT_NAME, ModelKit, PromptLayout, RuleSource
-from lore_core.records import Pair, RecordError, label_schema_digest, read_pairs, read_splits
+from lore_core.records import Pair, RecordError, label_schema_digest, read_pairs
 from lore_core.records.schema import require_schema
 
 
 @dataclass(frozen=True)
+class Survey:
+    """A benchmark that was read once, strictly, from its first line to its last: how many pairs, and their fields."""
+
+    pairs: int
+    fields: frozenset[str]
+
+
+class Benchmark:
+    """The scored subsets on local disk, always in the order of their names and lines."""
+
+    def __init__(self, uri: str, folder: Path, subsets: Iterable[str]) -> None:
+        self._uri, self._folder, self._subsets = uri, folder, tuple(sorted(subsets))
+
+    def pairs(self) -> Iterator[Pair]:
+        """All pairs, streamed. Raises JobError with file, line and field."""
+        seen: set[str] = set()
+        try:
+            for name in self._subsets:
+                yield from _of_subset(self._uri, name, read_pairs(self._folder / f"{name}.jsonl", seen))
+        except RecordError as error:
+            raise _with_uri(error, self._folder, self._uri) from error
+
+    def survey(self) -> Survey:
+        """Read everything once."""
+        fields: set[str] = set()
+        count = 0
+        for pair in self.pairs():
+            fields.update(pair.slice_fields)
+            count += 1
+        return Survey(count, frozenset(fields))
+
+
+@dataclass(frozen=True)
 class Inputs:
-    """Everything on local disk, with the digests it was found to have."""
+    """Everything on local disk, with the digests it was found to have. Pairs are read as they are needed."""
 
     model: Path
     kit: ModelKit
     rules: RuleSource
-    pairs: list[Pair]
+    benchmark: Benchmark
+    survey: Survey
     champion: Evidence | None
     bound: Bound
-    leaks: list[str] | None = None
-    """What each pair's query is to the training queries (leaks.py); None where no training data was given."""
+    training: tuple[str, ...] | None = None
+    """The distinct queries trained on; None where no training data was given."""
 
 
 def check_config(config: EvaluateConfig) -> None:
@@ -90,9 +124,10 @@ def fetch(config: EvaluateConfig, manifests: dict[str, Manifest], root: Path) ->
     """Fetch into `root` what `resolve` found, and read it. Raises ArtifactError or JobError."""
     digests = {field: manifest.digest for field, manifest in manifests.items()}
     verify(_pinned(config.model, digests["model"]), root / "model")
-    pairs = _read_pairs(config, digests["benchmark"], root / "benchmark")
-    leaks = _leaks(config, manifests, pairs, root / "trainingData")
-    check_fields(config.gates, {name for pair in pairs for name in pair.slice_fields} | ({FIELD} if leaks else set()))
+    benchmark = _benchmark(config, digests["benchmark"], root / "benchmark")
+    survey = benchmark.survey()
+    training = _training_queries(config, manifests, root / "trainingData")
+    check_fields(config.gates, survey.fields | ({FIELD} if training is not None else set()))
     if config.rule_set is not None:
         verify(_pinned(config.rule_set, digests["ruleSet"]), root / "ruleSet")
     rules = RuleSource.load(config.benchmark.rule_mode, root / "ruleSet" if config.rule_set else None)
@@ -101,12 +136,10 @@ def fetch(config: EvaluateConfig, manifests: dict[str, Manifest], root: Path) ->
     champion = None
     if config.champion is not None:
         champion = read(_pinned(config.champion.evidence, digests["champion"]), root / "champion")
-    return Inputs(root / "model", kit, rules, pairs, champion, bound, leaks)
+    return Inputs(root / "model", kit, rules, benchmark, survey, champion, bound, training)
 
 
-def _leaks(
-    config: EvaluateConfig, manifests: dict[str, Manifest], pairs: Sequence[Pair], folder: Path
-) -> list[str] | None:
+def _training_queries(config: EvaluateConfig, manifests: dict[str, Manifest], folder: Path) -> tuple[str, ...] | None:
     if config.training_data is None:
         return None
     digest, trained_on = manifests["trainingData"].digest, manifests["model"].inputs.get("data")
@@ -119,7 +152,7 @@ def _leaks(
     manifest = verify(_pinned(config.training_data, digest), folder)
     names = sorted(entry.path for entry in manifest.files if entry.path.endswith(".jsonl"))
     try:
-        return leak_fields(pairs, (pair.query for name in names for pair in read_pairs(folder / name)))
+        return tuple({pair.query: None for name in names for pair in read_pairs(folder / name)})
     except RecordError as error:
         raise _with_uri(error, folder, config.training_data.uri) from error
 
@@ -128,7 +161,7 @@ def _pinned(ref: ArtifactRef, digest: str) -> ArtifactRef:
     return ArtifactRef(uri=ref.uri, digest=digest, credentials=ref.credentials)
 
 
-def _read_pairs(config: EvaluateConfig, digest: str, folder: Path) -> list[Pair]:
+def _benchmark(config: EvaluateConfig, digest: str, folder: Path) -> Benchmark:
     uri, subsets = config.benchmark.uri, config.benchmark.subsets
     manifest = verify(_pinned(config.benchmark.ref, digest), folder, only=tuple(f"{name}.jsonl" for name in subsets))
     there = {entry.path.removesuffix(".jsonl") for entry in manifest.files if entry.path.endswith(".jsonl")}
@@ -139,18 +172,12 @@ def _read_pairs(config: EvaluateConfig, digest: str, folder: Path) -> list[Pair]
             file=f"{missing[0]}.jsonl",
             field="benchmark.subsets",
         )
-    try:
-        pairs = [pair for name, found in read_splits(folder, subsets).items() for pair in _of_subset(uri, name, found)]
-    except RecordError as error:
-        raise _with_uri(error, folder, uri) from error
-    return sorted(pairs, key=lambda pair: pair.id)
+    return Benchmark(uri, folder, subsets)
 
 
-def _of_subset(uri: str, name: str, pairs: Iterable[Pair]) -> list[Pair]:
-    found = list(pairs)
-    if not found:
-        raise JobError("BadData", f"{uri}/{name}.jsonl: holds no pair", file=f"{name}.jsonl")
-    for line, pair in enumerate(found, start=1):
+def _of_subset(uri: str, name: str, pairs: Iterable[Pair]) -> Iterator[Pair]:
+    line = 0
+    for line, pair in enumerate(pairs, start=1):
         if pair.subset != name:
             raise JobError(
                 "BadData",
@@ -159,7 +186,9 @@ def _of_subset(uri: str, name: str, pairs: Iterable[Pair]) -> list[Pair]:
                 line=line,
                 field="subset",
             )
-    return found
+        yield pair
+    if not line:
+        raise JobError("BadData", f"{uri}/{name}.jsonl: holds no pair", file=f"{name}.jsonl")
 
 
 def _with_uri(error: RecordError, folder: Path, uri: str) -> JobError:

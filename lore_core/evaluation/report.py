@@ -5,7 +5,7 @@ benchmark, where that is at hand.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ from lore_core.evaluation.catalogue import CONFIDENCE_FAMILY, TIER_FAMILY
 from lore_core.evaluation.comparisons import Comparison, comparisons
 from lore_core.evaluation.evidence import Evidence, EvidenceReport
 from lore_core.evaluation.gates import explain, number
-from lore_core.evaluation.judging import scores_of
+from lore_core.evaluation.judging import Answers, scores_of
 from lore_core.evaluation.metrics import LABELS
 from lore_core.evaluation.scores import ScoreRow, score_rows
 from lore_core.evaluation.slices import Slice
@@ -71,7 +71,7 @@ class ReportDocument(WireModel):
 def document(evidence: Evidence, champion: Evidence | None, pairs: Mapping[str, Pair]) -> ReportDocument:
     """The report of finished evidence. `pairs` by id may be empty. Raises EvidenceError where the two cannot be compared."""
     scores = scores_of(evidence, champion)
-    lost = regressions(list(evidence.answers()), list(champion.answers())) if champion else []
+    lost = regressions(evidence.answers, champion.answers) if champion else []
     return ReportDocument(
         evidence=evidence.digest,
         champion=champion.digest if champion else None,
@@ -100,10 +100,10 @@ def _reliability(scores: Slice) -> list[ReliabilityBin]:
     ]
 
 
-def regressions(rows: Sequence[AnswerRow], champion: Sequence[AnswerRow]) -> list[WorstPair]:
+def regressions(rows: Answers, champion: Answers) -> list[WorstPair]:
     """Pairs that the champion answered better, worst first: by grades lost, then by the probability left to gold."""
     found = []
-    for row, before in zip(rows, champion_answers(rows, champion), strict=True):
+    for row, before in zip(rows(), champion_answers(rows(), champion()), strict=True):
         lost = _distance(row) - _distance(before)
         if lost > 0:
             found.append(_worst(row, before, lost))

@@ -1,9 +1,7 @@
 """`lore evaluate`, step by step: inputs, server, answers, gates, evidence."""
 
-import asyncio
-import contextlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,45 +9,44 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from lore_core.artifacts import ArtifactRef, Manifest, open_store
-from lore_core.evaluation.answering import Answerer, Scorer, answer, render
 from lore_core.evaluation.answers import AnswerRow
 from lore_core.evaluation.attesting import ATTESTATION, attest, check_signing_key
 from lore_core.evaluation.evidence import (
+    SCORES,
     EvidenceReport,
     check_comparable,
     publish_evidence,
-    write,
+    write_answers,
+    write_report,
 )
 from lore_core.evaluation.gates import apply, combine, number
-from lore_core.evaluation.generated import Generator
 from lore_core.evaluation.inputs import Inputs, check_config, fetch, resolve, reusable
-from lore_core.evaluation.judging import compare
-from lore_core.evaluation.leaks import FIELD
+from lore_core.evaluation.judging import Answers, compare
+from lore_core.evaluation.parts import Parts, check_whole, merged, part_count, part_size
 from lore_core.evaluation.scores import score_rows
+from lore_core.evaluation.shard import Endpoint, score
 from lore_core.evaluation.slices import Slice
 from lore_core.evaluation.summary import Timing, summary, timing
-from lore_core.jobs import EvaluateConfig, Progress, Result
+from lore_core.jobs import EvaluateConfig, Result
 from lore_core.jobs.errors import JobError
 from lore_core.jobs.reporter import Reporter
-from lore_core.prompts import RenderedPrompt
-from lore_core.scoring.client import VllmClient
-from lore_core.scoring.engine import engine_args, gpu_present
-from lore_core.scoring.server import LocalServer
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """A vLLM server that already runs: base url without path, and the name it serves the model under."""
-
-    url: str
-    model: str
 
 
 def evaluate(config: EvaluateConfig, reporter: Reporter, endpoint: Endpoint | None = None) -> Result:
     """Run one evaluation and report it; an equal one that is already there is reported and nothing is scored.
 
-    Without `endpoint` a server is started here. Raises ArtifactError, JobError, ServerError or ScoringError.
+    Parts that were scored before are not scored again. Without `endpoint` a server is started here. Raises ArtifactError,
+    JobError, ServerError or ScoringError.
     """
+    return _evaluate(config, reporter, endpoint, range(1))
+
+
+def reduce(config: EvaluateConfig, reporter: Reporter) -> Result:
+    """Judge what the shards have scored. Raises JobError where a part is missing: a part of a benchmark is no verdict."""
+    return _evaluate(config, reporter, None, range(0))
+
+
+def _evaluate(config: EvaluateConfig, reporter: Reporter, endpoint: Endpoint | None, scored_here: range) -> Result:
     check_config(config)
     check_signing_key(config.signing)
     if (found := reusable(config)) is not None:
@@ -60,15 +57,30 @@ def evaluate(config: EvaluateConfig, reporter: Reporter, endpoint: Endpoint | No
         root = Path(scratch)
         inputs = fetch(config, manifests, root)
         _check_champion(config, inputs)
-        prompts = render(inputs.pairs, inputs.kit, inputs.rules)
-        answers = _marked(_answers(config, inputs, prompts, endpoint, reporter.progress), inputs.leaks)
+        for shard in scored_here:
+            score(config.model_copy(update={"shards": len(scored_here)}), manifests, inputs, shard, reporter, endpoint)
         _check_unchanged(config, manifests)
-        scores = compare(answers, inputs.champion, config.resamples, config.seed)
-        report = judge(config, inputs, scores, answers, decoding(config, inputs, endpoint))
-        (root / "evidence").mkdir()
-        write(root / "evidence", report, answers)
+        rows, decoding = _put_together(config, manifests, inputs, root)
+        scores = compare(rows, inputs.champion, config.resamples, config.seed)
+        report = judge(config, inputs, scores, Totals.of(rows()), decoding)
+        write_report(root / "evidence", report)
         published = publish_evidence(root / "evidence", config.output, report)
     return _reported(config, reporter, report, str(published.digest), timing(scores))
+
+
+def _put_together(
+    config: EvaluateConfig, manifests: dict[str, Manifest], inputs: Inputs, root: Path
+) -> tuple[Answers, dict[str, JsonValue]]:
+    """Fetch all parts and write the evidence's answers.
+
+    Returns what reads them, with the time that evidence leaves out, and the decoding parameters they were made under.
+    """
+    count = part_count(inputs.survey.pairs)
+    decoding = Parts(config, manifests).fetch(count, root / "parts")
+    check_whole(inputs.benchmark.pairs(), part_size(inputs.survey.pairs), root / "parts")
+    (root / "evidence").mkdir()
+    write_answers(root / "evidence" / SCORES, merged(root / "parts", count))
+    return lambda: merged(root / "parts", count), decoding
 
 
 def _reported(
@@ -101,80 +113,39 @@ def _check_champion(config: EvaluateConfig, inputs: Inputs) -> None:
         )
 
 
-def _answers(
-    config: EvaluateConfig,
-    inputs: Inputs,
-    prompts: Sequence[RenderedPrompt | None],
-    endpoint: Endpoint | None,
-    progress: Callable[[Progress], None],
-) -> list[AnswerRow]:
-    progress(Progress(step=0, total_steps=len(inputs.pairs), unit="pairs"))
-    with _server(config, inputs, endpoint) as served:
-        return asyncio.run(_answered(config, inputs, prompts, served, progress))
+@dataclass(frozen=True)
+class Totals:
+    """What a report counts of answers beside its metrics."""
 
+    unparsable: int = 0
+    truncated: int = 0
+    mean_outside: float = 0.0
 
-async def _answered(
-    config: EvaluateConfig,
-    inputs: Inputs,
-    prompts: Sequence[RenderedPrompt | None],
-    served: Endpoint,
-    progress: Callable[[Progress], None],
-) -> list[AnswerRow]:
-    async with VllmClient(inputs.kit, served.url, served.model, timeout=600.0) as client:
-        answerer: Answerer = Scorer(client)
-        if config.generation is not None:
-            answerer = Generator(inputs.kit, inputs.rules, client, config.generation)
-        return await answer(inputs.pairs, prompts, answerer, progress)
-
-
-@contextlib.contextmanager
-def _server(config: EvaluateConfig, inputs: Inputs, endpoint: Endpoint | None) -> Iterator[Endpoint]:
-    if endpoint is not None:
-        yield endpoint
-        return
-    with LocalServer(inputs.model, config.profile) as served:
-        yield Endpoint(served.base_url, served.model)
-
-
-def decoding(config: EvaluateConfig, inputs: Inputs, endpoint: Endpoint | None) -> dict[str, JsonValue]:
-    """The effective decoding parameters. The flags of an endpoint are not ours to know, and the report says so."""
-    contract = inputs.kit.contract
-    found: dict[str, JsonValue] = {
-        "layout": contract.layout.value,
-        "protocol": "GeneratedAnswer" if config.generation else "LabelScore",
-        "temperature": 0,
-        "labelTokenIds": list(contract.verbaliser.token_ids),
-        "maxPromptTokens": contract.truncation.max_prompt_tokens,
-        "server": "endpoint, flags unknown" if endpoint else "local",
-    }
-    if config.generation is not None:
-        found["generation"] = config.generation.model_dump(mode="json", by_alias=True)
-    if contract.trace is not None:
-        found |= {"maxTraceTokens": contract.trace.max_tokens, "stop": contract.trace.stop_token}
-    if endpoint is None:
-        found["engineArgs"] = list[JsonValue](engine_args(config.profile, contract.layout, cpu=not gpu_present()))
-    return found
-
-
-def _marked(answers: Sequence[AnswerRow], leaks: Sequence[str] | None) -> list[AnswerRow]:
-    if leaks is None:
-        return list(answers)
-    fields = [{**row.fields, FIELD: leak} for row, leak in zip(answers, leaks, strict=True)]
-    return [row.model_copy(update={"fields": found}) for row, found in zip(answers, fields, strict=True)]
+    @classmethod
+    def of(cls, rows: Iterable[AnswerRow]) -> "Totals":
+        """Counted over answers as they come, in the order of their ids, so that the sum is the same whatever the shards."""
+        unparsable = truncated = count = 0
+        outside = 0.0
+        for row in rows:
+            count += 1
+            unparsable += row.answer is None
+            truncated += row.truncated
+            outside += row.outside
+        return cls(unparsable, truncated, outside / max(count, 1))
 
 
 def judge(
     config: EvaluateConfig,
     inputs: Inputs,
     scores: Slice,
-    answers: Sequence[AnswerRow],
+    totals: Totals,
     decoding: dict[str, JsonValue],
 ) -> EvidenceReport:
     """Scores, gates and verdict; pure. Raises JobError where not every pair of the benchmark has an answer."""
-    if len(scores.candidate) != len(inputs.pairs):
+    if len(scores.candidate) != inputs.survey.pairs:
         raise JobError(
             "AnswersMissing",
-            f"{len(scores.candidate)} of {len(inputs.pairs)} pairs have an answer; a part of a benchmark is no verdict",
+            f"{len(scores.candidate)} of {inputs.survey.pairs} pairs have an answer; a part of a benchmark is no verdict",
         )
     name = config.champion.name if config.champion else None
     gates = apply(config.gates, scores, champion_name=name, rule_mode=config.benchmark.rule_mode)
@@ -194,9 +165,9 @@ def judge(
         scores=tuple(score_rows(scores)),
         pairs=len(scores.candidate),
         queries=scores.candidate.queries,
-        unparsable=sum(row.answer is None for row in answers),
-        truncated=sum(row.truncated for row in answers),
-        mean_outside=str(number(sum(row.outside for row in answers) / len(answers))),
+        unparsable=totals.unparsable,
+        truncated=totals.truncated,
+        mean_outside=str(number(totals.mean_outside)),
         resamples=config.resamples,
         seed=config.seed,
     )

@@ -63,8 +63,8 @@ class PairTable:
     def build(
         pair_ids: Sequence[str],
         query: Sequence[str],
-        gold: Sequence[int],
-        answer: Sequence[int],
+        gold: Sequence[int] | NDArray[np.int8],
+        answer: Sequence[int] | NDArray[np.int8],
         fields: Mapping[str, Sequence[str]] | None = None,
         flip: Sequence[str] | None = None,
         measured: Measured | None = None,

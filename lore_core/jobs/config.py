@@ -318,6 +318,7 @@ class EvaluateConfig(WireModel):
     champion: Champion | None = None
     workspace: ArtifactRef
     input_key: Digest
+    shards: int = Field(default=1, ge=1, le=1024)
     resamples: int = Field(default=1000, ge=100, le=100_000)
     seed: int = 17
     signing: Signing | None = None
@@ -326,6 +327,10 @@ class EvaluateConfig(WireModel):
     def output(self) -> ArtifactRef:
         """Where the evidence goes."""
         return self.workspace.child(f"evidence/{self.input_key.removeprefix('sha256:')[:20]}")
+
+    def part(self, number: int) -> ArtifactRef:
+        """Where the answers of one part of the benchmark go, so that an equal evaluation that was stopped goes on there."""
+        return self.workspace.child(f"answers/{self.input_key.removeprefix('sha256:')[:20]}/part-{number:05d}")
 
 
 class HeadBuildConfig(WireModel):

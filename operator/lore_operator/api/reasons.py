@@ -311,6 +311,11 @@ REPORTS: Final = (
         "Not every pair of the benchmark has an answer.",
         "Evaluate again; a part of a benchmark is no verdict.",
     ),
+    Reason(
+        "ShardsMissing",
+        "Some shards of an evaluation have no answers; the message names them.",
+        "Nothing, where another attempt follows: it scores what is missing. Otherwise see status.shards and their pods.",
+    ),
     Reason("BadGates", "A file holds no usable gates.", "Correct the gate and field that the message names."),
     Reason("BadLabelMap", "A map between label schemas cannot be used.", "Correct the field that the message names."),
     Reason(

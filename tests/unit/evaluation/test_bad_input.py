@@ -15,10 +15,12 @@ from unit.evaluation.world import benchmark, config, endpoint, model, pair, ref
 
 from lore_core.artifacts import ArtifactError, publish
 from lore_core.evaluation.answering import answered
-from lore_core.evaluation.evidence import read, write
+from lore_core.evaluation.evidence import SCORES, read, write_answers, write_report
 from lore_core.evaluation.gates import apply, combine
+from lore_core.evaluation.inputs import Survey
 from lore_core.evaluation.judging import scores_of
-from lore_core.evaluation.run import Endpoint, evaluate, judge
+from lore_core.evaluation.run import Totals, evaluate, judge
+from lore_core.evaluation.shard import Endpoint
 from lore_core.evaluation.slices import Slice
 from lore_core.jobs import Gate, Progress
 from lore_core.jobs.errors import JobError
@@ -123,7 +125,7 @@ def test_a_benchmark_that_changes_while_it_is_scored(tmp_path, served, pinned, r
         evaluate(the_config, _Repointing(tmp_path / "benchmark", tmp_path / "other"), served)
     error = caught.value
     assert (error.failure.reason if isinstance(error, JobError) else error.reason) == reason
-    assert not (tmp_path / "workspace").exists()
+    assert not (tmp_path / "workspace" / "evidence").exists()
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf")])
@@ -141,17 +143,17 @@ def test_scores_that_are_no_numbers_fail_every_floor_and_ceiling(broken):
 
 
 def test_half_the_answers_are_no_verdict(tmp_path):
-    pairs = [pair(row) for row in range(60)]
     half = Slice(table([3] * 30, [3] * 30, range(30)), None, 100, 1)
     with pytest.raises(JobError, match="30 of 60 pairs have an answer; a part of a benchmark is no verdict"):
-        judge(good(tmp_path), SimpleNamespace(pairs=pairs), half, [], {})
+        judge(good(tmp_path), SimpleNamespace(survey=Survey(60, frozenset())), half, Totals(), {})
 
 
 def test_evidence_that_lost_answers_is_not_judged_again(tmp_path, served):
     result = evaluate(good(tmp_path), Reporter(None), served)
     evidence = read(ref(Path(result.uri.removeprefix("file://"))), tmp_path / "whole")
     (tmp_path / "half").mkdir()
-    write(tmp_path / "half", evidence.report, list(evidence.answers())[:30])
+    write_answers(tmp_path / "half" / SCORES, list(evidence.answers())[:30])
+    write_report(tmp_path / "half", evidence.report)
     torn = read(publish(tmp_path / "half", ref(tmp_path / "torn"), "evidence"), tmp_path / "torn-copy")
     with pytest.raises(JobError, match="has 30 answers, its report speaks of 60"):
         scores_of(torn, None)

@@ -63,15 +63,15 @@ class Thinker(Completions):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """Sixty pairs with gold L4: forty right, ten L1, five without a label, five cut."""
+    """Thirty pairs with gold L4: twenty right, five L1, three without a label, two cut."""
     root: Path = tmp_path_factory.mktemp("generated")
-    titles = ["l4"] * 40 + ["l1"] * 10 + ["none"] * 5 + ["3"] * 5
+    titles = ["l4"] * 20 + ["l1"] * 5 + ["none"] * 3 + ["3"] * 2
     pairs = [pair(row, title=f"shirt {title}", query="shirt") for row, title in enumerate(titles)]
     made = config(
         root,
         model(root, layout=PromptLayout.THINK_FIRST),
         benchmark(root, pairs),
-        generation=Generation(max_answer_tokens=3, samples=8),
+        generation=Generation(max_answer_tokens=3, samples=4),
     )
     with endpoint(Thinker) as served:
         result = evaluate(made, Reporter(FileSink(root / "report.json")), served)
@@ -82,9 +82,9 @@ def finished(tmp_path_factory):
 
 def test_unparsable_answers_are_wrong_everywhere_and_counted(finished):
     evidence, scores, _ = finished
-    assert evidence.report.unparsable == 10
-    assert scores["Accuracy2"] == pytest.approx(40 / 60, abs=1e-6)
-    assert scores["ParseRate"] == pytest.approx(50 / 60, abs=1e-6)
+    assert evidence.report.unparsable == 5
+    assert scores["Accuracy2"] == pytest.approx(20 / 30, abs=1e-6)
+    assert scores["ParseRate"] == pytest.approx(25 / 30, abs=1e-6)
     problems = [row.problem for row in evidence.answers() if row.answer is None]
     assert sorted(set(problems)) == ["no label follows the reasoning", "the reasoning was cut before it ended"]
 
@@ -96,7 +96,7 @@ def test_how_answers_were_decoded_is_on_record(finished):
     assert decoding["generation"] == {
         "maxAnswerTokens": 3,
         "maxReasoningTokens": 1024,
-        "samples": 8,
+        "samples": 4,
         "temperature": "1.0",
     }
     assert (decoding["temperature"], decoding["stop"]) == (0, "</think>")
@@ -107,9 +107,9 @@ def test_pass_at_k_is_shown_less_chance_and_with_checked_steps_only(finished):
     rows = list(evidence.answers())
     checked = sum(any(row.checked) for row in rows)
     lucky = sum("L4" in row.samples for row in rows)
-    assert scores["PassAtKAboveChance"] == pytest.approx(lucky / 60 - (1 - 0.75**8), abs=1e-6)
-    assert scores["PassAtKChecked"] == pytest.approx(checked / 60, abs=1e-6)
-    assert checked <= 40 < lucky  # every second sample says L4 without a step; only the rest may be counted
+    assert scores["PassAtKAboveChance"] == pytest.approx(lucky / 30 - (1 - 0.75**4), abs=1e-6)
+    assert scores["PassAtKChecked"] == pytest.approx(checked / 30, abs=1e-6)
+    assert checked <= 20 < lucky  # every second sample says L4 without a step; only the rest may be counted
 
 
 def test_a_sample_depends_on_its_pair_and_number_alone():

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lore_core.artifacts import ArtifactRef, publish
-from lore_core.evaluation.run import Endpoint
+from lore_core.evaluation.shard import Endpoint
 from lore_core.jobs import BenchmarkInput, EvaluateConfig, Gate, RuleMode, ServingProfile, gate_set_digest
 from lore_core.prompts import CONTRACT_NAME, PromptLayout, TextEncoder, build_contract
 from lore_core.records import Pair, write_pairs

@@ -1,0 +1,137 @@
+"""Scoring one shard of a benchmark: its parts one by one, those that are there already left alone."""
+
+import asyncio
+import contextlib
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from lore_core.artifacts import Manifest
+from lore_core.evaluation.answering import Answerer, Scorer, answer, render
+from lore_core.evaluation.answers import AnswerRow
+from lore_core.evaluation.generated import Generator
+from lore_core.evaluation.inputs import Inputs, check_config, fetch, resolve
+from lore_core.evaluation.leaks import FIELD, leak_fields
+from lore_core.evaluation.parts import Parts, in_parts, part_count, part_size
+from lore_core.jobs import EvaluateConfig, Progress
+from lore_core.jobs.reporter import Reporter
+from lore_core.records import Pair
+from lore_core.scoring.client import VllmClient
+from lore_core.scoring.engine import engine_args, gpu_present
+from lore_core.scoring.server import LocalServer
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A vLLM server that already runs: base url without path, and the name it serves the model under."""
+
+    url: str
+    model: str
+
+
+def score(
+    config: EvaluateConfig,
+    manifests: dict[str, Manifest],
+    inputs: Inputs,
+    shard: int,
+    reporter: Reporter,
+    endpoint: Endpoint | None,
+) -> int:
+    """Score the parts `shard`, `shard + shards`, … that are missing; returns how many pairs were scored."""
+    parts, size = Parts(config, manifests), part_size(inputs.survey.pairs)
+    mine = range(shard, part_count(inputs.survey.pairs), config.shards)
+    missing = [number for number in mine if not parts.there(number)]
+    progress = _Progress(reporter, _pairs_of(inputs, mine), _pairs_of(inputs, mine) - _pairs_of(inputs, missing))
+    if not missing:
+        return 0
+    with _server(config, inputs, endpoint) as served:
+        for number, pairs in in_parts(inputs.benchmark.pairs(), size):
+            if number in missing:
+                rows = _answers(config, inputs, pairs, served, progress)
+                parts.put(number, rows, decoding(config, inputs, endpoint))
+    return _pairs_of(inputs, missing)
+
+
+def _pairs_of(inputs: Inputs, parts: range | list[int]) -> int:
+    size, pairs = part_size(inputs.survey.pairs), inputs.survey.pairs
+    return sum(min(size, pairs - number * size) for number in parts)
+
+
+class _Progress:
+    """Pairs of the shard that have an answer, and how long the rest takes at the pace so far."""
+
+    def __init__(self, reporter: Reporter, total: int, done: int) -> None:
+        self._reporter, self._total, self._done, self._before = reporter, total, done, done
+        self._started = time.monotonic()
+        reporter.progress(Progress(step=done, total_steps=total, unit="pairs"))
+
+    def __call__(self, answered: int) -> None:
+        self._done += answered
+        paid, seconds = self._done - self._before, time.monotonic() - self._started
+        left = round(seconds / paid * (self._total - self._done)) if paid else None
+        self._reporter.progress(
+            Progress(step=self._done, total_steps=self._total, unit="pairs", seconds_remaining=left)
+        )
+
+
+def _answers(
+    config: EvaluateConfig, inputs: Inputs, pairs: list[Pair], served: Endpoint, progress: _Progress
+) -> list[AnswerRow]:
+    rows = asyncio.run(_answered(config, inputs, pairs, served, progress))
+    if inputs.training is None:
+        return rows
+    leaks = leak_fields(pairs, inputs.training)
+    fields = [{**row.fields, FIELD: leak} for row, leak in zip(rows, leaks, strict=True)]
+    return [row.model_copy(update={"fields": found}) for row, found in zip(rows, fields, strict=True)]
+
+
+async def _answered(
+    config: EvaluateConfig, inputs: Inputs, pairs: list[Pair], served: Endpoint, progress: _Progress
+) -> list[AnswerRow]:
+    async with VllmClient(inputs.kit, served.url, served.model, timeout=600.0) as client:
+        answerer: Answerer = Scorer(client)
+        if config.generation is not None:
+            answerer = Generator(inputs.kit, inputs.rules, client, config.generation)
+        return await answer(pairs, render(pairs, inputs.kit, inputs.rules), answerer, progress)
+
+
+@contextlib.contextmanager
+def _server(config: EvaluateConfig, inputs: Inputs, endpoint: Endpoint | None) -> Iterator[Endpoint]:
+    if endpoint is not None:
+        yield endpoint
+        return
+    with LocalServer(inputs.model, config.profile) as served:
+        yield Endpoint(served.base_url, served.model)
+
+
+def decoding(config: EvaluateConfig, inputs: Inputs, endpoint: Endpoint | None) -> dict[str, JsonValue]:
+    """The effective decoding parameters. The flags of an endpoint are not ours to know, and the report says so."""
+    contract = inputs.kit.contract
+    found: dict[str, JsonValue] = {
+        "layout": contract.layout.value,
+        "protocol": "GeneratedAnswer" if config.generation else "LabelScore",
+        "temperature": 0,
+        "labelTokenIds": list(contract.verbaliser.token_ids),
+        "maxPromptTokens": contract.truncation.max_prompt_tokens,
+        "server": "endpoint, flags unknown" if endpoint else "local",
+    }
+    if config.generation is not None:
+        found["generation"] = config.generation.model_dump(mode="json", by_alias=True)
+    if contract.trace is not None:
+        found |= {"maxTraceTokens": contract.trace.max_tokens, "stop": contract.trace.stop_token}
+    if endpoint is None:
+        found["engineArgs"] = list[JsonValue](engine_args(config.profile, contract.layout, cpu=not gpu_present()))
+    return found
+
+
+def score_shard(config: EvaluateConfig, shard: int, reporter: Reporter, endpoint: Endpoint | None = None) -> int:
+    """`lore evaluate --shard`: one pod's share. It reports progress and how it failed; a verdict comes from the reduce step."""
+    check_config(config)
+    manifests = resolve(config)
+    reporter.started({field: manifest.digest for field, manifest in manifests.items()})
+    with tempfile.TemporaryDirectory(prefix="lore-shard-") as scratch:
+        return score(config, manifests, fetch(config, manifests, Path(scratch)), shard, reporter, endpoint)
