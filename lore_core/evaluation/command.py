@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -12,6 +13,8 @@ from lore_core.evaluation.shard import Endpoint, score_shard
 from lore_core.jobs import CONFIG_PATH, EvaluateConfig
 from lore_core.jobs.errors import JobError
 from lore_core.jobs.reporter import Reporter, reported, reporter_from_environment
+
+_INDEX: Final = "JOB_COMPLETION_INDEX"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +39,7 @@ def _config(path: Path) -> EvaluateConfig:
 
 def _score(config: EvaluateConfig, reporter: Reporter, endpoint: Endpoint | None) -> int:
     """This pod's shard; Kubernetes gives its index to the pods of an Indexed Job."""
-    index = os.environ.get("JOB_COMPLETION_INDEX", "")
+    index = os.environ.get(_INDEX, "")
     if not index.isdecimal() or int(index) >= config.shards:
         raise JobError("BadConfig", f"JOB_COMPLETION_INDEX is {index!r}; give this shard's index below {config.shards}")
     print(f"scored {score_shard(config, int(index), reporter, endpoint)} pairs of shard {index} of {config.shards}")
@@ -46,6 +49,8 @@ def _score(config: EvaluateConfig, reporter: Reporter, endpoint: Endpoint | None
 def run(args: argparse.Namespace) -> int:
     """Evaluate; 0 once a verdict is reported, whatever it is, and 1 with the reason where none could be reached."""
     reporter = reporter_from_environment(args.report)
+    if args.shard and os.environ.get(_INDEX) != "0":
+        reporter = Reporter(None)  # shards share one report; the first one tells how it goes
     try:
         with reported(reporter):
             config = _config(args.config)

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal
 
 from lore_core import jobs
 from lore_core.jobs import CONFIG_PATH, EvaluateConfig
-from lore_operator.api.v1alpha1.common import SECRET_ROOT, ArtifactRef, seconds
+from lore_operator.api.v1alpha1.common import SECRET_ROOT, ArtifactRef, PodSettings, Resources, seconds
 from lore_operator.api.v1alpha1.evaluation import EvalSpec, RelevanceEval
 from lore_operator.children.config_maps import config_map, report_map
 from lore_operator.children.input_key import input_key
-from lore_operator.children.job import job
+from lore_operator.children.job import job, sharded
 from lore_operator.children.names import Attempt
 from lore_operator.children.pod import Workload
 from lore_operator.children.report_access import service_account_name
@@ -79,6 +79,7 @@ def eval_config(evaluation: RelevanceEval, resolved: Resolved, run: str, setting
         champion=_champion(resolved),
         workspace=spec.workspace.mounted(),
         input_key=input_key("evaluate", inputs, parameters, run),
+        shards=spec.shards,
         signing=_signing(spec),
     )
 
@@ -106,6 +107,11 @@ def is_custom(spec: EvalSpec) -> bool:
     return spec.runner.image is not None and spec.runner.image != spec.serving_profile.image
 
 
+Step = Literal["evaluate", "shards", "reduce"]
+"""All in one pod; or one pod a shard, then one that puts their answers together."""
+_OPTIONS: Final[Mapping[Step, tuple[str, ...]]] = {"evaluate": (), "shards": ("--shard",), "reduce": ("--reduce",)}
+
+
 def eval_objects(
     resource: dict[str, Any],
     evaluation: RelevanceEval,
@@ -114,6 +120,7 @@ def eval_objects(
     config: EvaluateConfig,
     resolved: Resolved,
     settings: Settings,
+    step: Step = "evaluate",
 ) -> list[dict[str, Any]]:
     """The objects of one attempt in the order they are created. Raises InvalidPodTemplate."""
     spec = evaluation.spec
@@ -124,16 +131,26 @@ def eval_objects(
         attempt=attempt,
         namespace=evaluation.metadata.namespace,
         image=_image(spec, settings),
-        command=("lore", "evaluate", "--config", CONFIG_PATH),
-        pods=spec.runner,
+        command=("lore", "evaluate", "--config", CONFIG_PATH, *_OPTIONS[step]),
+        pods=_without_devices(spec.runner) if step == "reduce" else spec.runner,
         service_account=service_account_name(resource, spec.runner, settings),
         labels=labels,
         inputs=inputs,
         workspace=spec.workspace,
-        secrets=(spec.signing.secret_ref.name,) if spec.signing else (),
+        secrets=(spec.signing.secret_ref.name,) if spec.signing and step != "shards" else (),
     )
+    made = job(resource, workload, settings, queue=spec.runner.queue_name)
     return [
         config_map(resource, attempt, labels, config, record, settings),
         report_map(resource, attempt, labels, settings),
-        job(resource, workload, settings, queue=spec.runner.queue_name),
+        sharded(made, spec.shards) if step == "shards" else made,
     ]
+
+
+def _without_devices(pods: PodSettings) -> PodSettings:
+    """The reduce step scores nothing: no GPU is held for it. Extended resources have a domain in their name."""
+    kept = {
+        field: {name: amount for name, amount in values.items() if "/" not in name}
+        for field, values in (("requests", pods.resources.requests), ("limits", pods.resources.limits))
+    }
+    return pods.model_copy(update={"resources": Resources(**kept)})

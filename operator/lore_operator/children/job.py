@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lore_operator.children.labels import RENDERED_BY, owner_reference
+from lore_operator.children.labels import RENDERED_BY, SHARDS, owner_reference
 from lore_operator.children.overrides import MAIN
 from lore_operator.children.pod import Workload, pod_template
 from lore_operator.children.settings import Settings
@@ -18,6 +18,21 @@ _FAILURE_POLICY: Final = {
         {"action": "FailJob", "onExitCodes": {"containerName": MAIN, "operator": "NotIn", "values": [0]}},
     ]
 }
+
+_SHARD_POLICY: Final = {
+    "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+}
+_TRIES_A_SHARD: Final = 1
+"""Further pods of a shard after its first one failed; what it had finished is not scored again."""
+
+
+def sharded(found: dict[str, Any], shards: int) -> dict[str, Any]:
+    """The same Job with one pod a shard: a pod that fails fails its shard alone, and the others go on."""
+    spec = {name: value for name, value in found["spec"].items() if name != "backoffLimit"}
+    indexed = {"completionMode": "Indexed", "completions": shards, "parallelism": shards}
+    limits = {"backoffLimitPerIndex": _TRIES_A_SHARD, "podFailurePolicy": _SHARD_POLICY}
+    labels = {**found["metadata"]["labels"], SHARDS: str(shards)}
+    return {**found, "metadata": {**found["metadata"], "labels": labels}, "spec": {**indexed, **spec, **limits}}
 
 
 def job(

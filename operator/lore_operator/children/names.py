@@ -35,6 +35,11 @@ def eval_base(evaluation: str) -> str:
     return f"{evaluation}-eval"
 
 
+def score_base(evaluation: str) -> str:
+    """Base of the attempts that score an evaluation's shards."""
+    return f"{evaluation}-score"
+
+
 def head_base(deployment: str, input_key: str) -> str:
     """Base of a head build's attempts; `input_key` is `sha256:…` of everything that goes into the generation."""
     return f"{deployment}-head-{input_key.removeprefix('sha256:')[:8]}"

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from lore_core.jobs import REPORT_KEY, Report
 from lore_core.jobs import Phase as ReportPhase
 from lore_operator.api.v1alpha1 import GROUP
-from lore_operator.children.labels import ATTEMPT, FAILURE, ROLE, RUN, STAGE, controlled_by
+from lore_operator.children.labels import ATTEMPT, FAILURE, ROLE, RUN, SHARDS, STAGE, controlled_by
 from lore_operator.plan.conditions import moment, timestamp
 from lore_operator.plan.failures import PodFailure, first_failure, in_words, pods_of
 from lore_operator.plan.types import Object, Observed
@@ -104,11 +104,17 @@ def outcome(record: Record, pods: Iterable[Mapping[str, Any]], now: datetime) ->
     if noted := _noted(record.report):
         return _as_noted(noted, report)
     ended = _ended(record.job)
+    if ended and ended["type"] == "Complete" and _is_sharded(record.job):
+        return Outcome(Phase.SUCCEEDED, report, ended=moment(ended["lastTransitionTime"]))
     if report and report.phase == ReportPhase.SUCCEEDED and report.result and (record.job is None or ended):
         return Outcome(Phase.SUCCEEDED, report, ended=report.last_updated)
     if ended is None and not (record.job is None and report and report.phase == ReportPhase.FAILED):
         return Outcome(Phase.RUNNING, report)
     return _ended_badly(record, report, list(pods), now)
+
+
+def _is_sharded(job: Object | None) -> bool:
+    return SHARDS in ((job or {}).get("metadata", {}).get("labels") or {})
 
 
 def _as_noted(noted: Mapping[str, Any], report: Report | None) -> Outcome:

@@ -1,17 +1,17 @@
 """RelevanceEval: one scored model, one verdict, bound to the digests of everything that could change it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lore_core.jobs import EvaluateConfig, Report
 from lore_operator.api import InvalidResource, parse_eval, parse_model
 from lore_operator.api.v1alpha1 import RelevanceEval
 from lore_operator.api.v1alpha1.common import ArtifactRef, LocalReference
-from lore_operator.children.eval_job import Resolved, eval_config, eval_objects, is_custom
+from lore_operator.children.eval_job import Resolved, Step, eval_config, eval_objects, is_custom
 from lore_operator.children.labels import ATTEMPT, RUN, STAGE, owner_labels
-from lore_operator.children.names import Attempt, eval_base
+from lore_operator.children.names import Attempt, eval_base, score_base
 from lore_operator.children.report_access import report_access
 from lore_operator.children.settings import Settings
 from lore_operator.plan.attempts import Phase
@@ -25,6 +25,7 @@ from lore_operator.plan.types import Object, Observed, Plan, Reference
 from lore_operator.plan.waits import attempt_waits
 
 _STAGE: Final = "eval"
+_SCORE: Final = "score"
 _MAX_SCORES: Final = 128
 _MAX_TEXT: Final = 1024
 _BOUND: Final = ("benchmarkDigest", "gateSetDigest", "profileDigest", "rulesDigest", "protocol")
@@ -69,7 +70,10 @@ def _decide(
     resolved = Resolved.from_record(record) if record else resolve(draft, frozen)
     fields |= _resolved_status(frozen, resolved)
     config = eval_config(frozen, resolved, f"{draft.uid}/{run.id}", settings)
-    standing = run.advance(_work(draft, frozen, run, config, resolved, settings))
+    parts = _Parts(draft, frozen, run, config, resolved, settings)
+    if frozen.spec.shards > 1 and (unfinished := _scoring(parts, fields)) is not None:
+        return unfinished
+    standing = run.advance(_work(parts, _STAGE, eval_base, "reduce" if frozen.spec.shards > 1 else "evaluate"))
     fields |= _standing_status(standing)
     return overridden(draft, spec.override, _finding(draft, run, standing, config, fields), fields)
 
@@ -110,23 +114,65 @@ def _evidence(draft: Draft, name: str) -> ArtifactRef:
     return ArtifactRef(uri=evidence["uri"], digest=evidence["digest"], secret_ref=reference)
 
 
-def _work(
-    draft: Draft,
-    evaluation: RelevanceEval,
-    run: Run,
-    config: EvaluateConfig,
-    resolved: Resolved,
-    settings: Settings,
-) -> Work:
+class _Parts(NamedTuple):
+    """What an attempt of either step is rendered from."""
+
+    draft: Draft
+    evaluation: RelevanceEval
+    run: Run
+    config: EvaluateConfig
+    resolved: Resolved
+    settings: Settings
+
+
+def _work(parts: _Parts, stage: str, base: Callable[[str], str], step: Step) -> Work:
+    draft, evaluation, run, config, resolved, settings = parts
+
     def render(attempt: Attempt) -> list[Object]:
         own = owner_labels(draft.resource["kind"], evaluation.metadata.name)
-        labels = {**own, STAGE: _STAGE, ATTEMPT: str(attempt.number), RUN: run.id}
-        return eval_objects(draft.resource, evaluation, attempt, labels, config, resolved, settings)
+        labels = {**own, STAGE: stage, ATTEMPT: str(attempt.number), RUN: run.id}
+        return eval_objects(draft.resource, evaluation, attempt, labels, config, resolved, settings, step)
 
     def access(attempt: Attempt) -> list[Object]:
         return report_access(draft.resource, evaluation.spec.runner, [attempt.report], settings)
 
-    return Work(_STAGE, eval_base(evaluation.metadata.name), render, access)
+    return Work(stage, base(evaluation.metadata.name), render, access)
+
+
+def _scoring(parts: _Parts, fields: dict[str, Any]) -> Finding | None:
+    """What the shards are at; None once all are scored. Once a reduce step was begun they are not looked at again."""
+    draft, run, total = parts.draft, parts.run, parts.evaluation.spec.shards
+    records = [record for record in run.mine if record.stage == _SCORE]
+    fields["shards"] = shard_status(records[-1].job if records else None, total)
+    if any(record.stage == _STAGE for record in run.mine):
+        return None
+    standing = run.advance(_work(parts, _SCORE, score_base, "shards"))
+    found = standing.outcome
+    fields |= _standing_status(standing)
+    if found.phase is Phase.RUNNING:
+        finding, shards = _running(draft, standing, fields), fields["shards"]
+        told = f"{shards['scored']} of {total} shards scored, {shards['failed']} failed"
+        return replace(finding, message=f"{finding.message}; {told}")
+    if found.phase is Phase.SUCCEEDED:
+        return None
+    run.clean_up(found.ended or draft.now)
+    failure, shards = found.failure or {}, fields["shards"]
+    text = f"attempt {standing.attempt.number}: {shards['failed']} of {total} shards failed; {describe(failure)}"
+    return Finding(State.STALLED, str(failure.get("reason", "JobFailed")), text)
+
+
+def shard_status(job: Object | None, total: int) -> dict[str, Any]:
+    """How the shards of a scoring Job stand, as its status says it; nothing is scored where there is no Job any more."""
+    status = (job or {}).get("status") or {}
+    failed = str(status.get("failedIndexes") or "")
+    found = {"total": total, "scored": int(status.get("succeeded") or 0), "failed": _count(failed)}
+    return found | ({"failedIndexes": failed[:_MAX_TEXT]} if failed else {})
+
+
+def _count(indexes: str) -> int:
+    """How many indexes a Job's list such as `1,3-5` names."""
+    ranges = (part.partition("-") for part in indexes.split(",") if part)
+    return sum(int(last or first) - int(first) + 1 for first, _, last in ranges)
 
 
 def _finding(draft: Draft, run: Run, standing: Standing, config: EvaluateConfig, fields: dict[str, Any]) -> Finding:

@@ -12,7 +12,8 @@ Objects are plain dicts as the API server spells them. The engine may trim them;
   deletionTimestamp}`
 * the four kinds: all of `spec` and `status`
 * ConfigMap: `data`; Role: `rules`; ServiceAccount, RoleBinding, Service: nothing more
-* Job: `status.{active ready startTime completionTime conditions[type status reason message lastTransitionTime]}`
+* Job: `status.{active ready succeeded failedIndexes startTime completionTime
+  conditions[type status reason message lastTransitionTime]}`
 * Pod: `spec.nodeName`, `status.{phase reason message conditions containerStatuses initContainerStatuses}`
 """
 

@@ -10,7 +10,7 @@ from lore_operator.api.v1alpha1.common import ArtifactRef, LocalReference
 from lore_operator.children import router
 from lore_operator.children.backend import backend_of
 from lore_operator.children.disruption import predictor_budget
-from lore_operator.children.eval_job import Resolved, eval_config, eval_objects
+from lore_operator.children.eval_job import Resolved, Step, eval_config, eval_objects
 from lore_operator.children.head_job import head_config, head_inputs, head_objects
 from lore_operator.children.inference_service import inference_service
 from lore_operator.children.labels import ATTEMPT, RUN, STAGE, owner_labels
@@ -119,8 +119,8 @@ def train(stage_index: int) -> list[dict[str, Any]]:
     return train_objects(TRAIN, job, stage, attempt, labels(TRAIN, stage.name), config, inputs, SETTINGS)
 
 
-def evaluation() -> list[dict[str, Any]]:
-    evaluation = parse_eval(EVAL)
+def evaluation(shards: int = 1, step: Step = "evaluate") -> list[dict[str, Any]]:
+    evaluation = parse_eval({**EVAL, "spec": {**EVAL["spec"], "shards": shards}})
     store = LocalReference(name="old-store")
     resolved = Resolved(
         ArtifactRef(uri="pvc://lore/model", digest=D), "last", ArtifactRef(uri="s3://old/e", digest=D, secret_ref=store)
@@ -128,7 +128,7 @@ def evaluation() -> list[dict[str, Any]]:
     config = eval_config(evaluation, resolved, "run", SETTINGS)
     attempt = Attempt(eval_base("nightly"), 1)
     access = report_access(EVAL, evaluation.spec.runner, [attempt.report], SETTINGS)
-    return access + eval_objects(EVAL, evaluation, attempt, labels(EVAL, "eval"), config, resolved, SETTINGS)
+    return access + eval_objects(EVAL, evaluation, attempt, labels(EVAL, "eval"), config, resolved, SETTINGS, step)
 
 
 def head() -> list[dict[str, Any]]:
@@ -174,6 +174,7 @@ GOLDEN = {
     "train-student.yaml": lambda: train(1),
     "train-traces.yaml": lambda: train(2),
     "eval.yaml": evaluation,
+    "eval-shards.yaml": lambda: evaluation(4, "shards"),
     "head.yaml": head,
     "backend.yaml": backend,
     "router.yaml": router_objects,

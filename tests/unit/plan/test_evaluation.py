@@ -276,3 +276,79 @@ def test_a_verdict_is_signed_with_the_key_of_a_secret_that_only_the_pod_sees() -
 
 def test_the_signed_verdict_stands_in_status() -> None:
     assert judged("Passed", attestation="{signed}").resource["status"]["attestation"] == "{signed}"
+
+
+def shards_at(w: World, job: str, *, scored: int, failed: str = "") -> None:
+    status = w.find("Job", job).setdefault("status", {})
+    status |= {"succeeded": scored, **({"failedIndexes": failed} if failed else {})}
+
+
+def test_shards_are_scored_side_by_side_and_judged_once_all_of_them_are_there() -> None:
+    w = world(
+        shards=4, signing={"secretRef": {"name": "keys"}}, runner={"resources": {"limits": {"nvidia.com/gpu": 1}}}
+    )
+    w.settle()
+    scoring = w.find("Job", "nightly-score-a1")["spec"]
+    container = scoring["template"]["spec"]["containers"][0]
+    assert (scoring["completionMode"], scoring["completions"], scoring["backoffLimitPerIndex"]) == ("Indexed", 4, 1)
+    assert "backoffLimit" not in scoring
+    assert container["command"][-1] == "--shard"
+    assert container["resources"]["limits"] == {"nvidia.com/gpu": 1}
+    assert not [
+        item for item in scoring["template"]["spec"]["volumes"] if item.get("secret", {}).get("secretName") == "keys"
+    ]
+    assert w.names("Job") == ["nightly-score-a1"]
+
+    shards_at(w, "nightly-score-a1", scored=3)
+    plan = w.settle()
+    assert plan.status["shards"] == {"total": 4, "scored": 3, "failed": 0}
+    assert "3 of 4 shards scored" in condition(plan.status, "Ready")["message"]
+
+    w.end_job("nightly-score-a1")
+    shards_at(w, "nightly-score-a1", scored=4)
+    w.settle()
+    judging = w.find("Job", "nightly-eval-a1")["spec"]["template"]["spec"]["containers"][0]
+    assert judging["command"][-1] == "--reduce"
+    assert not judging["resources"].get("limits")
+    assert config_of(w, "nightly-eval-a1") == config_of(w, "nightly-score-a1")
+
+    w.succeed("nightly-eval-a1", "e", summary(w, "Passed"))
+    assert statuses(w.settle()) == {"Ready": "True", "Passed": "True", "reason": "Passed"}
+
+
+def test_half_the_shards_lost_is_told_tried_again_and_never_a_verdict() -> None:
+    w = world(shards=4, runPolicy={"maxRestarts": 1})
+    w.settle()
+    for attempt in (1, 2):
+        job = f"nightly-score-a{attempt}"
+        w.end_job(job, "Failed", "Job has failed indexes", "FailedIndexes")
+        shards_at(w, job, scored=2, failed="1,3")
+        w.settle()
+        w.pass_time(timedelta(minutes=1))
+        w.settle()
+    plan = w.settle()
+
+    assert w.names("Job") == ["nightly-score-a1", "nightly-score-a2"]
+    assert plan.status["shards"] == {"total": 4, "scored": 2, "failed": 2, "failedIndexes": "1,3"}
+    assert statuses(plan)["Stalled"] == "True"
+    assert "2 of 4 shards failed" in condition(plan.status, "Ready")["message"]
+    assert "verdict" not in plan.status
+
+
+def test_a_finished_sharded_evaluation_starts_nothing_when_its_jobs_are_cleaned_up() -> None:
+    w = world(shards=2, runPolicy={"ttlAfterFinished": "1h"})
+    w.settle()
+    w.end_job("nightly-score-a1")
+    w.settle()
+    w.succeed("nightly-eval-a1", "e", summary(w, "Passed"))
+    w.settle()
+    w.pass_time(timedelta(hours=2))
+    plan = w.settle()
+
+    assert w.names("Job") == []
+    assert statuses(plan)["Passed"] == "True"
+
+
+@pytest.mark.parametrize(("indexes", "failed"), [("", 0), ("3", 1), ("1,3-5,9", 5)])
+def test_failed_shards_are_counted_from_the_jobs_list(indexes: str, failed: int) -> None:
+    assert evaluation.shard_status({"status": {"failedIndexes": indexes}}, 16)["failed"] == failed

@@ -191,6 +191,8 @@ class EvalSpec(ApiModel):
         json_schema_extra=cel(Rule("!has(self.digest)", "workspace is a place, not an artifact: it has no digest"))
     )
     """Where the evidence is written."""
+    shards: int = Field(default=1, ge=1, le=256)
+    """Pods that score side by side; with more than one a further pod puts their answers together and judges them."""
     signing: Signing | None = None
     """Sign the verdict for other clusters."""
     override: Override | None = None
@@ -248,6 +250,19 @@ class GateOutcome(ApiModel):
     """Slice, value, interval, champion."""
 
 
+class ShardStatus(ApiModel):
+    """Shards of the latest attempt to score."""
+
+    total: Count
+    """Pods that score."""
+    scored: Count
+    """Shards whose answers are all there."""
+    failed: Count
+    """Shards that gave up; another attempt scores what they lack."""
+    failed_indexes: str | None = Field(default=None, max_length=1024)
+    """Which ones."""
+
+
 class EvalStatus(CommonStatus):
     """The verdict and what it is bound to."""
 
@@ -288,7 +303,9 @@ class EvalStatus(CommonStatus):
     job_name: str | None = Field(default=None, max_length=63)
     """Its Job."""
     progress: Progress | None = None
-    """Latest progress."""
+    """Latest progress; of the first shard where there are several."""
+    shards: ShardStatus | None = None
+    """How the shards stand."""
     start_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
     """When the run's first attempt was created."""
     completion_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
