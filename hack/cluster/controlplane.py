@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from hack.cluster import files, ports, tools
+from hack.cluster import audit, files, ports, tools
 from hack.cluster.kubectl import Kubectl
 from hack.cluster.paths import cache_root
 from hack.cluster.plane import Plane, Ports
@@ -68,6 +68,11 @@ class ControlPlane:
     def etcd(self) -> str:
         """Where its etcd listens, once it has started."""
         return f"http://{_LOOPBACK}:{json.loads((self.directory / 'ports.json').read_text())['etcd']}"
+
+    @property
+    def audit_log(self) -> Path:
+        """What ServiceAccounts asked the API server for, one JSON object a line (see `hack.cluster.audit`)."""
+        return self.directory / audit.LOG
 
     @property
     def kubectl(self) -> Kubectl:

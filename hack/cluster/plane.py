@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack.cluster import kubeconfig, probe, tools
+from hack.cluster import audit, kubeconfig, probe, tools
 from hack.cluster.kubectl import Kubectl
 from hack.cluster.pki import Authority, Pair
 from hack.cluster.process import Daemon
@@ -147,6 +147,7 @@ class Plane:
             f"--service-cluster-ip-range={SERVICE_RANGE}",
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
+            *audit.flags(self.directory),
             *(self._kubelet_flags() if self.kubelets else ["--endpoint-reconciler-type=none"]),
         ]
 

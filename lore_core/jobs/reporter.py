@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TextIO
 
 import httpx
 
@@ -77,6 +77,25 @@ def _ssl_context(ca: Path) -> Any:
     return ssl.create_default_context(cafile=str(ca))
 
 
+class TerminalSink:
+    """A person's terminal: one line, written over itself."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def send(self, text: str) -> None:
+        """Show how far the work is; the end has a line of its own."""
+        report = Report.model_validate_json(text)
+        done = report.progress
+        words = f"{done.step}/{done.total_steps} {done.unit}" if done and done.total_steps else ""
+        left = (
+            f", about {max(1, round(done.seconds_remaining / 60))} min left" if done and done.seconds_remaining else ""
+        )
+        end = "\n" if report.phase in (Phase.SUCCEEDED, Phase.FAILED) else ""
+        self._stream.write(f"\r\x1b[K{report.phase}{f': {words}{left}' if words else ''}{end}")
+        self._stream.flush()
+
+
 class Reporter:
     """Keeps the current report and sends it, progress at most every ten seconds, the end at once.
 
@@ -125,12 +144,14 @@ class Reporter:
 
 
 def reporter_from_environment(file: Path | None = None) -> Reporter:
-    """`LORE_REPORT=NAMESPACE/NAME` names the ConfigMap; `file` wins; with neither nothing is sent (another rank)."""
+    """`LORE_REPORT=NAMESPACE/NAME` names the ConfigMap; `file` wins; with neither a person at a terminal sees it."""
     if file is not None:
         return Reporter(FileSink(file))
     if (name := os.environ.get("LORE_REPORT")) and os.environ.get("RANK", "0") == "0":
         namespace, _, config_map = name.partition("/")
         return Reporter(ConfigMapSink(namespace, config_map))
+    if name is None and sys.stderr.isatty() and os.environ.get("RANK", "0") == "0":
+        return Reporter(TerminalSink(sys.stderr))
     return Reporter(None)
 
 

@@ -100,8 +100,12 @@ class Cluster:
         )
 
     async def judge(self, model: str, verdict: str = "Passed") -> None:
-        """An evaluation ends with a verdict."""
+        """A new evaluation ends with a verdict."""
         await self.api.create(evaluation(model))
+        await self.end_evaluation(model, verdict)
+
+    async def end_evaluation(self, model: str, verdict: str = "Passed") -> None:
+        """The pod of an evaluation that runs delivers its verdict."""
         job = await self.job_like(f"{model}-eval-")
         config = json.loads((await self.api.get(CONFIG_MAPS, job))["data"]["config.json"])
         gate = {"name": "floor", "outcome": verdict, "severity": "Required", "message": "MacroF1 is 0.4, the floor 0.5"}
@@ -187,11 +191,17 @@ def _predictor(service: dict[str, Any]) -> dict[str, Any]:
     name, spec = service["metadata"]["name"], dict(service["spec"]["predictor"])
     replicas = spec.pop("minReplicas")
     del spec["maxReplicas"]
+    owner = {
+        "apiVersion": service["apiVersion"],
+        "kind": service["kind"],
+        "name": name,
+        "uid": service["metadata"]["uid"],
+    }
     labels = {**service["metadata"]["labels"], "serving.kserve.io/inferenceservice": name, "app": f"isvc.{name}"}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": f"{name}-predictor", "labels": labels},
+        "metadata": {"name": f"{name}-predictor", "labels": labels, "ownerReferences": [owner]},
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": {"app": labels["app"]}},

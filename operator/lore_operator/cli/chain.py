@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lore_operator.cli.kubectl import Object, names
-from lore_operator.cli.standing import Standing, State, alerts, standing
+from lore_operator.cli.standing import Standing, State, alerts, progress, standing
 
 MODEL: Final = "RelevanceModel"
 _SETTLED: Final = frozenset({State.READY})
@@ -21,6 +21,7 @@ class Node:
     standing: Standing
     role: str = ""
     alerts: tuple[str, ...] = ()
+    progress: str = ""
     children: tuple["Node", ...] = field(default=())
 
     @property
@@ -42,6 +43,7 @@ class Node:
             "state": self.standing.state.value,
             "role": self.role,
             "reason": self.standing.reason,
+            "progress": self.progress,
             "blockedBy": self.blocked,
             "alerts": list(self.alerts),
             "children": [child.plain() for child in self.children],
@@ -81,7 +83,7 @@ class Chain:
 
     def _node(self, item: Object, role: str = "", children: tuple[Node, ...] = ()) -> Node:
         told = tuple(str(alert["type"]) for alert in alerts(item))
-        return Node(item["kind"], item["metadata"]["name"], standing(item), role, told, children)
+        return Node(item["kind"], item["metadata"]["name"], standing(item), role, told, progress(item), children)
 
 
 def published_models(job: Mapping[str, Any]) -> dict[str, str]:

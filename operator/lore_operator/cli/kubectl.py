@@ -3,7 +3,7 @@
 import argparse
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ _SHORT: Final = {
     "RelevanceDeployment": ("rdep", "deployment"),
 }
 _GROUP: Final = "lore-platform.io"
+_LOGS: Final = ("--all-containers", "--prefix", "--ignore-errors")
 _KINDS: Final = {
     name: kind
     for kind, plural in PLURALS.items()
@@ -56,19 +57,44 @@ class Kubectl:
         """One object."""
         return self._get(f"{PLURALS[kind]}.{_GROUP}", name)
 
+    def labelled(self, plural: str, selector: str) -> list[Object]:
+        """Objects of another kind in the namespace, by their labels."""
+        return list(self._get(plural, f"--selector={selector}")["items"])
+
+    def logs(self, pod: str, tail: int) -> str:
+        """The last lines of every container of a pod, each with its pod and container before it."""
+        return self._run("logs", pod, *_LOGS, f"--tail={tail}", *self._where)
+
+    def followed(self, pod: str) -> Iterator[str]:
+        """Lines as the pod writes them, until it ends."""
+        command = ["kubectl", "logs", pod, *_LOGS, "--follow", *self._where, *self._chosen]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+            assert running.stdout is not None
+            assert running.stderr is not None
+            yield from running.stdout
+            said = running.stderr.read()
+        if running.returncode:
+            raise CannotTell(_words(said.strip()))
+
     def kustomize(self, folder: str) -> str:
         """What a kustomization builds, as YAML."""
         return self._run("kustomize", folder)
 
     def _get(self, *what: str) -> Object:
-        where = [f"--namespace={self.namespace}"] if self.namespace else []
-        found: Object = json.loads(self._run("get", *what, "--output=json", *where))
+        found: Object = json.loads(self._run("get", *what, "--output=json", *self._where))
         return found
 
+    @property
+    def _where(self) -> list[str]:
+        return [f"--namespace={self.namespace}"] if self.namespace else []
+
+    @property
+    def _chosen(self) -> list[str]:
+        return [f"--context={self.context}"] if self.context else []
+
     def _run(self, *arguments: str) -> str:
-        context = [f"--context={self.context}"] if self.context else []
         try:
-            done = subprocess.run(["kubectl", *arguments, *context], capture_output=True, text=True, check=False)
+            done = subprocess.run(["kubectl", *arguments, *self._chosen], capture_output=True, text=True, check=False)
         except FileNotFoundError as error:
             raise CannotTell("there is no kubectl on PATH; this command reads the cluster with it") from error
         if done.returncode != 0:

@@ -46,6 +46,19 @@ def standing(resource: Mapping[str, Any]) -> Standing:
     return Standing(State.SUSPENDED if reason == "Suspended" else State.WORKING, reason, message)
 
 
+def progress(resource: Mapping[str, Any]) -> str:
+    """How far the work of now is, as its pods report it; empty where none runs."""
+    status = resource.get("status") or {}
+    stages = [one for one in status.get("stages") or () if one["name"] == status.get("stage")]
+    for found in (*stages, status, status.get("head") or {}):
+        told = found.get("progress")
+        if told and int(told["step"]) < int(told["totalSteps"]):
+            left = told.get("secondsRemaining")
+            words = "" if left is None else f", about {max(1, round(left / 60))} min left"
+            return f"{told['step']}/{told['totalSteps']} {told.get('unit', 'steps')}{words}"
+    return ""
+
+
 def condition(resource: Mapping[str, Any], type_: str) -> Condition | None:
     """One condition, or None."""
     return next((item for item in _conditions(resource) if item["type"] == type_), None)

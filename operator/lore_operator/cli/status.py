@@ -9,7 +9,7 @@ from lore_operator.cli import kubectl, output
 from lore_operator.cli.chain import Chain, Node
 from lore_operator.cli.standing import State
 
-_HEAD = ("OBJECT", "STATE", "REASON", "ALERTS", "BLOCKED BY")
+_HEAD = ("OBJECT", "STATE", "REASON", "PROGRESS", "ALERTS", "BLOCKED BY")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +43,7 @@ def _rows(node: Node, before: str = "", branch: str = "") -> Iterable[tuple[str,
         f"{before}{branch}{node.kind}/{node.name}{role}",
         found.state,
         found.reason,
+        node.progress,
         ",".join(node.alerts),
         node.blocked,
     )

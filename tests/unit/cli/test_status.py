@@ -1,5 +1,8 @@
 """What `lore status` and `lore why` tell, from objects as kubectl prints them."""
 
+import subprocess
+import sys
+
 import pytest
 from unit.cli.objects import deployment, evaluation, model, passed, stands, train_job
 
@@ -10,7 +13,7 @@ from lore_operator.cli.explanation import explain
 from lore_operator.cli.kubectl import CannotTell, parse_object
 from lore_operator.cli.output import printable, shortened, table
 from lore_operator.cli.standing import State as Seen
-from lore_operator.cli.standing import standing
+from lore_operator.cli.standing import progress, standing
 from lore_operator.plan.conditions import State
 
 MESSAGE = "tier tail: model lore-q has no passed evaluation"
@@ -63,6 +66,16 @@ def test_an_object_that_the_operator_has_not_seen_is_not_called_well():
 
     assert standing(model("fresh")).state is Seen.NEW
     assert standing(edited).state is Seen.NEW
+
+
+def test_the_progress_of_what_runs_is_told_and_of_what_ended_is_not():
+    stages = [{"name": "small", "phase": "Running", "progress": {"step": 320, "totalSteps": 1000}}]
+    told = JOB | {"status": JOB["status"] | {"stage": "small", "stages": stages}}
+    waiting = {"step": 9, "totalSteps": 20, "unit": "pairs", "secondsRemaining": 200}
+
+    assert progress(told) == "320/1000 steps"
+    assert progress({"status": {"progress": waiting}}) == "9/20 pairs, about 3 min left"
+    assert progress({"status": {"progress": {"step": 20, "totalSteps": 20}}}) == ""
 
 
 def test_json_has_the_same_tree():
@@ -129,3 +142,8 @@ def test_a_passed_evaluation_blocks_nothing():
     (root,) = Chain([passed(evaluation("judge", "lore-q")), MODEL]).tree()
 
     assert [node.blocked for _, node in root.walk()] == ["", ""]
+
+
+def test_the_status_of_a_namespace_loads_no_schema():
+    code = "import sys, lore_operator.cli.status; print('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -1,5 +1,6 @@
 """A pod's report reaches its ConfigMap, at most every ten seconds, and the end always does or fails loudly."""
 
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from lore_core.jobs.reporter import (
     FileSink,
     JobError,
     Reporter,
+    TerminalSink,
     reported,
     reporter_from_environment,
 )
@@ -232,3 +234,13 @@ def test_a_named_file_wins_over_the_config_map(monkeypatch, tmp_path):
     monkeypatch.setenv("LORE_REPORT", "team/job-report")
     reporter_from_environment(tmp_path / "report.json").succeeded(RESULT, {})
     assert json.loads((tmp_path / "report.json").read_text())["phase"] == "Succeeded"
+
+
+def test_a_person_at_a_terminal_sees_one_line_that_moves():
+    screen = io.StringIO()
+    reporter = Reporter(TerminalSink(screen))
+
+    reporter.started(total_steps=100)
+    reporter.succeeded(RESULT, {})
+
+    assert screen.getvalue() == "\r\x1b[KRunning: 0/100 steps\r\x1b[KSucceeded: 0/100 steps\n"

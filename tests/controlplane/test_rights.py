@@ -1,0 +1,44 @@
+"""The operator's rights, compared with what it asked for in every test of this layer: none is missing, none is too many.
+
+It runs last (see conftest). The verdict on rights that nobody used needs the runs of the other modules.
+"""
+
+import pytest
+import yaml
+from cluster.audit import Right, asked, refused
+from cluster.fixtures import REPOSITORY
+
+from hack.cluster.controlplane import ControlPlane
+
+ACCOUNT = "system:serviceaccount:default:lore-operator"
+EXERCISED_BY = {"test_operator_train", "test_operator_serving"}
+UNUSED: dict[Right, str] = {}
+"""Rights that no test of this layer makes use of, and why the operator has them all the same."""
+
+
+def granted() -> set[Right]:
+    rules = yaml.safe_load((REPOSITORY / "charts/lore/files/rules.yaml").read_text())["rules"]
+    return {
+        Right(group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+@pytest.mark.usefixtures("operator")
+def test_the_operator_asks_for_nothing_that_it_may_not(control_plane: ControlPlane) -> None:
+    assert refused(control_plane.audit_log, ACCOUNT) == set()
+    assert asked(control_plane.audit_log, ACCOUNT) <= granted()
+
+
+def test_the_operator_may_nothing_that_it_does_not_ask_for(
+    control_plane: ControlPlane, request: pytest.FixtureRequest
+) -> None:
+    ran = {item.path.stem for item in request.session.items}
+    if not ran >= EXERCISED_BY:
+        pytest.skip("needs the runs of the whole layer: make controlplane")
+
+    unused = granted() - asked(control_plane.audit_log, ACCOUNT)
+    assert sorted(unused) == sorted(UNUSED), "\n".join(map(str, sorted(unused)))
