@@ -19,6 +19,7 @@ from lore_operator.engine.credentials import connect
 from lore_operator.engine.keys import Key
 from lore_operator.engine.operator import Engine
 from lore_operator.engine.reconcile import Planner
+from lore_operator.engine.remedies import ClusterTooOld
 from lore_operator.logs import log_as_json
 from lore_operator.plan import deployment, evaluation, model, trainjob
 from lore_operator.settings import Settings, SettingsError
@@ -67,7 +68,10 @@ async def _run(settings: Settings) -> int:
     ends = await asyncio.gather(working, watching, return_exceptions=True)
     failures = [end for end in ends if isinstance(end, Exception)]
     for failure in failures:
-        _log.error("a part of the operator died", exc_info=failure)
+        if isinstance(failure, ClusterTooOld):
+            _log.error("%s", failure)
+        else:
+            _log.error("a part of the operator died", exc_info=failure)
     return 1 if failures or died else 0
 
 

@@ -1,5 +1,6 @@
 """`lore logs`, `lore cost` and a namespace of 500 objects. No node runs here: the test is the kubelet that has the logs."""
 
+import asyncio
 import json
 import ssl
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from cluster.lore_command import Run
 from cluster.manifests import container, pod, pod_spec
+from cluster.operator_process import Api
 from unit.cli.objects import evaluation, model, stands, train_job
 from unit.cli.test_logs_and_cost import GANG, attempt, labels
 
@@ -43,7 +45,7 @@ def kubelet(control_plane: ControlPlane, kubectl: Kubectl) -> Iterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.certificate, pair.key)
     with ThreadingHTTPServer(("127.0.0.1", 0), Logs) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         kubectl.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "told"}})
         status = {
@@ -100,18 +102,13 @@ def test_cost_counts_what_outlives_the_jobs(
     assert plain["total"]["gpuHours"] == "12.000"
 
 
-def test_the_status_of_500_objects(run: Run, kubectl: Kubectl, namespace: str) -> None:
+async def test_the_status_of_500_objects(run: Run, api: Api) -> None:
     """How long it takes is printed, not judged: that depends on the machine."""
     made = [item for i in range(250) for item in (model(f"m-{i}"), evaluation(f"e-{i}", f"m-{i}"))]
-    kubectl(
-        "create",
-        "--filename=-",
-        f"--namespace={namespace}",
-        stdin=json.dumps({"kind": "List", "apiVersion": "v1", "items": made}),
-    )
+    await asyncio.gather(*(api.create({**item, "metadata": {"name": item["metadata"]["name"]}}) for item in made))
     started = time.monotonic()
 
-    said = run("lore", "status", "-n", namespace)
+    said = run("lore", "status", "-n", api.namespace)
 
     print(f"lore status of {len(made)} objects: {time.monotonic() - started:.2f} s")
     assert len(said.stdout.splitlines()) == 501

@@ -198,8 +198,10 @@ async def test_a_commit_rolls_out_a_failed_gate_stops_the_wave_and_a_revert_roll
     repository.sync()
     assert await serving(api, lambda stable: stable == first)
 
-    repository.write("base/search.yaml", SEARCH | {"spec": SEARCH["spec"] | {"router": {"replicas": 2}}})
-    repository.commit("two routers")
+    predictor = {"modelRef": {"name": "none-yet"}, "replicas": {"min": 1, "max": 2}}
+    more = {"router": {"replicas": 2}, "tiers": [{"stratum": "tail", "predictor": predictor}]}
+    repository.write("base/search.yaml", SEARCH | {"spec": SEARCH["spec"] | more})
+    repository.commit("two routers, predictors that may grow")
     repository.sync()
     await until(lambda: api.get(WORKLOADS, "search-router"), lambda found: found["spec"]["replicas"] == 2)
 

@@ -11,8 +11,19 @@ from cluster.fixtures import REPOSITORY
 from hack.cluster.controlplane import ControlPlane
 
 ACCOUNT = "system:serviceaccount:default:lore-operator"
-EXERCISED_BY = {"test_operator_train", "test_operator_serving"}
-UNUSED: dict[Right, str] = {}
+EXERCISED_BY = {"test_operator_train", "test_operator_serving", "test_gitops"}
+_TAKEN = "reads what stands under a child's name that turns out to be taken; the tests take a ConfigMap's"
+UNUSED = {
+    Right("", "serviceaccounts", "get"): _TAKEN,
+    Right("apps", "controllerrevisions", "get"): _TAKEN,
+    Right("batch", "jobs", "get"): _TAKEN,
+    Right("policy", "poddisruptionbudgets", "get"): _TAKEN,
+    Right("rbac.authorization.k8s.io", "rolebindings", "get"): _TAKEN,
+    Right("serving.kserve.io", "inferenceservices", "get"): _TAKEN,
+    Right(
+        "", "services", "delete"
+    ): "the headless Service of a gang of several nodes, once runPolicy.ttlAfterFinished has passed",
+}
 """Rights that no test of this layer makes use of, and why the operator has them all the same."""
 
 

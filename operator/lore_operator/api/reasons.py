@@ -397,7 +397,7 @@ API: Final = (
     Reason(
         "ApiForbidden",
         "RBAC, a quota or an admission policy refuses a write.",
-        "Grant it: the message names verb and object.",
+        "The message names the verb and the resource, and where RBAC refused it the commands that grant it.",
     ),
     Reason(
         "ApiInvalid",

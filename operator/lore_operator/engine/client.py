@@ -14,7 +14,7 @@ import aiohttp
 import kopf
 
 from lore_operator.children.labels import FIELD_MANAGER
-from lore_operator.engine.errors import Unauthorized, Unreachable, from_status
+from lore_operator.engine.errors import NotFound, Unauthorized, Unreachable, from_status
 from lore_operator.engine.resources import Resource
 
 Manifest = dict[str, Any]
@@ -118,6 +118,18 @@ class KubeClient:
             if not token:
                 return items, page["metadata"]["resourceVersion"]
             query["continue"] = token
+
+    async def version(self) -> Manifest:
+        """What the API server says of itself."""
+        return await self._send(_Request("get", "Version", "GET", "/version", {}, None, {"Accept": _JSON}))
+
+    async def serves(self, group: str) -> bool:
+        """Whether an API group is served now."""
+        try:
+            await self._send(_Request("get", "APIGroup", "GET", f"/apis/{group}", {}, None, {"Accept": _JSON}))
+        except NotFound:
+            return False
+        return True
 
     async def create(self, manifest: Manifest, resource: Resource) -> Manifest:
         """Create an object. AlreadyExists where the name is taken."""

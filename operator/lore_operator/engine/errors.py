@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from lore_operator.engine import remedies
+
 
 class ApiError(Exception):
     """A refused or impossible API call. `status` is the HTTP status, 0 where no answer came."""
@@ -87,4 +89,9 @@ def from_status(verb: str, target: str, code: int, body: Mapping[str, Any]) -> A
     """The error that a `Status` object of the apiserver stands for."""
     reason = str(body.get("reason") or "Unknown")
     kind = AlreadyExists if reason == "AlreadyExists" else _BY_STATUS.get(code, ApiError)
-    return kind(verb, target, code, reason, str(body.get("message") or ""))
+    message = str(body.get("message") or "")
+    if kind is Forbidden:
+        message += remedies.for_denied(message)
+    elif kind is NotFound and verb == "create":
+        message += remedies.for_missing_kind(target)
+    return kind(verb, target, code, reason, message)

@@ -22,6 +22,7 @@ from lore_operator.engine.parents import RESYNC_SECONDS, Parents
 from lore_operator.engine.projection import trim
 from lore_operator.engine.queue import WorkQueue
 from lore_operator.engine.reconcile import Planner, Reconciler, work
+from lore_operator.engine.remedies import check_version
 from lore_operator.engine.resources import INFERENCE_SERVICES, KINDS, Resource
 from lore_operator.engine.watcher import Watcher
 from lore_operator.settings import Settings
@@ -132,6 +133,7 @@ class Engine:
         pause = 0.5
         while not self._stopping.is_set():
             try:
+                check_version(await self.client.version())
                 await asyncio.gather(*(self._probe(resource) for resource in KINDS.values()))
                 return
             except ApiError as error:

@@ -8,8 +8,10 @@ from lore_operator.engine.keys import Key
 GROUP: Final = "lore-platform.io"
 VERSION: Final = "v1alpha1"
 
-_READ: Final = ("get", "list", "watch")
-_OWN: Final = (*_READ, "create", "patch", "delete")
+_SEE: Final = ("list", "watch")
+_READ: Final = ("get", *_SEE)
+_MAKE: Final = (*_READ, "create")
+"""Created once and left to the garbage collector; `get` is for a name that turns out to be taken."""
 
 
 class Resource(NamedTuple):
@@ -34,23 +36,25 @@ class Resource(NamedTuple):
 
 
 TRAIN_JOBS: Final = Resource(GROUP, VERSION, "relevancetrainjobs", "RelevanceTrainJob", _READ)
-MODELS: Final = Resource(GROUP, VERSION, "relevancemodels", "RelevanceModel", (*_READ, "create"))
+MODELS: Final = Resource(GROUP, VERSION, "relevancemodels", "RelevanceModel", _MAKE)
 EVALS: Final = Resource(GROUP, VERSION, "relevanceevals", "RelevanceEval", _READ)
 DEPLOYMENTS: Final = Resource(GROUP, VERSION, "relevancedeployments", "RelevanceDeployment", _READ)
 KINDS: Final = {resource.kind: resource for resource in (TRAIN_JOBS, MODELS, EVALS, DEPLOYMENTS)}
 
-JOBS: Final = Resource("batch", "v1", "jobs", "Job", _OWN)
-CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap", _OWN)
-SERVICES: Final = Resource("", "v1", "services", "Service", _OWN)
-PODS: Final = Resource("", "v1", "pods", "Pod", _READ)
-SERVICE_ACCOUNTS: Final = Resource("", "v1", "serviceaccounts", "ServiceAccount", _OWN)
-ROLES: Final = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role", _OWN)
-ROLE_BINDINGS: Final = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", _OWN)
-WORKLOADS: Final = Resource("apps", "v1", "deployments", "Deployment", _OWN)
-REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "ControllerRevision", _OWN)
-BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", (*_READ, "create"))
-ENDPOINT_SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", _READ)
-INFERENCE_SERVICES: Final = Resource("serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService", _OWN)
+JOBS: Final = Resource("batch", "v1", "jobs", "Job", (*_MAKE, "delete"))
+CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap", (*_MAKE, "patch", "delete"))
+SERVICES: Final = Resource("", "v1", "services", "Service", (*_MAKE, "patch", "delete"))
+PODS: Final = Resource("", "v1", "pods", "Pod", _SEE)
+SERVICE_ACCOUNTS: Final = Resource("", "v1", "serviceaccounts", "ServiceAccount", _MAKE)
+ROLES: Final = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role", (*_MAKE, "patch"))
+ROLE_BINDINGS: Final = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", _MAKE)
+WORKLOADS: Final = Resource("apps", "v1", "deployments", "Deployment", (*_MAKE, "patch"))
+REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "ControllerRevision", (*_MAKE, "patch", "delete"))
+BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", _MAKE)
+ENDPOINT_SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", _SEE)
+INFERENCE_SERVICES: Final = Resource(
+    "serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService", (*_MAKE, "patch", "delete")
+)
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease", ("get", "create", "patch"))
 """Of the release's own namespace, and only where there are several operators: the chart gives these rights apart."""
 EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event", ("create",))

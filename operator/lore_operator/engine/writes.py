@@ -2,8 +2,9 @@
 
 from typing import Any, Final
 
+from lore_operator.children.job import QUEUE
 from lore_operator.children.labels import FIELD_MANAGER
-from lore_operator.engine import resources
+from lore_operator.engine import remedies, resources
 from lore_operator.engine.client import KubeClient, Manifest
 from lore_operator.engine.errors import Conflict, NotFound
 from lore_operator.engine.keys import Key
@@ -14,7 +15,13 @@ _RESOURCES: Final = {resource.kind: resource for resource in resources.ALL}
 
 
 async def create(client: KubeClient, wanted: Apply) -> Manifest:
-    """Create an object. AlreadyExists is the caller's to judge: the name may be a stranger's."""
+    """Create an object. AlreadyExists is the caller's to judge: the name may be a stranger's.
+
+    A Job for a queue is created only where Kueue is there to hold it: without Kueue it would take its GPUs at once.
+    """
+    queue = (wanted.object["metadata"].get("labels") or {}).get(QUEUE)
+    if queue and not await client.serves(remedies.KUEUE):
+        raise NotFound("create", wanted.object["kind"], 404, "NotFound", remedies.for_queue(queue))
     return await client.create(wanted.object, resource_of(wanted.object))
 
 

@@ -1,0 +1,129 @@
+"""A cluster that lacks something: what the operator says, that the rest goes on, and that it notices what comes later."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cluster.fixtures import REPOSITORY
+from cluster.operator_process import Api, OperatorProcess, condition, until, with_token
+from cluster.train_jobs import appeared, train_job
+from controlplane.test_operator_serving import MODEL, SERVING
+
+from hack.cluster import tools
+from hack.cluster.kubectl import Kubectl
+from lore_operator.engine.resources import DEPLOYMENTS, INFERENCE_SERVICES, JOBS, TRAIN_JOBS, Resource
+
+KSERVE = "inferenceservices.serving.kserve.io"
+DIRECT: dict[str, Any] = {
+    **SERVING,
+    "spec": {**SERVING["spec"], "tiers": [SERVING["spec"]["tiers"][1]], "gate": {"mode": "Disabled"}},
+}
+
+
+async def told(api: Api, resource: Resource, name: str, words: str) -> dict[str, Any]:
+    """The condition that says so."""
+
+    async def look() -> dict[str, Any]:
+        return condition(await api.get(resource, name), "Reconciling")
+
+    return await until(look, lambda found: words in found.get("message", ""))
+
+
+@pytest.fixture
+def without_kserve(kubectl: Kubectl) -> Iterator[Path]:
+    """The file of the kind that is not served; it is served again afterwards."""
+    kubectl("delete", "crd", KSERVE, "--ignore-not-found", "--timeout=60s")
+    file = tools.manifests("kserve") / "crd/full/serving.kserve.io_inferenceservices.yaml"
+    yield file
+    kubectl.apply_definitions([file])
+
+
+async def test_without_kserve_training_goes_on_and_kserve_is_noticed(
+    without_kserve: Path, operator: OperatorProcess, api: Api, kubectl: Kubectl
+) -> None:
+    await api.create(MODEL)
+    await api.create(DIRECT)
+
+    found = await told(api, DEPLOYMENTS, "search", "install KServe")
+    assert found["reason"] == "KindNotInstalled"
+    await api.create(train_job())
+    await appeared(api, "demo-sft-a1")
+
+    kubectl.apply_definitions([without_kserve])
+    await until(lambda: api.names(INFERENCE_SERVICES), bool)
+
+
+@pytest.fixture
+def kueue(kubectl: Kubectl, tmp_path: Path) -> Iterator[Path]:
+    """A definition of Kueue's group, to be applied; Kueue itself does not run."""
+    names = {"plural": "localqueues", "singular": "localqueue", "kind": "LocalQueue", "listKind": "LocalQueueList"}
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    version = {"name": "v1beta1", "served": True, "storage": True, "schema": schema}
+    group = "kueue.x-k8s.io"
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": f"localqueues.{group}",
+            "annotations": {"api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/kueue"},
+        },
+        "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [version]},
+    }
+    file = tmp_path / "kueue.yaml"
+    file.write_text(yaml.safe_dump(definition))
+    yield file
+    kubectl("delete", "crd", f"localqueues.{group}", "--ignore-not-found", "--wait=false")
+
+
+async def test_without_kueue_a_queued_job_takes_nothing_until_kueue_is_there(
+    kueue: Path, operator: OperatorProcess, api: Api, kubectl: Kubectl
+) -> None:
+    await api.create(train_job(runner={"queueName": "gpu"}))
+
+    found = await told(api, TRAIN_JOBS, "demo", "Install Kueue")
+    assert found["reason"] == "KindNotInstalled"
+    assert await api.names(JOBS) == []
+
+    kubectl.apply_definitions([kueue])
+    assert (await appeared(api, "demo-sft-a1"))["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpu"
+
+
+@pytest.fixture
+def weak(kubectl: Kubectl, kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
+    """An operator that may do everything of the chart but create Jobs."""
+    rules = yaml.safe_load((REPOSITORY / "charts/lore/files/rules.yaml").read_text())["rules"]
+    for rule in rules:
+        rule["verbs"] = [verb for verb in rule["verbs"] if rule["resources"] != ["jobs"] or verb != "create"]
+    metadata = {"name": "weak", "namespace": namespace}
+    rbac = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": metadata}
+    subject = {"kind": "ServiceAccount", "name": "weak", "namespace": namespace}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "weak"}
+    kubectl.apply(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
+        {**rbac, "kind": "Role", "rules": rules},
+        {**rbac, "kind": "RoleBinding", "roleRef": reference, "subjects": [subject]},
+    )
+    login = with_token(kubeconfig, kubectl("create", "token", "weak", "-n", namespace).strip(), tmp_path / "weak")
+    running = OperatorProcess(login, namespace, tmp_path / "weak.log")
+    running.start()
+    yield running
+    running.kill()
+    print((tmp_path / "weak.log").read_text()[-4000:])
+
+
+async def test_a_missing_right_is_named_with_the_commands_that_grant_it(
+    weak: OperatorProcess, api: Api, kubectl: Kubectl
+) -> None:
+    await api.create(train_job())
+
+    found = await told(api, TRAIN_JOBS, "demo", 'cannot create resource "jobs" in API group "batch"')
+    assert found["reason"] == "ApiForbidden"
+    commands = re.findall(r"kubectl (create [^&(]+)", found["message"])
+    assert len(commands) == 2, found["message"]
+    for command in commands:
+        kubectl(*shlex.split(command))
+    await appeared(api, "demo-sft-a1")
