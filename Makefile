@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup venv check generate generated-clean test unit controlplane integration chart e2e demo bench bench-quality campaign cluster-up cluster-down locks
+.PHONY: help setup venv check generate generated-clean test unit controlplane integration chart e2e demo bench bench-quality campaign cluster-up cluster-down locks sbom audit
 
 export LORE_CACHE ?= $(HOME)/.cache/lore-platform
 export UV_PYTHON_DOWNLOADS := never
@@ -11,6 +11,21 @@ UV := $(LORE_CACHE)/bootstrap/bin/uv
 PY := .venv/bin/python
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest
 COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --python-platform x86_64-manylinux_2_28 pyproject.toml
+
+LOCKS := operator router strata training serving-cpu serving-gpu
+AUDIT := $(LORE_CACHE)/audit
+
+$(AUDIT)/.lock: requirements/audit.txt $(UV)
+	$(UV) venv --quiet --clear --python 3.11 $(AUDIT)
+	VIRTUAL_ENV=$(AUDIT) $(UV) pip install --quiet --require-hashes -r requirements/audit.txt
+	cp requirements/audit.txt $@
+
+sbom: $(AUDIT)/.lock ## dist/sbom: a CycloneDX bill of materials of each lock file
+	mkdir -p dist/sbom
+	for lock in $(LOCKS); do $(AUDIT)/bin/cyclonedx-py requirements --output-reproducible --output-format JSON --output-file dist/sbom/$$lock.cdx.json requirements/$$lock.txt; done
+
+audit: $(AUDIT)/.lock ## known vulnerabilities of every lock, but for requirements/audit-exceptions.txt (asks the Python index)
+	for lock in $(LOCKS); do $(AUDIT)/bin/pip-audit --disable-pip --require-hashes $$(awk '/^[^#]/ {print "--ignore-vuln " $$1}' requirements/audit-exceptions.txt) --requirement requirements/$$lock.txt; done
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -101,6 +116,7 @@ cluster-down: venv ## stop what cluster-up started
 
 locks: $(UV) ## recompile every lock file
 	echo 'uv==0.13.9' | $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 - -o requirements/bootstrap.txt
+	printf 'cyclonedx-bom\npip-audit\n' | $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --python-platform x86_64-manylinux_2_28 - -o requirements/audit.txt
 	$(COMPILE) --extra operator -o requirements/operator.txt
 	$(COMPILE) --extra router -o requirements/router.txt
 	$(COMPILE) --extra strata -o requirements/strata.txt

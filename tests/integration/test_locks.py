@@ -1,6 +1,8 @@
 """Each extra's lock installs by hash alone, and what it is for imports from it."""
 
+import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -51,3 +53,20 @@ def test_the_gpu_lock_resolves_by_hash(tmp_path: Path) -> None:
     resolved = uv("pip", "install", "--dry-run", "--require-hashes", "-r", lock, venv=venv)
     assert resolved.returncode == 0, resolved.stderr
     assert "vllm==0.32.0" in resolved.stderr
+
+
+def test_the_bill_of_materials_names_what_the_locks_install() -> None:
+    made = subprocess.run(
+        ["make", "--no-print-directory", "sbom", "LOCKS=operator router"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    for lock in ("operator", "router"):
+        text = (ROOT / "requirements" / f"{lock}.txt").read_text()
+        found = json.loads((ROOT / "dist" / "sbom" / f"{lock}.cdx.json").read_text())
+        assert {(item["name"], item["version"]) for item in found["components"]} == set(
+            re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==([^ ;]+)", text, re.MULTILINE)
+        )
