@@ -59,6 +59,17 @@ PROGRESS: Final = (
         "Predictors of the new composition are not Ready yet.",
         "See what each predictor says in the message.",
     ),
+    Reason("Paused", "rollout.paused is true: a running rollout stays where it is.", "Set it to false to go on."),
+    Reason(
+        "AwaitingApproval",
+        "A step of the rollout waits for a person.",
+        "Set rollout.approve to what the message says.",
+    ),
+    Reason(
+        "AwaitingSamples",
+        "The analysis of a step has seen too few answers of the new composition.",
+        "Wait, or lower analysis.minSamples.",
+    ),
     Reason("MovingWeight", "The new composition takes its queries step by step."),
     Reason("Suspended", "spec.suspend is true.", "Set it to false to go on."),
 )
@@ -98,6 +109,11 @@ ENDS: Final = (
         "RolledBack",
         "The new composition failed; the former one serves.",
         "Correct what failed, then change the spec or runToken.",
+    ),
+    Reason(
+        "AnalysisFailed",
+        "What routers saw of the new composition breaks a bound of rollout.steps[].analysis.",
+        "See the figures in the message; change the spec or runToken to try again.",
     ),
     Reason(
         "RolloutPaused",

@@ -15,6 +15,7 @@ from lore_operator.api.v1alpha1 import RelevanceDeployment
 from lore_operator.api.v1alpha1.common import seconds
 from lore_operator.children.composition import ADMITTED, FAILED, PREPARING
 from lore_operator.children.settings import Settings
+from lore_operator.plan.analysis import statistics_of
 from lore_operator.plan.backends import BackendState, check_namespace, ensure_backends, release_backends
 from lore_operator.plan.conditions import Finding, Halt, State, moment, timestamp
 from lore_operator.plan.gate import Verdicts, judge
@@ -22,9 +23,10 @@ from lore_operator.plan.head_build import ensure_generation, forget_builds
 from lore_operator.plan.imported import evaluations_of
 from lore_operator.plan.revisions import Revision, forget_oldest, revisions, wanted_revision
 from lore_operator.plan.rollout import next_config
-from lore_operator.plan.routing import Routing
+from lore_operator.plan.routing import Routing, greatest
 from lore_operator.plan.serving_draft import ServingDraft
 from lore_operator.plan.serving_status import gate_word, head_fields, serving_fields, tier_fields
+from lore_operator.plan.steps import Hold
 from lore_operator.plan.types import Object, Observed, Plan, Reference
 
 _POLL: Final = timedelta(seconds=2)
@@ -137,17 +139,34 @@ class _Serving:
         serving = [revision for revision in self.known if revision.name in {target.name, *self.routing.revisions}]
         self.routing.ensure((*serving, target))
         rollout = next_config(
-            self.deployment, self.routing.config, target, acked=self.routing.acked, age=self.routing.age
+            self.deployment,
+            self.routing.config,
+            target,
+            acked=self.routing.acked,
+            age=self.routing.age,
+            statistics=statistics_of(target.name, self.draft.observed.routers),
         )
-        if rollout.wake_after is not None:
-            self.draft.wake(self.draft.now + rollout.wake_after)
+        self.fields["step"] = rollout.step
         if self.routing.write(rollout.config):
             self.draft.annotate(target.stored, {PREPARING: None})
         elif not self.routing.acked:
             self.draft.wake(self.draft.now + _POLL)
             return Finding(rolling, "AwaitingRouters", self.routing.describe())
-        weight = next((c.weights.tail for c in rollout.config.compositions if c.revision == target.name), 0)
-        return Finding(rolling, "MovingWeight", f"{target.name} has {weight} % of the queries")
+        weight = next((greatest(c.weights) for c in rollout.config.compositions if c.revision == target.name), 0)
+        has = f"{target.name} has {weight} % of the queries"
+        return (
+            Finding(rolling, "MovingWeight", has)
+            if rollout.hold is None
+            else self._held(target, rollout.hold, rolling, has)
+        )
+
+    def _held(self, target: Revision, hold: Hold, rolling: State, has: str) -> Finding:
+        if hold.failed:
+            return self._fail(target, hold.reason, hold.message)
+        if hold.wake_after is not None:
+            self.draft.wake(self.draft.now + hold.wake_after)
+        by_a_person = hold.reason in ("Paused", "AwaitingApproval")
+        return Finding(State.SUSPENDED if by_a_person else rolling, hold.reason, f"{has}; {hold.message}")
 
     def _serve(self, target: Revision, verdicts: Verdicts) -> Finding:
         """The target is stable: let the former composition go, then say so."""

@@ -5,15 +5,17 @@ steps of the spec once every Ready router has acknowledged it, becomes the stabl
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
 from lore_core.router import config as wire
 from lore_operator.api.v1alpha1 import RelevanceDeployment
-from lore_operator.api.v1alpha1.common import SECRET_ROOT, ArtifactRef, seconds
+from lore_operator.api.v1alpha1.common import SECRET_ROOT, ArtifactRef
 from lore_operator.children.composition import Recipe
 from lore_operator.plan.revisions import Revision
+from lore_operator.plan.steps import Hold, Rung, following, hold, ladder
+from lore_operator.plan.steps import current as standing_on
 from lore_operator.plan.types import RouterEndpoint
 
 _FULL: Final = wire.FULL_WEIGHT
@@ -21,10 +23,11 @@ _FULL: Final = wire.FULL_WEIGHT
 
 @dataclass(frozen=True)
 class Rollout:
-    """The config to have now. `wake_after` is when the next step may come, where only time is missing."""
+    """The config to have now, the step of the spec that it is, and what holds the candidate there."""
 
     config: wire.RouterConfig
-    wake_after: timedelta | None = None
+    step: int | None = None
+    hold: Hold | None = None
 
 
 def acknowledged(config: wire.RouterConfig, routers: Iterable[RouterEndpoint]) -> bool:
@@ -41,8 +44,11 @@ def next_config(
     *,
     acked: bool,
     age: timedelta,
+    statistics: wire.RevisionStatistics,
 ) -> Rollout:
-    """The next config. `acked` says that all routers serve `current`, `age` since when it is written.
+    """The next config.
+
+    `acked` says that all routers serve `current`, `age` since when it is written; `statistics` are the target's.
 
     The target must be prepared. Another candidate that is still there is dropped, its weight back to the stable one.
     """
@@ -55,9 +61,14 @@ def next_config(
     if candidate is None:
         entering = [_weighted(stable, _FULL), _composition(deployment, target, 0)]
         return Rollout(_config(deployment, stable.revision, entering))
+    rungs = ladder(deployment.spec.rollout.steps)
+    rung = standing_on(rungs, candidate)
+    here = Rollout(_config(deployment, stable.revision, [stable, candidate]), rung.number if rung else None)
     if not acked:
-        return Rollout(_config(deployment, stable.revision, [stable, candidate]))
-    return _step(deployment, stable, candidate, age)
+        return here
+    if (held := hold(rung, deployment.spec.rollout, candidate, age, statistics)) is not None:
+        return replace(here, hold=held)
+    return _onwards(deployment, stable, candidate, following(rungs, candidate))
 
 
 def settled(deployment: RelevanceDeployment, current: wire.RouterConfig, *, acked: bool) -> wire.RouterConfig:
@@ -68,20 +79,16 @@ def settled(deployment: RelevanceDeployment, current: wire.RouterConfig, *, acke
     return _config(deployment, stable.revision, [stable] if acked and at_rest else [stable, *others])
 
 
-def _step(
-    deployment: RelevanceDeployment, stable: wire.Composition, candidate: wire.Composition, age: timedelta
+def _onwards(
+    deployment: RelevanceDeployment, stable: wire.Composition, candidate: wire.Composition, rung: Rung | None
 ) -> Rollout:
-    weight = candidate.weights.tail
-    held = _config(deployment, stable.revision, [stable, candidate])
-    current = next((step for step in deployment.spec.rollout.steps if step.weight == weight), None)
-    rest = seconds(current.for_) - age if current else timedelta()
-    if rest > timedelta():
-        return Rollout(held, wake_after=rest)
-    following = next((step.weight for step in deployment.spec.rollout.steps if step.weight > weight), _FULL)
-    if following < _FULL:
-        moved = [_weighted(stable, _FULL - following), _weighted(candidate, following)]
-        return Rollout(_config(deployment, stable.revision, moved))
-    return Rollout(_config(deployment, candidate.revision, [_weighted(candidate, _FULL), _weighted(stable, 0)]))
+    """The next rung, or the candidate as the stable one."""
+    if rung is None:
+        return Rollout(_config(deployment, candidate.revision, [_weighted(candidate, _FULL), _weighted(stable, 0)]))
+    rest = {stratum: _FULL - rung.weights.of(stratum) for stratum in wire.STRATA}
+    given_up = stable.model_copy(update={"weights": wire.StratumWeights(**rest)})
+    moved = candidate.model_copy(update={"weights": rung.weights, "shadow_percent": rung.shadow})
+    return Rollout(_config(deployment, stable.revision, [given_up, moved]), rung.number)
 
 
 def _find(config: wire.RouterConfig, revision: str) -> wire.Composition | None:
@@ -99,7 +106,7 @@ def _config(deployment: RelevanceDeployment, stable: str, compositions: list[wir
 
 def _weighted(composition: wire.Composition, weight: int) -> wire.Composition:
     weights = wire.StratumWeights(head=weight, torso=weight, tail=weight)
-    return composition.model_copy(update={"weights": weights})
+    return composition.model_copy(update={"weights": weights, "shadow_percent": None})
 
 
 def _composition(deployment: RelevanceDeployment, revision: Revision, weight: int) -> wire.Composition:

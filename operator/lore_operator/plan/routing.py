@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from lore_core.router.config import CONFIG_KEY, RouterConfig
+from lore_core.router.config import CONFIG_KEY, STRATA, RouterConfig, StratumWeights
 from lore_operator.api.v1alpha1 import RelevanceDeployment
 from lore_operator.api.v1alpha1.group import GROUP
 from lore_operator.children import router
@@ -21,6 +21,11 @@ from lore_operator.plan.types import Object
 
 WRITTEN: Final = f"{GROUP}/written-at"
 """Annotation of the router's ConfigMap: since when its weights are as they are."""
+
+
+def greatest(weights: StratumWeights) -> int:
+    """The weight of the stratum that moved furthest."""
+    return max(map(weights.of, STRATA))
 
 
 class Routing:
@@ -46,7 +51,7 @@ class Routing:
     def candidate(self) -> tuple[str, int] | None:
         """The newest revision beside the stable one, and its weight in percent."""
         others = [item for item in self.config.compositions if item.revision != self.stable] if self.config else []
-        return (others[-1].revision, others[-1].weights.tail) if others else None
+        return (others[-1].revision, greatest(others[-1].weights)) if others else None
 
     def fields(self) -> dict[str, Any] | None:
         """Config hash and acknowledgements, for status."""

@@ -176,6 +176,22 @@ REFUSED = [
         ("spec.tiers.0.cache", {"store": {"url": "redis://cache:6379/0"}, "fromTier": "torso", "onMiss": "tail"}),
         ("spec.tiers.1.stratum", "tail"),
     ),
+    case("RelevanceDeployment", "give exactly one of weight, shadow", ("spec.rollout", {"steps": [{"for": "1m"}]})),
+    case(
+        "RelevanceDeployment",
+        "strata goes with weight",
+        ("spec.rollout", {"steps": [{"shadow": 5, "strata": ["tail"]}]}),
+    ),
+    case(
+        "RelevanceDeployment",
+        "minAgreementPercent and maxGradeDifference go with shadow",
+        ("spec.rollout", {"steps": [{"weight": 5, "analysis": {"minAgreementPercent": 90}}]}),
+    ),
+    case(
+        "RelevanceDeployment",
+        "maxFallbackPercent goes with weight",
+        ("spec.rollout", {"steps": [{"shadow": 5, "analysis": {"maxFallbackPercent": 9}}]}),
+    ),
     case("RelevanceDeployment", "fallback goes with predictor", ("spec.tiers.0.fallback", ["tail"])),
     case("RelevanceDeployment", "guard goes with predictor", ("spec.tiers.0.guard", {"maxQuestions": 4})),
     case("RelevanceDeployment", "a tier cannot fall back to itself", ("spec.tiers.1.fallback", ["torso"])),

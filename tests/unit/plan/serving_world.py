@@ -8,7 +8,7 @@ from typing import Any
 
 from unit.plan.world import SETTINGS, World, digest, resource
 
-from lore_core.router.config import RouterConfig, RouterState
+from lore_core.router.config import RevisionStatistics, RouterConfig, RouterState
 from lore_operator.children.settings import Settings
 from lore_operator.plan import deployment
 from lore_operator.plan.types import Object, ObjectKey, Observed, Plan, RouterEndpoint
@@ -30,9 +30,10 @@ SPEC: dict[str, Any] = {
 
 @dataclass
 class ServingWorld(World):
-    """`routers` are Ready endpoints and the config hash that each serves."""
+    """`routers` are Ready endpoints and the config hash that each serves; each tells the same `statistics`."""
 
     routers: dict[str, str | None] = field(default_factory=dict)
+    statistics: dict[str, RevisionStatistics] = field(default_factory=dict)
     settings: Settings = SETTINGS
     versions: int = 100
 
@@ -54,7 +55,7 @@ class ServingWorld(World):
             if child in self.objects
         }
         states = tuple(
-            RouterEndpoint(name, RouterState(config_hash=served_hash))
+            RouterEndpoint(name, RouterState(config_hash=served_hash, statistics=self.statistics))
             for name, served_hash in sorted(self.routers.items())
         )
         return replace(found, children={**found.children, **served, **made}, routers=states)
