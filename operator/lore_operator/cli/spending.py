@@ -18,6 +18,8 @@ from lore_operator.cli.kubectl import Object, names
 
 _REPORT_KEY: Final = "report.json"
 _SUFFIX: Final = "-report"
+_SCORE: Final = "score"
+"""Stage label of the pods that score an evaluation's shards."""
 _SECONDS: Final = 3600.0
 
 
@@ -96,12 +98,15 @@ def _record(config: Object | None) -> Mapping[str, Any]:
 
 
 def _gang(spec: Mapping[str, Any], stage: str) -> tuple[int, int]:
-    """(pods, GPUs of all of them). Synthesis waits for a teacher elsewhere: one pod without a GPU."""
+    """(pods, GPUs of all of them). Synthesis and the step that joins an evaluation's shards are one pod without a GPU."""
     found: Mapping[str, Any] = next((one for one in spec.get("stages") or () if one["name"] == stage), {})
     if "synthesize" in found:
         return 1, 0
     nodes, asked = spec.get("nodes") or {}, _gpus((spec.get("runner") or {}).get("resources") or {})
-    pods = int(nodes.get("count") or 1)
+    shards = int(spec.get("shards") or 1)
+    if shards > 1 and stage != _SCORE:
+        return 1, 0
+    pods = shards * int(nodes.get("count") or 1)
     return pods, pods * (asked or int(nodes.get("gpusPerNode") or 0))
 
 

@@ -122,6 +122,17 @@ def test_failed_attempts_cost_too_and_a_gang_costs_all_its_gpus() -> None:
     assert found["judge", "evaluation"]["gpuHours"] == "0.250"
 
 
+def test_shards_cost_all_their_pods_and_the_step_that_joins_them_no_gpu() -> None:
+    spec = {"shards": 4, "runner": {"resources": {"limits": {"nvidia.com/gpu": "2"}}}}
+    steps = {stage: labels("RelevanceEval", "judge", stage=stage) for stage in ("score", "eval")}
+    found = spending([one for stage, own in steps.items() for one in attempt(f"judge-{stage}-a1", own, 60, spec)], [])
+
+    assert {one.part: (one.pods, one.plain()["gpuHours"]) for one in found} == {
+        "eval": (1, "0.000"),
+        "score": (4, "8.000"),
+    }
+
+
 def test_what_serves_has_no_end_and_is_not_in_the_hours() -> None:
     item = search()
     item["spec"]["tiers"][0]["predictor"]["runner"] = {"resources": {"limits": {"nvidia.com/gpu": "4"}}}
