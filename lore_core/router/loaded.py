@@ -33,7 +33,7 @@ from lore_core.router.shelf import KIT_FILES, Shelf
 from lore_core.router.upstream import Upstream
 from lore_core.rules import RuleSet
 from lore_core.scoring.scores import expected_grade
-from lore_core.strata.snapshot import StrataSnapshot
+from lore_core.strata.snapshot import StrataSnapshot, traffic_shares
 
 Array = npt.NDArray[np.float64]
 
@@ -70,10 +70,11 @@ class Grader:
 
 @dataclass(frozen=True, slots=True)
 class LoadedComposition:
-    """One composition, ready to answer."""
+    """One composition, ready to answer. `shares` of traffic are those of the log that its snapshot was built from, if it says."""
 
     composition: Composition
     strata: StrataSnapshot
+    shares: dict[Stratum, float] | None
     items: Items
     head: HeadGeneration | None
     store: Store | None
@@ -161,9 +162,9 @@ class Library:
         if composition.head_store is not None:
             store, calibration = self._store(composition, composition.head_store)
             graders["head"] = Grader(calibration, composition.calibration.get("head"))
-        strata = self._object(composition.strata, None, StrataSnapshot.open)
+        strata, shares = self._object(composition.strata, None, _open_strata)
         items = self._object(composition.items, None, _open_items) if composition.items else {}
-        return LoadedComposition(composition, strata, items, head, store, predictors, graders)
+        return LoadedComposition(composition, strata, shares, items, head, store, predictors, graders)
 
     def _predictor(
         self, composition: Composition, stratum: Stratum, tier: PredictorTier, kit: ModelKit, rules: RuleSet | None
@@ -206,6 +207,10 @@ class Library:
         if key not in self._objects:
             self._objects[key] = opened(self._shelf.checked(ref, only))
         return self._objects[key]
+
+
+def _open_strata(folder: Path) -> tuple[StrataSnapshot, dict[Stratum, float] | None]:
+    return StrataSnapshot.open(folder), traffic_shares(folder)
 
 
 def _open_head(folder: Path) -> tuple[HeadGeneration, ContractCalibration]:

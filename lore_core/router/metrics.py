@@ -1,6 +1,6 @@
 """What the router counts, per stratum."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -67,6 +67,12 @@ class RouterMetrics:
         self._apart = Counter(
             "lore_router_shadow_grade_difference", "Sum of their grades' differences", ["stratum"], registry=registry
         )
+        self._shares = Gauge(
+            "lore_router_snapshot_share",
+            "Share of traffic in the log of the stable snapshot",
+            ["stratum"],
+            registry=registry,
+        )
         self._clients = Counter(
             "lore_router_clients", "Requests of clients with a token", ["client", "result"], registry=registry
         )
@@ -118,6 +124,12 @@ class RouterMetrics:
         self._child(self._shadowed, found.stratum, "agree").inc(found.agreeing)
         self._child(self._shadowed, found.stratum, "differ").inc(found.items - found.agreeing)
         self._child(self._apart, found.stratum).inc(found.grade_difference)
+
+    def serves_snapshot(self, shares: Mapping[str, float] | None) -> None:
+        """The shares that the stable composition's snapshot was built from; None where it does not tell them."""
+        self._shares.clear()
+        for stratum, share in (shares or {}).items():
+            self._shares.labels(stratum).set(share)
 
     def asked_by(self, client: str, *, over: bool) -> None:
         """One request of a client with a token, within its quota or over it."""

@@ -82,6 +82,7 @@ class Swapper:
     def _swap_in(self, serving: Serving) -> None:
         self._app.serving = serving
         self._app.statistics.keep(set(serving.compositions))
+        self._app.metrics.serves_snapshot(serving.compositions[serving.config.stable].shares)
         self._app.metrics.swaps.inc()
         self._library.forget_unused()
         print(f"router: serves {serving.config_hash}: {', '.join(serving.compositions)}", file=sys.stderr)

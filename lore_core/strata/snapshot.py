@@ -1,5 +1,6 @@
 """`strata.bin`, format version 1: an immutable, memory-mapped table of keyed query hashes (docs/formats/strata.md)."""
 
+import json
 import mmap
 import struct
 from array import array
@@ -85,6 +86,17 @@ class StrataSnapshot:
         if at < len(self._hashes) and self._hashes[at] == wanted:
             return _STRATA[self._codes[at]]
         return "tail"
+
+
+def traffic_shares(folder: Path) -> dict[Stratum, float] | None:
+    """Each stratum's share of the log's requests, as `strata.json` has it; None where it does not say."""
+    try:
+        counts = json.loads((folder / JSON_NAME).read_bytes())["strata"]
+        requests: dict[Stratum, float] = {stratum: float(counts[stratum]["requests"]) for stratum in (*_CODES, "tail")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    total = sum(requests.values())
+    return {stratum: number / total for stratum, number in requests.items()} if total > 0 else None
 
 
 def snapshot_bytes(entries: Iterable[tuple[str, Stratum]], secret: bytes) -> bytes:

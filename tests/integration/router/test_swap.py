@@ -5,10 +5,11 @@ import json
 
 import pytest
 from aiohttp import web
-from integration.router.world import HEAD_SCORES, QUERIES, RunningRouter, World
+from integration.router.world import HEAD_SCORES, QUERIES, STRATA, RunningRouter, World
 
 from lore_core.artifacts import DigestMismatch
 from lore_core.router.loader import Loader
+from lore_core.strata.snapshot import snapshot_bytes
 
 OTHER_SCORES = (0.75, 0.125, 0.125, 0.0)
 
@@ -236,3 +237,16 @@ async def test_statistics_tell_fallbacks_and_neutral_answers_and_forget_who_left
     assert (found["answers"], found["fallbacks"], found["neutral"]) == (2, 1, 0)
     await router.serve(world.config(world.composition("r2"), stable="r2"))
     assert (await router.client.get("/state")).json()["statistics"] == {}
+
+
+async def test_the_snapshots_own_shares_stand_beside_live_traffic(router: RunningRouter, world: World) -> None:
+    counts = {"head": 60, "torso": 30, "tail": 10}
+    told = {"strata": {name: {"queries": 1, "requests": number} for name, number in counts.items()}}
+    binary = snapshot_bytes(STRATA.items(), b"k" * 16)
+    strata = world.warehouse.publish("strata", {"strata.bin": binary, "strata.json": json.dumps(told).encode()})
+    await router.serve(world.config(world.composition(strata=strata.model_dump())))
+    assert {name: await router.metric("lore_router_snapshot_share", stratum=name) for name in counts} == {
+        "head": 0.6, "torso": 0.3, "tail": 0.1,
+    }  # fmt: skip
+    await router.serve(world.config(world.composition("r2"), stable="r2"))  # its strata.json says nothing
+    assert router.app.metrics.registry.get_sample_value("lore_router_snapshot_share", {"stratum": "head"}) is None
