@@ -81,9 +81,12 @@ KINDS: Final = (
         (
             Column("Verdict", ".status.verdict"),
             _REASON,
+            Column("Score", ".status.primary.value"),
             Column("Gates", ".status.gatesPassed"),
             Column("Model", ".spec.modelRef.name"),
             _AGE,
+            Column("Metric", ".status.primary.name", priority=1),
+            Column("Override", ".status.override.by", priority=1),
             _MESSAGE,
         ),
     ),

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from lore_operator.engine.eval_metrics import EvalCollector
 from lore_operator.engine.keys import Key
 from lore_operator.engine.schedule import Schedule
 
@@ -58,6 +59,8 @@ class Metrics:
         self.registry.register(_QueueCollector(schedule))
         self._objects = _ObjectCollector()
         self.registry.register(self._objects)
+        self._evaluations = EvalCollector()
+        self.registry.register(self._evaluations)
         ProcessCollector(registry=self.registry)
         self._reconciles = Histogram(
             "lore_operator_reconcile_seconds",
@@ -105,9 +108,14 @@ class Metrics:
             (sys.intern(item["type"]), sys.intern(item["status"]), sys.intern(item["reason"])) for item in conditions
         )
 
+    def judged(self, key: Key, status: Mapping[str, Any]) -> None:
+        """What an evaluation's status says now."""
+        self._evaluations.judged(key, status)
+
     def gone(self, key: Key) -> None:
         """An object is deleted, or on its way."""
         self._objects.shown.pop(key, None)
+        self._evaluations.gone(key)
 
     def watching(self, sizes: Mapping[str, int]) -> None:
         """How many objects each watch cache holds."""

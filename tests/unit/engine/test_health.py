@@ -1,5 +1,7 @@
 """When the operator calls itself dead, when ready, and what it measures."""
 
+from typing import Any
+
 import pytest
 from aiohttp import ClientSession
 
@@ -125,3 +127,45 @@ def test_an_object_that_is_gone_is_no_longer_counted(parts: Parts) -> None:
     parts.metrics.gone(KEY)
 
     assert "lore_operator_objects{" not in parts.metrics.render().decode()
+
+
+EVALUATION = Key("RelevanceEval", "team", "nightly")
+JUDGED = {
+    "verdict": "Failed",
+    "primary": {"name": "Accuracy2", "value": "0.812000", "interval": "[0.8, 0.9]"},
+    "gates": [{"name": "floor", "outcome": "Passed"}, {"name": "rules", "outcome": "Failed"}],
+}
+
+
+def evaluations(parts: Parts) -> list[str]:
+    return [line for line in parts.metrics.render().decode().splitlines() if line.startswith("lore_operator_eval")]
+
+
+def test_a_verdict_its_score_and_its_gates_can_be_scraped(parts: Parts) -> None:
+    parts.metrics.judged(EVALUATION, JUDGED)
+    own = 'name="nightly",namespace="team"'
+
+    assert f'lore_operator_eval_verdict{{{own},verdict="Failed"}} 1.0' in evaluations(parts)
+    assert f'lore_operator_eval_score{{metric="Accuracy2",{own}}} 0.812' in evaluations(parts)
+    assert f'lore_operator_eval_gates{{{own},outcome="Passed"}} 1.0' in evaluations(parts)
+
+
+def test_an_overridden_verdict_is_not_shown_as_a_pass(parts: Parts) -> None:
+    parts.metrics.judged(EVALUATION, {**JUDGED, "override": {"by": "ada"}})
+
+    assert any("Overridden" in line for line in evaluations(parts))
+    assert not any('Passed"} 1.0' in line for line in evaluations(parts) if "verdict=" in line)
+
+
+@pytest.mark.parametrize("status", [{}, {"verdict": None}])
+def test_a_new_run_takes_the_old_verdict_away(parts: Parts, status: dict[str, Any]) -> None:
+    parts.metrics.judged(EVALUATION, JUDGED)
+    parts.metrics.judged(EVALUATION, status)
+
+    assert evaluations(parts) == []
+
+
+def test_a_score_that_is_no_number_is_not_shown(parts: Parts) -> None:
+    parts.metrics.judged(EVALUATION, {**JUDGED, "primary": {"name": "Accuracy2", "value": "high"}})
+
+    assert not [line for line in evaluations(parts) if "eval_score" in line]
