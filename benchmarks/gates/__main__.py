@@ -1,14 +1,17 @@
-"""`python -m benchmarks.gates [--short] [--out DIR]`: what a regression gate lets through, and what it would have seen.
+"""`python -m benchmarks.gates [--short] [--out DIR] [--resume FILE]`: what a regression gate lets through and would have seen.
 
 Every setting draws evaluations whose true regression is exactly the margin and asks the gate itself. The share that passes must
 stay within 1 - confidence + 1 point, or the exit status is 1. `--out` writes the two plots.
+The whole run takes long: with `--resume` every setting that is done is kept in the file, and a run that was stopped goes on there.
 """
 
 import argparse
+import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -55,29 +58,55 @@ CASES: Final = (
 )
 
 
+class Kept:
+    """Shares by setting and number of runs, in a file of JSON lines; the last line may be torn by whatever stopped the run."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file, self._found = file, dict[tuple[str, int], float]()
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file and file.exists() else []
+        whole = [line for line in lines if line.endswith("\n")]
+        if file and len(whole) < len(lines):
+            file.write_text("".join(whole), encoding="utf-8")
+        for line in whole:
+            setting, runs, share = json.loads(line)
+            self._found[setting, runs] = share
+
+    def share(self, setting: str, runs: int, measure: Callable[[], float]) -> float:
+        """The share of a setting: the one that is kept, or measured now and kept."""
+        if (setting, runs) not in self._found:
+            self._found[setting, runs] = measure()
+            if self._file:
+                with self._file.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps([setting, runs, self._found[setting, runs]]) + "\n")
+        return self._found[setting, runs]
+
+
 def passed(world: World, the_gate: Gate, runs: int) -> float:
     """Share of drawn evaluations that pass the gate."""
     outcomes = (apply([the_gate], world.draw(seed))[0].outcome for seed in range(runs))
     return sum(outcome is Outcome.PASSED for outcome in outcomes) / runs
 
 
-def false_passes(runs: int) -> Iterator[tuple[str, float]]:
+def false_passes(runs: int, kept: Kept) -> Iterator[tuple[str, float]]:
     """Setting and share passed, the true regression being exactly the margin."""
     for case in CASES:
         for queries in QUERIES:
             for correlation in CORRELATIONS:
                 world = case.world(queries, correlation, float(case.gate.max_regression or 0))
-                yield f"{case.name}; {queries} queries, correlation {correlation:g}", passed(world, case.gate, runs)
+                setting = f"{case.name}; {queries} queries, correlation {correlation:g}"
+                yield setting, kept.share(setting, runs, partial(passed, world, case.gate, runs))
 
 
-def power_curve(runs: int) -> dict[str, list[tuple[float, float]]]:
+def power_curve(runs: int, kept: Kept) -> dict[str, list[tuple[float, float]]]:
     """Share passed by true regression, for each number of queries, at a correlation of 0.1."""
     case = Case("Accuracy4", gate("Accuracy4", CURVE_MARGIN), EVEN, (0, 1, 2, 3))
     steps = [CURVE_MARGIN * step / 4 for step in range(7)]
-    return {
-        f"{queries} queries": [(true, passed(case.world(queries, 0.1, true), case.gate, runs)) for true in steps]
-        for queries in QUERIES
-    }
+
+    def share(queries: int, true: float) -> float:
+        setting = f"power; {queries} queries, true regression {true:g}"
+        return kept.share(setting, runs, lambda: passed(case.world(queries, 0.1, true), case.gate, runs))
+
+    return {f"{queries} queries": [(true, share(queries, true)) for true in steps] for queries in QUERIES}
 
 
 def plots(found: list[tuple[str, float]], curve: dict[str, list[tuple[float, float]]]) -> dict[str, str]:
@@ -98,13 +127,15 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gates")
     parser.add_argument("--short", action="store_true", help=f"{SHORT_RUNS} runs a setting: a smoke test, no proof")
     parser.add_argument("--out", type=Path, help="folder for the plots")
+    parser.add_argument("--resume", type=Path, help="file that keeps what is done; a stopped run goes on from it")
     args = parser.parse_args(argv)
+    kept = Kept(args.resume)
     began, runs = time.process_time(), SHORT_RUNS if args.short else RUNS
     found = []
-    for name, share in false_passes(runs):
+    for name, share in false_passes(runs, kept):
         found.append((name, share))
         print(f"{share:.4f}  {name}", flush=True)
-    curve = power_curve(SHORT_RUNS if args.short else CURVE_RUNS)
+    curve = power_curve(SHORT_RUNS if args.short else CURVE_RUNS, kept)
     for name, points in curve.items():
         print(f"power, {name}: " + ", ".join(f"{true:.4f}: {share:.3f}" for true, share in points), flush=True)
     if args.out:

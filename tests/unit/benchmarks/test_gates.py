@@ -35,9 +35,25 @@ def test_the_short_run_prints_every_setting_and_draws_both_plots(tmp_path, capsy
     assert all((tmp_path / name).read_text().startswith("<svg") for name in ("power.svg", "false-pass.svg"))
 
 
+def test_a_stopped_run_goes_on_with_the_setting_that_is_missing(tmp_path):
+    file, measured = tmp_path / "settings.jsonl", list[str]()
+
+    def share(kept, setting, runs=10):
+        return kept.share(setting, runs, lambda: measured.append(setting) or len(measured) / 10)
+
+    first = program.Kept(file)
+    assert (share(first, "a"), share(first, "b")) == (0.1, 0.2)
+    with file.open("a") as stream:
+        stream.write('["c", 10, 0.')  # stopped in the middle of a line
+    again = program.Kept(file)
+    assert (share(again, "a"), share(again, "c"), share(again, "a", 20)) == (0.1, 0.3, 0.4)
+    assert measured == ["a", "b", "c", "a"], "another number of runs is another setting"
+    assert share(program.Kept(file), "c") == 0.3
+
+
 def test_a_gate_that_passes_all_is_found_out(monkeypatch):
-    monkeypatch.setattr(program, "false_passes", lambda runs: iter([("any", 0.2)]))
-    monkeypatch.setattr(program, "power_curve", lambda runs: {"20 queries": [(0.0, 1.0)]})
+    monkeypatch.setattr(program, "false_passes", lambda runs, kept: iter([("any", 0.2)]))
+    monkeypatch.setattr(program, "power_curve", lambda runs, kept: {"20 queries": [(0.0, 1.0)]})
     assert program.main([]) == 1
 
 
