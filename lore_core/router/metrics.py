@@ -8,6 +8,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from lore_core.router.answering import Answer
+from lore_core.router.config import Stratum
 from lore_core.router.guard import CircuitOpen, Shed
 from lore_core.router.predictor import Effort
 from lore_core.router.shadow import Comparison
@@ -125,7 +126,7 @@ class RouterMetrics:
         self._child(self._shadowed, found.stratum, "differ").inc(found.items - found.agreeing)
         self._child(self._apart, found.stratum).inc(found.grade_difference)
 
-    def serves_snapshot(self, shares: Mapping[str, float] | None) -> None:
+    def serves_snapshot(self, shares: Mapping[Stratum, float] | None) -> None:
         """The shares that the stable composition's snapshot was built from; None where it does not tell them."""
         self._shares.clear()
         for stratum, share in (shares or {}).items():

@@ -77,6 +77,7 @@ class Cluster:
 
     def __init__(self, api: Api, port: int) -> None:
         self.api, self._port = api, port
+        self.statistics: dict[str, Any] = {}
 
     async def end_job(self, job: str, digest_of_result: str, summary: dict[str, Any]) -> None:
         """The pod of a Job delivers its result and ends."""
@@ -223,7 +224,8 @@ async def cluster(api: Api) -> AsyncIterator[Cluster]:
 
     async def state(_: web.Request) -> web.Response:
         config = await running.config()
-        return web.json_response({"configHash": config.content_digest() if config else None})
+        served = config.content_digest() if config else None
+        return web.json_response({"configHash": served, "statistics": running.statistics, "later": "unknown"})
 
     app = web.Application()
     app.add_routes([web.get("/state", state)])
@@ -337,6 +339,32 @@ async def test_an_operator_killed_in_a_rollout_finishes_it(
     config = await until(cluster.config, lambda seen: seen is not None and seen.stable != first)
     assert config is not None
     await until(lambda: api.names(INFERENCE_SERVICES), lambda found: len(found) == 1)
+
+
+async def test_a_candidate_that_disagrees_in_shadow_is_rolled_back_without_a_query(
+    api: Api, operator: OperatorProcess, cluster: Cluster
+) -> None:
+    stable = (await served(cluster))["status"]["stable"]
+    await api.create(BETTER)
+    await cluster.judge("better")
+    tiers = [SERVING["spec"]["tiers"][0], {"stratum": "tail", "predictor": {"modelRef": {"name": "better"}}}]
+    shadow = {"shadow": 5, "analysis": {"minSamples": 10, "minAgreementPercent": 90}}
+    await api.patch(DEPLOYMENTS, "search", {"spec": {"tiers": tiers, "rollout": {"steps": [shadow]}}})
+    await prepared(cluster)
+    config = await until(cluster.config, lambda seen: seen is not None and seen.shadowed() is not None)
+    assert config is not None
+    candidate = config.shadowed()
+    assert candidate is not None
+    assert (candidate.weights.tail, candidate.shadow_percent) == (0, 5)
+
+    cluster.statistics = {candidate.revision: {"mirrored": 10, "comparedItems": 100, "agreeingItems": 80}}
+    await api.patch(DEPLOYMENTS, "search", {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": "now"}}})
+
+    stalled = (await blocked(api))["message"]
+    assert "80.00 % of items got the stable one's label, minAgreementPercent 90" in stalled
+    config = await until(cluster.config, lambda seen: seen is not None and len(seen.compositions) == 1)
+    assert config is not None
+    assert config.stable == stable
 
 
 async def test_a_deleted_deployment_takes_its_backend_with_it(
