@@ -233,6 +233,11 @@ MALFORMED = [
     case("RelevanceTrainJob", "Duplicate value", ("spec.stages", [_doubled()])),
     case("RelevanceTrainJob", "at least 1 items", ("spec.stages", [])),
     case("RelevanceTrainJob", "Duplicate value", ("spec.stages.1.name", "sft"), ("spec.stages.1.distill.from", DELETE)),
+    case(
+        "RelevanceEval",
+        "date-time",
+        ("spec.override", {"by": "a", "reason": "of that release", "expires": "9", "evidenceDigest": D}),
+    ),
     case("RelevanceEval", "Duplicate value", ("spec.gates.1.name", "floor")),
     case("RelevanceEval", "Duplicate value", ("spec.benchmark.subsets", ["general", "general"])),
     case("RelevanceEval", "Unsupported value", ("spec.gates.0.metric", "Recall5")),

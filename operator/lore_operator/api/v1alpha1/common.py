@@ -4,7 +4,18 @@ import re
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StrictStr, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from lore_core import artifacts, jobs
@@ -18,6 +29,7 @@ _SEGMENT: Final = r"([^\s?#/.][^\s?#/]*|\.[^\s?#/.][^\s?#/]*|\.\.[^\s?#/]+|\.)?"
 _URI: Final = rf"^(pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?|(s3|gs|abfs)://[^\s?#/]+)(/{_SEGMENT})*$"
 _DURATION_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _QUANTITY_LENGTH: Final = 32
+_RFC3339: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -26,6 +38,12 @@ def _quantity(value: int | str) -> int | str:
         raise ValueError(f"{value!r} is longer than the {_QUANTITY_LENGTH} characters a quantity may have")
     if not re.fullmatch(_QUANTITY, str(value)):
         raise ValueError(f"{value!r} is not a quantity such as 2, 500m or 4Gi")
+    return value
+
+
+def _timestamp(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(_RFC3339, value):
+        raise ValueError(f"{value!r} is not a time such as 2026-11-01T00:00:00Z")
     return value
 
 
@@ -42,6 +60,8 @@ Image = Annotated[str, Field(min_length=1, max_length=512)]
 Token = Annotated[str, Field(max_length=253)]
 ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 Reason = Annotated[str, Field(pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", max_length=1024)]
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_timestamp)]
+"""A point in time as RFC 3339 writes it: the API server reads no other form."""
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from lore_core import jobs
 from lore_core.attestation.trust import MAX_ENVELOPE
@@ -22,6 +22,7 @@ from lore_operator.api.v1alpha1.common import (
     Runner,
     RunPolicy,
     ServingProfile,
+    Timestamp,
     Token,
 )
 from lore_operator.api.v1alpha1.schema_hints import (
@@ -119,7 +120,7 @@ class Override(ApiModel):
     """Who answers for it."""
     reason: str = Field(min_length=10, max_length=1024)
     """Why."""
-    expires: AwareDatetime
+    expires: Timestamp
     """Until when it holds."""
     evidence_digest: Digest
     """Evidence that it is about, as status.evidence names it; another run needs another override."""
