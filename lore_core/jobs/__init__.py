@@ -7,6 +7,7 @@ them again. Light by design: the operator imports this package.
 from typing import Final
 
 from lore_core.jobs.config import (
+    AlignStage,
     BenchmarkInput,
     Capability,
     Champion,
@@ -32,6 +33,7 @@ REPORT_KEY: Final = "report.json"
 __all__ = [
     "CONFIG_PATH",
     "REPORT_KEY",
+    "AlignStage",
     "BenchmarkInput",
     "Capability",
     "Champion",

@@ -15,6 +15,8 @@ Decimal = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", max_length=24)]
 Confidence = Annotated[str, Field(pattern=r"^0\.[5-9][0-9]{0,5}$")]
 """Confidence of a one-sided bound, from 0.5 up to below 1."""
 Positive = Annotated[str, Field(pattern=r"^([1-9][0-9]{0,5}(\.[0-9]{1,6})?|0\.[0-9]{0,5}[1-9])$")]
+Weight = Annotated[str, Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$")]
+"""At least 0; 0 switches off what it weighs."""
 Share = Annotated[str, Field(pattern=r"^(0(\.[0-9]{1,6})?|1(\.0{1,6})?)$")]
 LabelName = Literal["L1", "L2", "L3", "L4"]
 
@@ -89,6 +91,71 @@ class DistillStage(WireModel):
     teacher: ArtifactRef | None = None
     optimizer: Optimizer = Optimizer(learning_rate="0.0001", max_steps=200)
     max_prompt_tokens: int = Field(default=128, ge=16, le=8192)
+
+
+class AlignMethod(StrEnum):
+    """How a fine-tuned model is aligned. `ExpectedReward` is for label-first models, the others are for think-first ones."""
+
+    GRPO = "Grpo"
+    EXPECTED_REWARD = "ExpectedReward"
+    DPO = "Dpo"
+    KTO = "Kto"
+
+
+class AlignPreset(StrEnum):
+    """Knobs of sampling and divergence: as two papers give them, or for small models on CPUs."""
+
+    DYKNOW = "DyKnow"
+    TAOSR1 = "TaoSR1"
+    TINY = "Tiny"
+
+
+class AlignOptimizer(Optimizer):
+    """Knobs of an align stage; a step's batch is prompts, each answered as often as the preset says."""
+
+    learning_rate: Decimal = "0.000001"
+    warmup_steps: int = Field(default=0, ge=0)
+    max_steps: int = Field(default=200, ge=1, le=10_000_000)
+    checkpoint_every: int = Field(default=50, ge=1)
+
+
+class RewardSettings(WireModel):
+    """Weights of the reward's parts, 0 for none. Answers lose up to `length` from `lengthFrom` to `lengthTo` tokens."""
+
+    label: Weight = "1"
+    format: Weight = "0.2"
+    length: Weight = "0.1"
+    citation: Weight = "0.2"
+    length_from: int = Field(default=48, ge=1, le=32_768)
+    length_to: int = Field(default=96, ge=2, le=65_536)
+
+    @model_validator(mode="after")
+    def _rising(self) -> "RewardSettings":
+        if self.length_from >= self.length_to:
+            raise ValueError(f"reward.lengthFrom: {self.length_from} must be below lengthTo {self.length_to}")
+        return self
+
+
+class AlignSettings(WireModel):
+    """Knobs of alignment, as a spec gives them.
+
+    Of the training pairs whose label is held for less likely than `below`, at most `candidates` are looked at, the least
+    sure first; those stay whose sampled answers are neither all right nor all wrong, with labels balanced.
+    """
+
+    method: AlignMethod = AlignMethod.GRPO
+    preset: AlignPreset = AlignPreset.DYKNOW
+    optimizer: AlignOptimizer = AlignOptimizer()
+    reward: RewardSettings = RewardSettings()
+    candidates: int = Field(default=2_048, ge=1, le=10_000_000)
+    below: Share = "0.7"
+    guard_every: int = Field(default=20, ge=1)
+
+
+class AlignStage(AlignSettings):
+    """Alignment of a fine-tuned generative model with the labels' meaning, under the contract that it was tuned for."""
+
+    kind: Literal["align"] = "align"
 
 
 class Capability(StrEnum):
@@ -173,7 +240,7 @@ class TrainConfig(WireModel):
     workspace: ArtifactRef
     input_key: Digest
     deepspeed: DeepSpeedConfig = DeepSpeedConfig()
-    spec: Annotated[SftStage | DistillStage, Field(discriminator="kind")]
+    spec: Annotated[SftStage | DistillStage | AlignStage, Field(discriminator="kind")]
 
     @property
     def output(self) -> ArtifactRef:

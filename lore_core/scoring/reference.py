@@ -55,7 +55,7 @@ class TransformersScorer:
         return self._labels(positions, [self._kit.trace_text(trace) for trace in traces])
 
     def _classes(self, ids: list[list[int]]) -> list[LabelScore]:
-        logits = self._model(**_padded(ids, left=False)).logits.double()
+        logits = self._model(**self._padded(ids, left=False)).logits.double()
         columns = list(self._kit.contract.verbaliser.token_ids)
         scores = logits.log_softmax(-1)[:, columns].tolist()
         return [LabelScore(label_softmax(row)[0]) for row in scores]
@@ -63,16 +63,16 @@ class TransformersScorer:
     def _labels(self, ids: list[list[int]], traces: list[str]) -> list[LabelScore]:
         import torch
 
-        inputs = _padded(ids, left=False)
+        inputs = self._padded(ids, left=False)
         last = inputs["attention_mask"].sum(-1) - 1
-        logits = self._model(**inputs).logits[torch.arange(len(ids)), last].double()
+        logits = self._model(**inputs).logits[torch.arange(len(ids), device=last.device), last].double()
         rows = logits.log_softmax(-1)[:, list(self._kit.contract.verbaliser.token_ids)].tolist()
         return [LabelScore(*label_softmax(row), trace) for row, trace in zip(rows, traces, strict=True)]
 
     def _traces(self, ids: list[list[int]]) -> list[tuple[int, ...]]:
         bounds = self._kit.contract.trace
         assert bounds is not None  # the contract holds: layout ThinkFirst has one
-        inputs = _padded(ids, left=True)
+        inputs = self._padded(ids, left=True)
         generated = self._model.generate(
             **inputs,
             max_new_tokens=bounds.max_tokens,
@@ -81,6 +81,11 @@ class TransformersScorer:
             pad_token_id=0,
         )
         return [tuple(row) for row in generated[:, inputs["input_ids"].shape[1] :].tolist()]
+
+    def _padded(self, ids: list[list[int]], *, left: bool) -> dict[str, Any]:
+        """Inputs where the model is."""
+        device = next(self._model.parameters()).device
+        return {name: value.to(device) for name, value in _padded(ids, left=left).items()}
 
 
 def _chunks(order: list[int], size: int) -> Iterator[list[int]]:

@@ -13,6 +13,7 @@ from lore_core.records import Pair, RecordError, read_splits
 from lore_core.records.schema import require_schema
 
 TRAIN: Final = "train"
+TUNE: Final = "tune"
 _RESOLVED: Final = "resolved.json"
 _BASE_KINDS: Final = ("base-model", "model")
 
@@ -87,6 +88,13 @@ def _check_kind(name: str, ref: ArtifactRef, manifest: Manifest, kinds: Iterable
 def read_training_pairs(config: TrainConfig, inputs: StageInputs) -> list[Pair]:
     """The training pairs of a stage's fetched data."""
     return read_train_split(config.data.uri, inputs.data)
+
+
+def read_held_out_pairs(config: TrainConfig, inputs: StageInputs) -> list[Pair]:
+    """The tune split, which no stage trains on; empty where the data have none."""
+    if not (inputs.data / f"{TUNE}.jsonl").is_file():
+        return []
+    return read_splits(inputs.data, [TUNE])[TUNE]
 
 
 def read_train_split(uri: str, folder: Path) -> list[Pair]:

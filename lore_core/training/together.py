@@ -5,6 +5,7 @@ Every function is collective: call it on every rank, in the same order.
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,12 +83,19 @@ class SharedCheckpoints:
 
 def full_weights(module: Any, ranks: Ranks, zero_stage: int) -> dict[str, Any]:
     """The full state dict on rank 0 (elsewhere empty), on CPU."""
-    import deepspeed
-
-    with deepspeed.zero.GatheredParameters(list(module.parameters()), enabled=zero_stage == 3):
+    with module_for_reading(module, zero_stage):
         if ranks.rank != 0:
             return {}
         return {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}
+
+
+@contextmanager
+def module_for_reading(module: Any, zero_stage: int) -> Iterator[Any]:
+    """The module with all of its weights on every rank while the block runs."""
+    import deepspeed
+
+    with deepspeed.zero.GatheredParameters(list(module.parameters()), enabled=zero_stage == 3):
+        yield module
 
 
 def _barrier() -> None:

@@ -6,15 +6,15 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import JsonValue
 
-from lore_core.jobs.config import DistillStage, Optimizer, RuleMode, SftStage, TrainConfig
+from lore_core.jobs.config import AlignStage, DistillStage, Optimizer, RuleMode, SftStage, TrainConfig
 from lore_core.jobs.report import Progress, Result
 from lore_core.jobs.reporter import Reporter, reported, reporter_from_environment
-from lore_core.prompts import RuleSource, TextEncoder
-from lore_core.training.inputs import StageInputs, read_training_pairs
+from lore_core.prompts import ModelKit, RuleSource, TextEncoder
+from lore_core.training.inputs import StageInputs, read_held_out_pairs, read_training_pairs
 from lore_core.training.schedule import Order
 from lore_core.training.together import Ranks, gathered
 
@@ -39,9 +39,12 @@ def train(config: TrainConfig, inputs: StageInputs, reporter: Reporter) -> None:
     ranks = connect()
     optimizer = config.spec.optimizer
     reporter.started(inputs.resolved, optimizer.max_steps)
-    stage = build_stage(config, inputs)
     scratch = inputs.root / "checkpoints"
     scratch.mkdir(exist_ok=True)
+    if isinstance(config.spec, AlignStage):
+        _align(config, config.spec, inputs, reporter, ranks, scratch)
+        return
+    stage = build_stage(config, inputs)
     order = stage.order if isinstance(config.spec, SftStage) else Order.plain(len(stage), optimizer)
     if isinstance(config.spec, DistillStage):
         _look_ahead(stage, order, optimizer, ranks)
@@ -50,7 +53,40 @@ def train(config: TrainConfig, inputs: StageInputs, reporter: Reporter) -> None:
     losses = loop.run(start, optimizer.checkpoint_every, _progress(reporter, start, optimizer.max_steps))
     weights = whole_weights(stage.model, loop.weights())
     if ranks.rank == 0:
-        _finish(config, inputs, reporter, stage, weights, start, losses)
+        summary = {
+            "curve": _curve(start, losses),
+            "pairs": len(stage),
+            "truncatedShare": f"{stage.examples.truncated / max(1, stage.examples.rendered):.4f}",
+            "resumedFromStep": start,
+        }
+        _finish(config, inputs, reporter, Trained(stage.kit, stage.model, weights), losses, summary)
+
+
+def _align(
+    config: TrainConfig, spec: AlignStage, inputs: StageInputs, reporter: Reporter, ranks: Ranks, scratch: Path
+) -> None:
+    from lore_core.training.alignment.stage import Alignment
+
+    pairs, held_out = read_training_pairs(config, inputs), read_held_out_pairs(config, inputs)
+    alignment = Alignment(config, spec, inputs, pairs, held_out, ranks)
+    # Steps done before a resume cost this attempt nothing, so the rest is told from its own first step.
+    done = alignment.run(scratch, _progress(reporter, 0, spec.optimizer.max_steps))
+    if ranks.rank == 0:
+        summary = {
+            "curve": _curve(spec.optimizer.max_steps - len(done.losses), done.losses),
+            "pairs": alignment.pool.counts["chosen"],
+            "resumedFromStep": done.resumed,
+            **done.summary,
+        }
+        _finish(config, inputs, reporter, Trained(done.kit, done.model, done.weights), done.losses, summary)
+
+
+class Trained(NamedTuple):
+    """What a stage leaves on rank 0."""
+
+    kit: ModelKit
+    model: Any
+    weights: dict[str, Any]
 
 
 def _look_ahead(stage: Any, order: Order, optimizer: Optimizer, ranks: Ranks) -> None:
@@ -71,6 +107,7 @@ def build_stage(config: TrainConfig, inputs: StageInputs) -> Any:
 
         rules = RuleSource.load(config.spec.rule_mode, inputs.rules)
         return SftModel(sft_kit(config.spec, encoder, pairs), inputs.base, pairs, rules, config.spec)
+    assert isinstance(config.spec, DistillStage)  # an align stage is built elsewhere
     return _build_student(config.spec, inputs, encoder, pairs)
 
 
@@ -98,31 +135,23 @@ def _finish(
     config: TrainConfig,
     inputs: StageInputs,
     reporter: Reporter,
-    stage: Any,
-    weights: dict[str, Any],
-    start: int,
+    made: Trained,
     losses: list[float],
+    summary: dict[str, Any],
 ) -> None:
     from lore_core.training.export import publish_model, write_model
 
     final = f"{sum(losses[-10:]) / max(1, len(losses[-10:])):.4f}"
     with tempfile.TemporaryDirectory(dir=inputs.root) as name:
-        write_model(stage.model, weights, stage.kit, inputs.base, Path(name))
+        write_model(made.model, made.weights, made.kit, inputs.base, Path(name))
         about: dict[str, JsonValue] = {
             "stage": config.stage,
             "steps": config.spec.optimizer.max_steps,
             "finalLoss": final,
         }
-        ref = publish_model(Path(name), config.output, stage.kit, inputs.resolved, about)
+        ref = publish_model(Path(name), config.output, made.kit, inputs.resolved, about)
     assert ref.digest is not None  # publish returns the digest
-    summary = {
-        "loss": final,
-        "curve": _curve(start, losses),
-        "pairs": len(stage),
-        "truncatedShare": f"{stage.examples.truncated / max(1, stage.examples.rendered):.4f}",
-        "resumedFromStep": start,
-    }
-    reporter.succeeded(Result(uri=ref.uri, digest=ref.digest), summary)
+    reporter.succeeded(Result(uri=ref.uri, digest=ref.digest), {"loss": final, **summary})
 
 
 def _curve(start: int, losses: list[float]) -> list[list[float]]:

@@ -111,7 +111,7 @@ def test_a_uri_with_nothing_there_is_named_with_the_permission_that_was_tried(
     ("change", "named"),
     [
         ({"stages": [{"name": "s", "sft": {"optimiser": {}}}]}, "optimiser"),
-        ({"stages": [{"name": "s"}]}, "give exactly one of synthesize, sft, distill"),
+        ({"stages": [{"name": "s"}]}, "give exactly one of synthesize, sft, align, distill"),
         ({"nodes": {"count": 0}}, "spec.nodes.count"),
     ],
 )

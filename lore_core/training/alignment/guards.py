@@ -62,6 +62,9 @@ class Guards:
     def __init__(self, start: Measurement, canary_sizes: Mapping[str, int], limits: Limits | None = None) -> None:
         """Raises ValueError where a canary is too small to say anything."""
         self._start, self._limits = start, limits or Limits()
+        fluent = start.parse_rate >= self._limits.parse_rate
+        # A model that began below the limit is held to its own start, less what one look may be off.
+        self._readable = self._limits.parse_rate if fluent else start.parse_rate - self._limits.canary_drop
         self._low: dict[str, int] = dict.fromkeys(start.canaries, 0)
         for name in start.canaries:
             if canary_sizes.get(name, 0) < self._limits.canary_pairs:
@@ -81,7 +84,12 @@ class Guards:
                 )
         checks = (
             (Alarm.ENTROPY, now.entropy < limits.entropy_share * start.entropy, now.entropy, start.entropy),
-            (Alarm.PARSE_RATE, now.parse_rate < limits.parse_rate, now.parse_rate, start.parse_rate),
+            (
+                Alarm.PARSE_RATE,
+                now.parse_rate < self._readable,
+                now.parse_rate,
+                start.parse_rate,
+            ),
             (Alarm.LENGTH, now.length > limits.length_growth * start.length, now.length, start.length),
             (Alarm.DIVERGENCE, now.divergence > limits.divergence, now.divergence, start.divergence),
         )

@@ -1,9 +1,7 @@
-"""Preference pairs: from N samples of a model, and from human grades."""
+"""Preference pairs from N samples of a model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from statistics import fmean
 
 from lore_core.records import Label, trace_label
 from lore_core.training.alignment.rollouts import Rollout, read_steps
@@ -30,20 +28,6 @@ def from_samples(samples: Sequence[Rollout], gold: Label, most: int = 1) -> list
     best = min(right, key=lambda place: (not _argues(samples[place]), samples[place].tokens, place))
     worst = sorted(wrong, key=lambda place: (-_distance(samples[place], gold), place))[:most]
     return [Preference(best, place, _distance(samples[place], gold)) for place in worst]
-
-
-def from_grades(grades: Sequence[Mapping[str, int]]) -> list[Preference]:
-    """Pairs of alternatives (items of one query) that human raters graded: only where every shared rater agrees on direction.
-
-    `grades[i]` maps a rater to the grade (1 to 4) given to alternative i. At least one rater must have graded both.
-    """
-    found = []
-    for one, two in combinations(range(len(grades)), 2):
-        gaps = [grades[one][rater] - grades[two][rater] for rater in grades[one].keys() & grades[two].keys()]
-        if gaps and (min(gaps) > 0 or max(gaps) < 0):
-            better, worse = (one, two) if gaps[0] > 0 else (two, one)
-            found.append(Preference(better, worse, abs(fmean(gaps))))
-    return found
 
 
 def _argues(sample: Rollout) -> bool:

@@ -1,7 +1,8 @@
 """Every knob of GRPO, set explicitly: TRL's defaults are nobody's recipe.
 
-`dyknow` and `taosr1` are what those papers publish (arXiv 2510.11122, 2508.12365); where a paper is silent the value is ours
-and stands under `ours`. `tiny` is for small models on a CPU. Names are those of TRL 1.16's GRPOConfig.
+`DyKnow` and `TaoSR1` are what those papers publish (arXiv 2510.11122, 2508.12365); where a paper is silent the value is ours
+and stands under `ours`. `Tiny` is for small models on a CPU. Names are those of TRL 1.16's GRPOConfig. Learning rate, steps and
+batch are the stage's own; its default rate, 1e-6, is DyKnow's.
 """
 
 from collections.abc import Mapping
@@ -9,9 +10,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from lore_core.jobs.config import AlignPreset
 from lore_core.training.alignment.selection import Window
-
-TRL_VERSION: Final = "1.16.0"
 
 # Set in every preset, so that a new default of TRL changes nothing unnoticed.
 _COMMON: Final[Mapping[str, Any]] = MappingProxyType(
@@ -26,11 +26,6 @@ _COMMON: Final[Mapping[str, Any]] = MappingProxyType(
         "disable_dropout": True,
         "sync_ref_model": False,
         "shuffle_dataset": False,
-        "max_grad_norm": 1.0,
-        "lr_scheduler_type": "cosine",
-        "warmup_steps": 0,
-        "weight_decay": 0.0,
-        "gradient_accumulation_steps": 1,
     }
 )
 
@@ -39,7 +34,7 @@ _COMMON: Final[Mapping[str, Any]] = MappingProxyType(
 class Preset:
     """Knobs for TRL, the difficulty window, and which of the knobs are ours because the paper is silent."""
 
-    name: str
+    name: AlignPreset
     window: Window
     knobs: Mapping[str, Any]
     ours: frozenset[str] = field(default_factory=frozenset)
@@ -49,28 +44,26 @@ class Preset:
         return {**_COMMON, **self.knobs}
 
 
-PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
+PRESETS: Final[Mapping[AlignPreset, Preset]] = MappingProxyType(
     {
         preset.name: preset
         for preset in (
             Preset(
-                "dyknow",
+                AlignPreset.DYKNOW,
                 Window(0.01, 0.9),
-                {"num_generations": 16, "temperature": 0.99, "top_k": 100, "learning_rate": 1e-6, "beta": 0.02},
+                {"num_generations": 16, "temperature": 0.99, "top_k": 100, "beta": 0.02},
             ),
             Preset(
-                "taosr1",
+                AlignPreset.TAOSR1,
                 Window(0.0, 0.9),
-                {"num_generations": 8, "temperature": 1.0, "top_k": 0, "learning_rate": 1e-6, "beta": 0.02},
-                frozenset({"num_generations", "temperature", "top_k", "learning_rate", "beta", "window.most"}),
+                {"num_generations": 8, "temperature": 1.0, "top_k": 0, "beta": 0.02},
+                frozenset({"num_generations", "temperature", "top_k", "beta", "window.most"}),
             ),
             Preset(
-                "tiny",
+                AlignPreset.TINY,
                 Window(0.01, 0.99),
-                {"num_generations": 8, "temperature": 1.0, "top_k": 0, "learning_rate": 2e-5, "beta": 0.02},
-                frozenset(
-                    {"num_generations", "temperature", "top_k", "learning_rate", "beta", "window.least", "window.most"}
-                ),
+                {"num_generations": 8, "temperature": 1.0, "top_k": 0, "beta": 0.02},
+                frozenset({"num_generations", "temperature", "top_k", "beta", "window.least", "window.most"}),
             ),
         )
     }

@@ -366,6 +366,26 @@ REPORTS: Final = (
         "Many pairs in a row got no answer from the teacher. It is tried again; what was answered is not paid again.",
         "Look at the endpoint and its limits.",
     ),
+    Reason(
+        "NothingToAlign",
+        "No pair is left that alignment could learn from.",
+        "Raise align.below, give other pairs, or leave the stage out.",
+    ),
+    Reason(
+        "CanaryForgotten",
+        "Alignment lost held-out pairs of a rule dimension, twice in a row.",
+        "Lower the learning rate, or look at the reward.",
+    ),
+    Reason(
+        "EntropyCollapsed",
+        "An aligned model says one thing only.",
+        "Lower the learning rate, or choose a preset that holds it more tightly.",
+    ),
+    Reason(
+        "ParseRateLow", "Aligned answers can no longer be read.", "Raise reward.format, or lower the learning rate."
+    ),
+    Reason("AnswersTooLong", "Alignment makes answers longer and longer.", "Raise reward.length."),
+    Reason("DivergenceTooLarge", "An aligned model has left its start too far.", "Lower the learning rate."),
     Reason("TeacherRefused", "The teacher refuses every request.", "Correct url, model, or the Secret's key `token`."),
     Reason(
         "NothingAccepted",

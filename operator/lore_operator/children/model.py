@@ -27,14 +27,14 @@ def relevance_model(
         "inputKey": config.input_key,
         "inputs": [_input(role, ref, report) for role, ref in sorted(inputs.items()) if ref is not None],
     }
-    contract = {"contract": {"layout": stage.sft.layout.value}} if stage.sft else {}
+    contract = {"contract": {"layout": stage.layout.value}} if stage.layout else {}
     return {
         "apiVersion": API_VERSION,
         "kind": "RelevanceModel",
         "metadata": {"name": stage.publish.as_, "namespace": job.metadata.namespace},
         "spec": {
             **result.to_wire(),
-            "role": "Generative" if stage.sft else "Classifier",
+            "role": "Generative" if stage.layout else "Classifier",
             **contract,
             "lineage": lineage,
         },

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from lore_core import artifacts
-from lore_core.jobs import DistillStage, SftStage, SynthesizeConfig, SynthesizeStage, TrainConfig
+from lore_core.jobs import AlignStage, DistillStage, SftStage, SynthesizeConfig, SynthesizeStage, TrainConfig
 from lore_operator.api.v1alpha1.common import ArtifactRef
 from lore_operator.api.v1alpha1.train_job import RelevanceTrainJob, Sft, Stage, Synthesize
 from lore_operator.children.input_key import input_key
@@ -25,7 +25,7 @@ def stage_inputs(
     if stage.distill is not None:
         teacher = results[stage.distill.from_] if stage.distill.from_ else None
         return {**shared, "baseModel": stage.distill.base, "teacher": teacher}
-    tuned = [results[item.name] for item in earlier if item.sft is not None]
+    tuned = [results[item.name] for item in earlier if item.sft or item.align]
     return {**shared, "baseModel": tuned[-1] if tuned else spec.base_model}
 
 
@@ -98,8 +98,10 @@ def train_config(
     )
 
 
-def _work(stage: Stage, mounted: Mapping[str, artifacts.ArtifactRef]) -> SftStage | DistillStage:
+def _work(stage: Stage, mounted: Mapping[str, artifacts.ArtifactRef]) -> SftStage | DistillStage | AlignStage:
     if stage.distill is not None:
         knobs = stage.distill.model_dump(include={"optimizer", "max_prompt_tokens"})
         return DistillStage.model_validate({**knobs, "base": mounted["baseModel"], "teacher": mounted.get("teacher")})
+    if stage.align is not None:
+        return AlignStage.model_validate(stage.align.model_dump())
     return SftStage.model_validate((stage.sft or Sft()).model_dump())

@@ -114,10 +114,10 @@ _UNPROVEN = {"name": "calibrated", "metric": "CalibrationError", "maxRegression"
 REFUSED = [
     case(
         "RelevanceTrainJob",
-        "give exactly one of synthesize, sft, distill",
+        "give exactly one of synthesize, sft, align, distill",
         ("spec.stages.0.distill", {"base": {"uri": "s3://a"}}),
     ),
-    case("RelevanceTrainJob", "give exactly one of synthesize, sft, distill", ("spec.stages.0.sft", DELETE)),
+    case("RelevanceTrainJob", "give exactly one of synthesize, sft, align, distill", ("spec.stages.0.sft", DELETE)),
     case("RelevanceTrainJob", "distill.from must name an earlier stage", ("spec.stages.1.distill.from", "none")),
     case("RelevanceTrainJob", "distill.from must name an earlier stage", ("spec.stages.1.distill.from", "student")),
     case("RelevanceTrainJob", "two stages publish under the same name", ("spec.stages.1.publish.as", "lore")),

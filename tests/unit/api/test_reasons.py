@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lore_core.training.alignment.guards import Alarm
 from lore_operator.api.reasons import GROUPS, PODS, REASONS
 from lore_operator.engine.errors import _CONDITION_REASONS
 from lore_operator.plan.waits import _HELD
@@ -49,7 +50,7 @@ def given(node: ast.AST) -> Iterator[ast.expr]:
 def used() -> set[str]:
     sources = [*(ROOT / "operator").rglob("*.py"), *(ROOT / "lore_core").rglob("*.py")]
     found = {reason for path in sources for reason in reasons_in(path)}
-    return found | set(_CONDITION_REASONS.values()) | _HELD
+    return found | set(_CONDITION_REASONS.values()) | _HELD | {alarm.value for alarm in Alarm}
 
 
 NOT_SHOWN = {"Conflict", "Unknown", "Error", "Failed", "Accepted"}

@@ -69,6 +69,7 @@ TRAIN = resource(
                 "teacher": {"url": "https://teacher.team/v1", "model": "large", "secretRef": {"name": "teacher-key"}},
                 "tokenBudget": 5000000,
             }},
+            {"name": "aligned", "align": {"preset": "TaoSR1", "reward": {"length": "0"}}},
         ],
     },
 )  # fmt: skip
@@ -112,7 +113,8 @@ def labels(owner: dict[str, Any], stage: str) -> dict[str, str]:
 def train(stage_index: int) -> list[dict[str, Any]]:
     job = parse_train_job(TRAIN)
     stage = job.spec.stages[stage_index]
-    results = {"sft": ArtifactRef(uri="pvc://lore/runs/sft", digest=D)}
+    made = {"sft": "sft", "traces": "pairs"}
+    results = {name: ArtifactRef(uri=f"pvc://lore/runs/{folder}", digest=D) for name, folder in made.items()}
     config = stage_config(job, stage, results, "run", SETTINGS)
     inputs = tuple(ref for ref in stage_inputs(job, stage, results).values() if ref)
     attempt = Attempt(train_base("demo", stage.name), 1)
@@ -173,6 +175,7 @@ GOLDEN = {
     "train-sft.yaml": lambda: train(0),
     "train-student.yaml": lambda: train(1),
     "train-traces.yaml": lambda: train(2),
+    "train-aligned.yaml": lambda: train(3),
     "eval.yaml": evaluation,
     "eval-shards.yaml": lambda: evaluation(4, "shards"),
     "head.yaml": head,

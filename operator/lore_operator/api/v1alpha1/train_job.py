@@ -5,9 +5,12 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, model_validator
 
 from lore_core.jobs.config import (
+    AlignMethod,
+    AlignSettings,
     Capability,
     DeepSpeedConfig,
     Endpoint,
+    Layout,
     Name,
     Optimizer,
     RuleMode,
@@ -36,7 +39,7 @@ MAX_NAMES = 52
 
 MAX_STAGES = 16
 
-_KINDS = ("synthesize", "sft", "distill")
+_KINDS = ("synthesize", "sft", "align", "distill")
 _INDEX = str(list(range(MAX_STAGES)))
 """Written out: comprehensions with an index need Kubernetes 1.33."""
 _TEACHER_FIRST = Rule(
@@ -95,6 +98,10 @@ class Sft(SftSettings):
     """Supervised fine-tuning of the generative model. It starts from the last sft stage before it, or from the base model."""
 
 
+class Align(AlignSettings):
+    """Alignment of the generative model by reward. It starts from the last sft or align stage before it, or the base model."""
+
+
 class Distill(ApiModel):
     """A four-class cross-encoder student, trained on gold labels and, with a teacher, on its scores."""
 
@@ -116,7 +123,7 @@ class Publish(ApiModel):
 
 
 class Stage(ApiModel):
-    """One step of training; exactly one of synthesize, sft and distill."""
+    """One step of training; exactly one of synthesize, sft, align and distill."""
 
     model_config = ConfigDict(json_schema_extra=cel(exactly_one(*_KINDS), _NO_MODEL))
 
@@ -126,6 +133,8 @@ class Stage(ApiModel):
     """Reasoning traces from a teacher."""
     sft: Sft | None = None
     """Supervised fine-tuning."""
+    align: Align | None = None
+    """Alignment by reward."""
     distill: Distill | None = None
     """Distillation into a student."""
     publish: Publish | None = None
@@ -138,6 +147,14 @@ class Stage(ApiModel):
         if self.synthesize and self.publish:
             raise ValueError(f"stage {self.name}: {_NO_MODEL.message}")
         return self
+
+    @property
+    def layout(self) -> Layout | None:
+        """Where the stage's model says its label; None where it makes no generative model."""
+        if self.align:
+            exact = self.align.method is AlignMethod.EXPECTED_REWARD
+            return Layout.LABEL_FIRST if exact else Layout.THINK_FIRST
+        return self.sft.layout if self.sft else None
 
     @property
     def shows_rules(self) -> bool:

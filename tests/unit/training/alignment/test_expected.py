@@ -13,13 +13,13 @@ def test_it_is_the_negative_expected_reward() -> None:
     gold = torch.tensor([2, 0])
     rewards = torch.tensor(reward_matrix(), dtype=torch.float32)
     expected = -(logits.softmax(-1) * rewards[:, gold].T).sum(-1).mean()
-    assert expected_reward_loss(logits, gold).item() == pytest.approx(expected.item(), abs=1e-6)
+    assert expected_reward_loss(logits, gold, logits, 0.0).item() == pytest.approx(expected.item(), abs=1e-6)
 
 
 def test_its_gradient_is_the_mean_of_sampled_policy_gradients() -> None:
     logits = torch.tensor([[0.2, -0.3, 0.5, 0.1]], requires_grad=True)
     gold = torch.tensor([3])
-    (exact,) = torch.autograd.grad(expected_reward_loss(logits, gold), logits)
+    (exact,) = torch.autograd.grad(expected_reward_loss(logits, gold, logits, 0.0), logits)
     generator = torch.Generator().manual_seed(5)
     p = logits.detach().softmax(-1)
     drawn = torch.multinomial(p[0], 200_000, replacement=True, generator=generator)

@@ -5,6 +5,7 @@ four gold labels it says a label, a length, and whether the answer can be read.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -149,3 +150,12 @@ def test_one_bad_evaluation_of_a_canary_is_not_yet_forgetting() -> None:
 def test_a_canary_that_is_too_small_is_refused() -> None:
     with pytest.raises(ValueError, match="canary brand: has 29 pairs, at least 30 are needed"):
         Guards(measured(0, brand=0.9), {"brand": 29})
+
+
+def test_a_model_that_began_hard_to_read_is_held_to_its_own_start() -> None:
+    start, worse, lost = (replace(measured(step), parse_rate=rate) for step, rate in enumerate((0.95, 0.91, 0.89)))
+    guards = Guards(start, {})
+    assert guards.see(worse) is None
+    stop = guards.see(lost)
+    assert stop is not None
+    assert stop.alarm is Alarm.PARSE_RATE

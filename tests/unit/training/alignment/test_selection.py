@@ -1,12 +1,13 @@
-"""Which pairs reinforcement learns from, and which preferences samples and people give."""
+"""Which pairs reinforcement learns from, and which preferences samples give."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lore_core.jobs.config import AlignPreset
 from lore_core.records import Label
-from lore_core.training.alignment.preferences import Preference, from_grades, from_samples
+from lore_core.training.alignment.preferences import Preference, from_samples
 from lore_core.training.alignment.presets import PRESETS
 from lore_core.training.alignment.rollouts import Rollout
 from lore_core.training.alignment.selection import Window, balanced, low_confidence, variation
@@ -70,14 +71,9 @@ def test_samples_that_agree_give_no_preference(label: Label) -> None:
     assert from_samples([Rollout(SOUND, label, 12)] * 3, Label.L2) == []
 
 
-def test_human_preferences_only_where_raters_agree_on_direction() -> None:
-    grades = [{"ann": 4, "bob": 3}, {"ann": 2, "bob": 2}, {"ann": 3, "bob": 4}, {"eve": 1}]
-    assert from_grades(grades) == [Preference(0, 1, 1.5), Preference(2, 1, 1.5)]
-
-
 def test_presets_name_every_knob_and_what_is_not_the_papers() -> None:
     keys = [set(preset.settings()) for preset in PRESETS.values()]
     assert all(key == keys[0] for key in keys)
-    dyknow = PRESETS["dyknow"].settings()
+    dyknow = PRESETS[AlignPreset.DYKNOW].settings()
     assert (dyknow["num_generations"], dyknow["temperature"], dyknow["top_k"], dyknow["beta"]) == (16, 0.99, 100, 0.02)
-    assert (PRESETS["dyknow"].window.least, PRESETS["dyknow"].window.most) == (0.01, 0.9)
+    assert (PRESETS[AlignPreset.DYKNOW].window.least, PRESETS[AlignPreset.DYKNOW].window.most) == (0.01, 0.9)

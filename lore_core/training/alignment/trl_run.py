@@ -1,0 +1,77 @@
+"""Running a TRL trainer as a stage: progress, whole checkpoints, guards, an orderly end on a termination signal."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from lore_core.jobs.errors import JobError
+from lore_core.training.alignment.guards import Guards, Measurement, Stop
+from lore_core.training.alignment.probe import Probe
+from lore_core.training.engine import OnStep, StopSignal
+from lore_core.training.together import SharedCheckpoints, gathered, module_for_reading
+
+
+def run(trainer: Any, checkpoints: SharedCheckpoints) -> int:
+    """Train to the last step; returns the step that it was resumed from. SystemExit after a termination signal."""
+    resumed, folder = 0, None
+    for found in checkpoints.restored():
+        resumed, folder = found.step, checkpoints.scratch / found.tag
+        break
+    trainer.train(resume_from_checkpoint=str(folder) if folder else None)
+    if folder is not None:
+        checkpoints.drop(folder)
+    if trainer.state.global_step < trainer.args.max_steps:
+        raise SystemExit(128 + signal.SIGTERM)
+    return resumed
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]
+    """Tells progress, publishes what the Trainer saved, and ends with a saved step when asked to."""
+
+    def __init__(self, checkpoints: SharedCheckpoints, on_step: OnStep) -> None:
+        self._checkpoints, self._on_step = checkpoints, on_step
+        self._stop = StopSignal()
+
+    def on_step_end(self, _args: Any, _state: Any, control: Any, **_others: Any) -> None:
+        """Any rank that was asked to stop stops all of them, saved."""
+        if any(gathered(self._stop.received, self._checkpoints.ranks)):
+            control.should_save = control.should_training_stop = True
+
+    def on_log(self, _args: Any, state: Any, _control: Any, logs: dict[str, float], **_others: Any) -> None:
+        """After every step."""
+        if "loss" in logs:
+            self._on_step(state.global_step, logs["loss"])
+
+    def on_save(self, args: Any, state: Any, _control: Any, **_others: Any) -> None:
+        """The Trainer has written `checkpoint-STEP` on every rank."""
+        self._checkpoints.publish(state.global_step, Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+
+class Guarding(TrainerCallback):  # type: ignore[misc]
+    """Measures the model every so many steps and ends the stage where a guard says so."""
+
+    def __init__(self, probe: Probe, every: int, zero_stage: int, start: Measurement) -> None:
+        self._probe, self._every, self._zero = probe, every, zero_stage
+        self._guards = Guards(start, probe.sizes)
+        self.measured = [start]
+        self.reference: Any = None
+
+    def on_step_end(self, _args: Any, state: Any, _control: Any, model: Any, **_others: Any) -> None:
+        """Raises JobError with the guard's alarm as its reason."""
+        if state.global_step % self._every and state.global_step != state.max_steps:
+            return
+        with module_for_reading(model, self._zero) as now, module_for_reading(self.reference, self._zero) as start:
+            found = self._probe.measure(now, start, state.global_step)
+        self.measured.append(found)
+        if (stop := self._guards.see(found)) is not None:
+            raise alarm(stop)
+
+
+def alarm(stop: Stop) -> JobError:
+    """The failure that an alarm becomes."""
+    return JobError(
+        stop.alarm.value,
+        f"step {stop.step}: {stop.detail}; lower the learning rate, raise what holds the model to its start, or look at the reward",
+    )

@@ -1,0 +1,180 @@
+"""`lore train` of align stages: a tuned model in, a better rewarded one out; guards stop what goes wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lore_core.artifacts import ArtifactRef, open_store, publish, verify
+from lore_core.benchmark.rulebook import rulebook
+from lore_core.benchmark.vocabulary import vocabulary
+from lore_core.jobs import Phase, RuleMode
+from lore_core.prompts import ModelKit, PromptLayout, RuleSource
+from lore_core.records import Label, Pair, write_pairs
+from lore_core.training.base import BaseSettings, small_model, write_tokenizer
+from lore_core.training.checkpoints import complete_checkpoints
+
+from .conftest import WORLD, Site
+from .test_resume import killed_after_a_checkpoint
+
+OPTIMIZER: dict[str, Any] = {"learning_rate": "0.0003", "batch_size": 8, "max_steps": 18, "checkpoint_every": 6}
+ALIGN: dict[str, Any] = {"kind": "align", "preset": "Tiny", "below": "1", "candidates": 48, "optimizer": OPTIMIZER}
+PAIRS = list(WORLD.pairs("train", "general"))
+OPPOSITE = dict(zip(Label, reversed(Label), strict=True))
+
+
+def tuned(site: Site, layout: PromptLayout) -> ArtifactRef:
+    """A small model that was taught these very pairs, as a stage before would publish it."""
+    import torch
+
+    from lore_core.jobs.config import Layout, Optimizer, SftStage
+    from lore_core.training.export import publish_model, write_model
+    from lore_core.training.sft import SftModel, sft_kit
+
+    name = f"tuned-{layout.lower()}"
+    base, folder = site.root / f"{name}-base", site.root / f"{name}-source"
+    base.mkdir()
+    folder.mkdir()
+    encoder = write_tokenizer(vocabulary(), base)
+    torch.manual_seed(1)
+    small_model(BaseSettings(layers=1, width=64, heads=2, feed_forward=64), encoder).save_pretrained(str(base))
+    spec = SftStage(layout=Layout(layout.value), optimizer=Optimizer(max_steps=100, batch_size=16))
+    stage = SftModel(sft_kit(spec, encoder, PAIRS), base, PAIRS, RuleSource(RuleMode.RETRIEVED, rulebook()), spec)
+    _fit(stage, spec)
+    write_model(stage.model, stage.model.state_dict(), stage.kit, base, folder)
+    return publish_model(folder, ArtifactRef(uri=(site.root / name).as_uri()), stage.kit, {}, {})
+
+
+class Plain:
+    """The model alone, in place of DeepSpeed's engine around it."""
+
+    device = "cpu"
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+
+    def __call__(self, **inputs: Any) -> Any:
+        return self.module(**inputs)
+
+
+def _fit(stage: Any, spec: Any) -> None:
+    import torch
+
+    adam = torch.optim.AdamW(stage.model.parameters(), lr=3e-3, betas=(0.9, 0.98), fused=True)
+    for step in range(spec.optimizer.max_steps):
+        adam.zero_grad()
+        stage.loss(Plain(stage.model), stage.order.batch(step)).backward()
+        torch.nn.utils.clip_grad_norm_(stage.model.parameters(), 1.0)
+        adam.step()
+
+
+@pytest.fixture(scope="module")
+def thinker(site: Site) -> ArtifactRef:
+    return tuned(site, PromptLayout.THINK_FIRST)
+
+
+@pytest.fixture(scope="module")
+def labeller(site: Site) -> ArtifactRef:
+    return tuned(site, PromptLayout.LABEL_FIRST)
+
+
+def pairs_with_known_canaries(site: Site, name: str, train: list[Pair]) -> ArtifactRef:
+    """Pairs whose tune split is what the tuned models know, so that they can forget it."""
+    folder = site.root / f"{name}-source"
+    folder.mkdir()
+    write_pairs(folder / "train.jsonl", train)
+    write_pairs(folder / "tune.jsonl", [pair.model_copy(update={"id": f"tune-{pair.id}"}) for pair in PAIRS])
+    return publish(folder, ArtifactRef(uri=(site.root / name).as_uri()), "pairs")
+
+
+def mean(points: list[list[float]]) -> float:
+    return sum(value for _, value in points) / len(points)
+
+
+def test_a_killed_grpo_stage_goes_on_and_ends_with_more_reward(site: Site, thinker: ArtifactRef) -> None:
+    config = site.config("grpo", ALIGN, base_model=thinker)
+    assert killed_after_a_checkpoint(site.start("grpo", config, 2), config.checkpoints) != 0
+    newest = complete_checkpoints(config.checkpoints)[0].step
+    report = site.run("grpo", config, ranks=2)
+    assert report.summary["resumedFromStep"] == newest
+    reward = report.summary["curves"]["reward"]
+    assert [step for step, _ in reward] == list(range(1, 19))
+    assert mean(reward[-6:]) > mean(reward[:6])  # six steps are one pass over the pairs
+    assert report.summary["pool"]["chosen"] > 0
+    assert open_store(config.output).manifest().metadata["layout"] == "ThinkFirst"
+
+
+SEVERAL = """
+import json, os, sys
+from pathlib import Path
+from lore_core.training import command, worker
+from lore_core.jobs import TrainConfig
+from lore_core.jobs.reporter import reported, reporter_from_environment
+for path in sys.argv[1:]:
+    config = TrainConfig.model_validate_json(Path(path).read_bytes())
+    reporter = reporter_from_environment(Path(path).with_suffix(".report"))
+    scratch = Path(path).with_suffix(".scratch")
+    scratch.mkdir()
+    try:
+        with reported(reporter):
+            worker.train(config, command.prepare(config, scratch), reporter)
+    except Exception as error:
+        print(f"{path}: {error}", flush=True)
+worker.leave()
+"""
+
+
+def several(site: Site, configs: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Reports of stages that one process runs after another: its imports are paid once."""
+    for name, config in configs.items():
+        (site.root / f"{name}.json").write_text(config.model_dump_json(by_alias=True))
+    ranks = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    paths = [str(site.root / f"{name}.json") for name in configs]
+    environment = {**os.environ, **ranks, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", SEVERAL, *paths], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {name: json.loads((site.root / f"{name}.report").read_text()) for name in configs}
+
+
+def test_each_method_ends_with_a_model_and_a_spoilt_reward_is_stopped(
+    site: Site, thinker: ArtifactRef, labeller: ArtifactRef, tmp_path: Path
+) -> None:
+    flipped = [pair.model_copy(update={"groundtruth": OPPOSITE[pair.groundtruth]}) for pair in PAIRS]
+    known = pairs_with_known_canaries(site, "known", PAIRS)
+    spoilt = pairs_with_known_canaries(site, "spoilt", flipped)
+    short = {**ALIGN, "optimizer": {**OPTIMIZER, "max_steps": 4}}
+    harsh = {"optimizer": {**OPTIMIZER, "learning_rate": "0.001", "max_steps": 40}, "guard_every": 3}
+    reports = several(
+        site,
+        {
+            "dpo": site.config("dpo", {**short, "method": "Dpo"}, base_model=thinker, data=known),
+            "kto": site.config("kto", {**short, "method": "Kto"}, base_model=thinker, data=known),
+            "expected": site.config("expected", {**short, "method": "ExpectedReward"}, base_model=labeller, data=known),
+            "flipped": site.config("flipped", {**ALIGN, **harsh}, base_model=thinker, data=spoilt),
+        },
+    )
+    for name in ("dpo", "kto", "expected"):
+        assert reports[name]["phase"] == Phase.SUCCEEDED, reports[name]
+        assert reports[name]["summary"]["guards"][-1]["step"] == 4
+    before, *_, after = reports["expected"]["summary"]["guards"]
+    assert after["entropy"] < before["entropy"]
+    assert reports["flipped"]["phase"] == Phase.FAILED
+    assert reports["flipped"]["failure"]["reason"] == "CanaryForgotten"
+    verify(site.config("expected", short).output, tmp_path / "model")
+    assert ModelKit.load(tmp_path / "model").contract.layout is PromptLayout.LABEL_FIRST
+
+
+def test_a_method_that_does_not_fit_the_model_is_refused_before_a_rank_starts(
+    site: Site, labeller: ArtifactRef
+) -> None:
+    config = site.config("misfit", ALIGN, base_model=labeller)
+    assert site.start("misfit", config, 1).wait() == 1
+    failure = site.report("misfit").failure
+    assert failure is not None
+    assert (failure.reason, failure.field) == ("BadConfig", "spec.method")
