@@ -72,7 +72,7 @@ unit: venv
 
 controlplane: venv
 	$(PY) -m hack.cluster build --profile control-plane
-	$(PYTEST) tests/controlplane
+	$(PYTEST) tests/controlplane -n 2 --dist loadgroup
 
 integration: setup
 	$(PYTEST) tests/integration -n 2 --dist loadfile

@@ -113,8 +113,9 @@ def _own_identity() -> Identity:
 
 
 def _sweep(folder: Path) -> None:
-    """Delete temporary control planes whose process is gone."""
-    for record in folder.glob("*/owner.json"):
-        owner = Identity(**json.loads(record.read_text()))
-        if identity(owner.pid) != owner:
-            ControlPlane(record.parent).delete()
+    """Delete temporary control planes whose process is gone; one sweeper at a time, since several may start together."""
+    with files.exclusive(folder):
+        for record in folder.glob("*/owner.json"):
+            owner = Identity(**json.loads(record.read_text()))
+            if identity(owner.pid) != owner:
+                ControlPlane(record.parent).delete()
