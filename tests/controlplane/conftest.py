@@ -23,6 +23,7 @@ def kserve_kinds(kubectl: Kubectl) -> None:
     kubectl.apply_definitions([tools.manifests("kserve") / "crd/full/serving.kserve.io_inferenceservices.yaml"])
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A file's tests share a worker, and what judges the audit log runs last, where the operator's main runs were logged."""
     items.sort(key=lambda item: item.path.stem == RIGHTS)
