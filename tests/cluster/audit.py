@@ -4,9 +4,6 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-EXERCISED_BY = {"test_operator_train", "test_operator_serving", "test_gitops"}
-"""The modules of the control-plane layer whose runs together make use of every right of the operator."""
-
 
 class Right(NamedTuple):
     """One verb on one resource (with its subresource after a slash), as RBAC grants it."""
