@@ -96,9 +96,10 @@ def identity(pid: int) -> Identity | None:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    state, started = fields[0], int(fields[19])
+    state, threads, started = fields[0], int(fields[17]), int(fields[19])
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return None if state == "Z" else Identity(pid, started, boot)
+    # A killed program's first thread may have ended while others still hold its ports and files.
+    return None if state == "Z" and threads <= 1 else Identity(pid, started, boot)
 
 
 def running() -> Iterator[Running]:

@@ -9,7 +9,8 @@ import json
 import os
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,8 +42,9 @@ class ConfigMapClient:
         async with httpx.AsyncClient(verify=self._verify, timeout=timeout, trust_env=False) as client:
             while True:
                 try:
-                    async for text in self._one_watch(client):
-                        yield text
+                    async with aclosing(self._one_watch(client)) as watched:
+                        async for text in watched:
+                            yield text
                 except (httpx.HTTPError, OSError, ValueError, KeyError) as error:
                     problem = f"ConfigMap {self._name}: {type(error).__name__}: {error}"
                     if problem != said:
@@ -50,7 +52,7 @@ class ConfigMapClient:
                     said = problem
                     await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _one_watch(self, client: httpx.AsyncClient) -> AsyncIterator[str]:
+    async def _one_watch(self, client: httpx.AsyncClient) -> AsyncGenerator[str]:
         response = await client.get(f"{self._url}/{self._name}", headers=self._headers())
         response.raise_for_status()
         found: dict[str, Any] = response.json()
@@ -102,6 +104,7 @@ async def config_texts(file: Path, client: ConfigMapClient | None) -> AsyncItera
     finally:
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _from_file(file: Path, queue: asyncio.Queue[tuple[bool, str]]) -> None:

@@ -195,11 +195,14 @@ class KubeClient:
                 self._observe("watch", resource.kind, answer.status, 0.0)
                 if answer.status != 200:
                     raise from_status("watch", path, answer.status, await _body(answer))
-                async for line in _lines(answer.content):
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":
-                        raise from_status("watch", path, int(event["object"].get("code") or 0), event["object"])
-                    yield WatchEvent(event["type"], event["object"])
+                try:
+                    async for line in _lines(answer.content):
+                        event = json.loads(line)
+                        if event["type"] == "ERROR":
+                            raise from_status("watch", path, int(event["object"].get("code") or 0), event["object"])
+                        yield WatchEvent(event["type"], event["object"])
+                finally:
+                    _hang_up(answer)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable("watch", path, 0, type(error).__name__, str(error)) from error
 
@@ -264,6 +267,12 @@ class KubeClient:
     def _headers(self) -> dict[str, str]:
         assert self._info is not None
         return {"User-Agent": "lore-operator", **self._info.as_http_headers()}
+
+
+def _hang_up(answer: aiohttp.ClientResponse) -> None:
+    """Close a stream at once: to wait for the server's part of the TLS farewell could outlive the event loop."""
+    if answer.connection is not None and answer.connection.transport is not None:
+        answer.connection.transport.abort()
 
 
 def _given(query: Mapping[str, str]) -> dict[str, str]:
