@@ -66,13 +66,17 @@ class Leader:
         """Renew for as long as that works. LeaseLost once it has failed for too long, or another one holds the lease."""
         while True:
             await asyncio.sleep(min(self._pause, max(0.0, self._until - self._clock())))
-            try:
-                async with asyncio.timeout(max(0.0, self._until - self._clock())):
-                    await self.ask()
-            except (ApiError, TimeoutError) as error:
-                _log.warning("lease %s was not renewed: %s", self._lease.name, error or type(error).__name__)
+            if self.leads:
+                await self._renew()
             if not self.leads:
                 raise LeaseLost(f"lease {self._lease.name} is lost")
+
+    async def _renew(self) -> None:
+        try:
+            async with asyncio.timeout(self._until - self._clock()):
+                await self.ask()
+        except (ApiError, TimeoutError) as error:
+            _log.warning("lease %s was not renewed: %s", self._lease.name, error or type(error).__name__)
 
     async def resign(self) -> None:
         """Write nothing from now on, and let a successor begin at once."""
