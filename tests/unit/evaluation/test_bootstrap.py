@@ -6,7 +6,7 @@ from scipy import stats
 from unit.evaluation.tables import evaluation, table
 
 from lore_core.evaluation import metrics
-from lore_core.evaluation.bootstrap import interval, resample_sums, student_quantile
+from lore_core.evaluation.bootstrap import draws, interval, resample_sums, student_quantile
 from lore_core.evaluation.table import PairTable
 
 
@@ -19,7 +19,7 @@ def test_every_resample_has_as_many_queries_as_the_sample():
     assert np.array_equal(metrics.samples(sums), np.full(50, 200.0))
 
 
-@pytest.mark.parametrize(("queries", "pairs"), [(60, 4), (200, 1)], ids=["many kinds of query", "few kinds"])
+@pytest.mark.parametrize(("queries", "pairs"), [(60, 4), (200, 1)])
 def test_resampling_spreads_as_drawing_queries_one_by_one_does(queries, pairs):
     counts = counts_of(queries=queries, pairs=pairs)
     drawn = np.random.default_rng(5).integers(0, queries, size=(2000, queries))
@@ -35,23 +35,39 @@ def test_another_seed_gives_others():
     assert not np.array_equal(resample_sums(counts_of(), 200, seed=9), resample_sums(counts_of(), 200, seed=10))
 
 
-def test_the_order_of_queries_does_not_matter():
-    counts = counts_of()
-    assert np.array_equal(resample_sums(counts, 200, seed=9), resample_sums(counts[::-1].copy(), 200, seed=9))
-
-
 def test_the_order_of_pairs_does_not_matter():
     ids, query, gold, answer = ["b", "a", "c"], ["x", "y", "x"], [0, 1, 2], [0, 2, 2]
     forwards = PairTable.build(ids, query, gold, answer)
     backwards = PairTable.build(ids[::-1], query[::-1], gold[::-1], answer[::-1])
-    assert np.array_equal(forwards.counts, backwards.counts)
+    assert np.array_equal(resample_sums(forwards.counts, 200, 9), resample_sums(backwards.counts, 200, 9))
     assert forwards.pair_ids == backwards.pair_ids == ("a", "b", "c")
 
 
 def test_chunks_do_not_change_the_result(monkeypatch):
     whole = resample_sums(counts_of(), 200, seed=9)
     monkeypatch.setattr("lore_core.evaluation.bootstrap._CHUNK_CELLS", 97)
+    monkeypatch.setattr("lore_core.evaluation.bootstrap._KEPT_CELLS", 0)
     assert np.array_equal(resample_sums(counts_of(), 200, seed=9), whole)
+
+
+def test_sums_are_exact_whole_numbers_whatever_their_size():
+    counts = np.array([[1.0, 2.0**44 + 1], [3.0, 5.0], [0.0, 2.0**30 - 7]])
+    drawn = np.vstack(list(draws(3, 50, seed=4))).astype(object)  # Python's own integers: no rounding anywhere
+    assert np.array_equal(
+        resample_sums(counts, 50, seed=4), (drawn @ counts.astype(np.int64).astype(object)).astype(float)
+    )
+
+
+def test_two_metrics_of_a_slice_see_the_same_resamples():
+    counts = counts_of()
+    ones = np.ones((len(counts), 1))
+    whole = resample_sums(np.hstack([counts, ones]), 200, seed=9)
+    assert np.array_equal(resample_sums(counts, 200, seed=9), whole[:, :-1])
+    assert (whole[:, -1] == len(counts)).all()
+
+
+def test_an_empty_slice_has_resamples_of_nothing():
+    assert not resample_sums(np.zeros((0, 3)), 100, seed=1).any()
 
 
 def test_pairs_of_one_query_widen_the_interval_where_they_succeed_together():
