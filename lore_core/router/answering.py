@@ -44,11 +44,13 @@ class Answer:
 
     `tier` is the one that answered the query: a stratum's name, or `neutral` where none did. `stale` counts items whose
     content changed since the head generation was made. Items whose tier is `neutral` have the label `neutral_label`.
+    `weight_stratum` is the query's stratum in the stable composition's snapshot, which live traffic is counted by.
     `efforts` is what each predictor that was asked had to do.
     """
 
     revision: str
     stratum: Stratum
+    weight_stratum: Stratum
     tier: str
     neutral_label: str
     probabilities: Array
@@ -190,6 +192,7 @@ def _neutral(choice: Choice, neutral: Neutral, items: Sequence[KnownItem | None]
     return Answer(
         revision=choice.composition.revision,
         stratum=choice.stratum,
+        weight_stratum=choice.weight_stratum,
         tier=NEUTRAL,
         neutral_label=neutral.label,
         probabilities=probabilities,

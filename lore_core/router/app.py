@@ -19,6 +19,7 @@ from lore_core.router.metrics import RouterMetrics
 from lore_core.router.shadow import Comparison, Shadow
 from lore_core.router.statistics import Statistics
 from lore_core.router.trace import OUTGOING, trace_lines
+from lore_core.router.traffic import LiveTraffic
 
 _TELL_SECONDS: Final = 10.0
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -34,7 +35,7 @@ class RouterApp:
         self.serving: Serving | None = None
         self.pending: PendingConfig | None = None
         self.draining = False
-        self.statistics = Statistics()
+        self.statistics, self.traffic = Statistics(), LiveTraffic()
         self._shadow = Shadow(self._mirrored)
         self._told: dict[tuple[str, str], float] = {}
         self._get = {
@@ -138,6 +139,7 @@ class RouterApp:
         seconds = time.perf_counter() - started
         self.metrics.answered(answer, seconds)
         self.statistics.answered(answer)
+        self.traffic.asked(answer.weight_stratum)
         for fallback in answer.fallbacks:
             self._tell(answer.revision, fallback)
         return encode(answer, seconds)
@@ -189,4 +191,5 @@ class RouterApp:
             active=tuple(c.revision for c in compositions if any(map(c.weights.of, STRATA))),
             pending=self.pending,
             statistics=self.statistics.told(),
+            traffic=self.traffic.told(),
         )

@@ -317,11 +317,26 @@ class RevisionStatistics(WireModel):
     grade_difference: float = 0.0
 
 
+class SnapshotTraffic(WireModel):
+    """How one router's queries of the last 24 hours fell on the strata of the snapshot with digest `strata`.
+
+    `expected` are the shares (0 to 1) of the log that the snapshot was built from.
+    """
+
+    strata: Digest
+    expected: dict[Stratum, float]
+    queries: dict[Stratum, int]
+
+
 class RouterState(WireModel):
-    """`/state`: what serves now. `config_hash` is null before the first config; `active` lists revisions with weight."""
+    """`/state`: what serves now. `config_hash` is null before the first config; `active` lists revisions with weight.
+
+    `traffic` is null where the stable composition's snapshot does not tell its shares.
+    """
 
     config_hash: Digest | None = None
     loaded: tuple[str, ...] = ()
     active: tuple[str, ...] = ()
     pending: PendingConfig | None = None
     statistics: dict[str, RevisionStatistics] = {}
+    traffic: SnapshotTraffic | None = None

@@ -82,7 +82,9 @@ class Swapper:
     def _swap_in(self, serving: Serving) -> None:
         self._app.serving = serving
         self._app.statistics.keep(set(serving.compositions))
-        self._app.metrics.serves_snapshot(serving.compositions[serving.config.stable].shares)
+        stable = serving.compositions[serving.config.stable]
+        self._app.traffic.serves(stable.composition.strata.digest, stable.shares)
+        self._app.metrics.serves_snapshot(stable.shares)
         self._app.metrics.swaps.inc()
         self._library.forget_unused()
         print(f"router: serves {serving.config_hash}: {', '.join(serving.compositions)}", file=sys.stderr)

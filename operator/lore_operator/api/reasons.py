@@ -457,6 +457,11 @@ API: Final = (
 
 ALERTS: Final = (
     Reason(
+        "StrataDrifted",
+        "Live traffic falls on head, torso and tail otherwise than the strata snapshot's log did; the message has the shares.",
+        "Build a snapshot from a newer log with lore strata build, and name it in spec.strata.",
+    ),
+    Reason(
         "SpecDrift",
         "The spec was edited after its run started and is not used.",
         "Set a new spec.runToken to start a run with it.",

@@ -6,7 +6,7 @@ router's ConfigMap holds who has which weight, and routers say what they serve. 
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from lore_operator.children.settings import Settings
 from lore_operator.plan.analysis import statistics_of
 from lore_operator.plan.backends import BackendState, check_namespace, ensure_backends, release_backends
 from lore_operator.plan.conditions import Finding, Halt, State, moment, timestamp
+from lore_operator.plan.drift import DRIFTED, alert, shares
 from lore_operator.plan.gate import Verdicts, judge
 from lore_operator.plan.head_build import ensure_generation, forget_builds
 from lore_operator.plan.imported import evaluations_of
@@ -73,6 +74,7 @@ class _Serving:
     def decide(self) -> Finding:
         """The finding; writes and status are filled in on the way."""
         self.fields |= serving_fields(self.deployment, self.routing, self.known)
+        self._compare_traffic()
         if self.spec.suspend:
             raise Halt(State.SUSPENDED, "Suspended", "spec.suspend is true: nothing changes, what serves goes on")
         check_namespace(self.draft.resource["metadata"]["namespace"])
@@ -87,6 +89,17 @@ class _Serving:
             return self._rolled_back(target, failure)
         self._admit(target, verdicts)
         return self._roll_out(target)
+
+    def _compare_traffic(self) -> None:
+        """Live shares of the strata beside those of the snapshot that gives them."""
+        if self.routing.config is None:
+            return
+        snapshot, drift = self.routing.config.stable_composition().strata.digest, self.spec.drift
+        told = (self.draft.resource.get("status") or {}).get("traffic") or ()
+        found = shares(snapshot, self.draft.observed.routers, drift, told)
+        self.fields["traffic"] = [asdict(share) for share in found]
+        if (text := alert(found, drift)) is not None:
+            self.alerts[DRIFTED] = text
 
     def _keep_serving(self) -> None:
         """What serves is kept whole: a child deleted by hand comes back, whatever the gate says of the next one."""

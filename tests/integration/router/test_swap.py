@@ -71,6 +71,7 @@ async def test_state_names_what_is_loaded_and_what_has_weight(router: RunningRou
     state = (await router.client.get("/state")).json()
     assert state == {
         "configHash": config.content_digest(), "loaded": ["r1", "r2"], "active": ["r1"], "pending": None, "statistics": {},
+        "traffic": None,
     }  # fmt: skip
 
 
@@ -248,5 +249,13 @@ async def test_the_snapshots_own_shares_stand_beside_live_traffic(router: Runnin
     assert {name: await router.metric("lore_router_snapshot_share", stratum=name) for name in counts} == {
         "head": 0.6, "torso": 0.3, "tail": 0.1,
     }  # fmt: skip
+    for query in QUERIES.values():
+        await router.ask(query, "i1")
+    assert (await router.client.get("/state")).json()["traffic"] == {
+        "strata": strata.digest,
+        "expected": {"head": 0.6, "torso": 0.3, "tail": 0.1},
+        "queries": {"head": 1, "torso": 1, "tail": 1},
+    }
     await router.serve(world.config(world.composition("r2"), stable="r2"))  # its strata.json says nothing
+    assert (await router.client.get("/state")).json()["traffic"] is None
     assert router.app.metrics.registry.get_sample_value("lore_router_snapshot_share", {"stratum": "head"}) is None

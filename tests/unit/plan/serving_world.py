@@ -8,7 +8,7 @@ from typing import Any
 
 from unit.plan.world import SETTINGS, World, digest, resource
 
-from lore_core.router.config import RevisionStatistics, RouterConfig, RouterState
+from lore_core.router.config import RevisionStatistics, RouterConfig, RouterState, SnapshotTraffic
 from lore_operator.children.settings import Settings
 from lore_operator.plan import deployment
 from lore_operator.plan.types import Object, ObjectKey, Observed, Plan, RouterEndpoint
@@ -30,10 +30,11 @@ SPEC: dict[str, Any] = {
 
 @dataclass
 class ServingWorld(World):
-    """`routers` are Ready endpoints and the config hash that each serves; each tells the same `statistics`."""
+    """`routers` are Ready endpoints and the config hash that each serves; each tells the same `statistics` and `traffic`."""
 
     routers: dict[str, str | None] = field(default_factory=dict)
     statistics: dict[str, RevisionStatistics] = field(default_factory=dict)
+    traffic: SnapshotTraffic | None = None
     settings: Settings = SETTINGS
     versions: int = 100
 
@@ -55,7 +56,7 @@ class ServingWorld(World):
             if child in self.objects
         }
         states = tuple(
-            RouterEndpoint(name, RouterState(config_hash=served_hash, statistics=self.statistics))
+            RouterEndpoint(name, RouterState(config_hash=served_hash, statistics=self.statistics, traffic=self.traffic))
             for name, served_hash in sorted(self.routers.items())
         )
         return replace(found, children={**found.children, **served, **made}, routers=states)

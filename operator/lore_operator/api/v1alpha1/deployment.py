@@ -331,6 +331,15 @@ class Router(ApiModel):
     """Bearer tokens (key `tokens`): a line is TOKEN, TOKEN CLIENT, or TOKEN CLIENT REQUESTS_A_SECOND of one router."""
 
 
+class Drift(ApiModel):
+    """How far shares of live traffic may be from those that the strata snapshot was built from."""
+
+    max_points: int = Field(default=10, ge=1, le=100)
+    """Most points of percent, for each stratum; beyond them the condition StrataDrifted is true."""
+    min_queries: int = Field(default=1000, ge=1, le=1_000_000_000)
+    """Queries of the last 24 hours, of all routers together, below which nothing is judged."""
+
+
 _TAIL_THERE = Rule("self.tiers.exists(t, t.stratum == 'tail')", "tiers must have one with stratum tail")
 _TIERS_NAMED = Rule(
     "self.tiers.all(t, (!has(t.cache) || self.tiers.exists(o, o.stratum == t.cache.onMiss))"
@@ -373,6 +382,8 @@ class DeploymentSpec(ApiModel):
     """How changes take over."""
     router: Router = Router()
     """The pods that answer requests."""
+    drift: Drift = Drift()
+    """When the strata no longer fit the traffic."""
     runner: Runner = Runner()
     """How head builds are run."""
     revision_history_limit: int = Field(default=10, ge=1, le=50)
@@ -425,6 +436,17 @@ class TierStatus(ApiModel):
     """What it waits for."""
 
 
+class TrafficStatus(ApiModel):
+    """One stratum's share of requests."""
+
+    stratum: Stratum
+    """Which queries."""
+    expected: Count
+    """Percent in the log that the stable snapshot was built from."""
+    live: Count
+    """Percent of the last 24 hours' queries, as the routers that run now counted them."""
+
+
 class HeadStatus(ApiModel):
     """The head generation that was built."""
 
@@ -470,6 +492,8 @@ class DeploymentStatus(CommonStatus):
     """Every tier."""
     head: HeadStatus | None = None
     """Head generation being built or serving."""
+    traffic: Annotated[tuple[TrafficStatus, ...], *list_map("stratum", 3)] = ()
+    """Shares of the strata, once routers have seen drift.minQueries queries."""
     revisions: Annotated[tuple[RevisionStatus, ...], *list_map("revision", 50)] = ()
     """History, newest first."""
     router: Unchecked | None = None
