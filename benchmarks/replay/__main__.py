@@ -7,7 +7,8 @@ policy PerQuery, those that missed under PerItem.
 
 Cost is compute seconds of 1,000 requests beside every pair going to the language model. The head's seconds a request are measured
 here. Seconds a pair of a predictor are given by --torso and --tail; without them they are those of the stub of
-benchmarks/router, one for both, so that the factor then says only how many pairs reach a predictor.
+benchmarks/router, one for both, so that the factor then says only how many pairs reach a predictor. --json writes service times and
+hits to a file, for `lore plan --times`.
 """
 
 import argparse
@@ -28,6 +29,7 @@ import numpy as np
 
 from benchmarks.replay.traffic import Request, Shape, Shop
 from benchmarks.router.__main__ import running
+from lore_core.capacity.service_times import ServiceTimes
 from lore_core.headcache import Features, HeadEntry, HeadGeneration, content_hash, item_hash
 from lore_core.headcache.candidates import read_candidates, wanted_pairs
 from lore_core.headcache.generation import generation_bytes, head_query_hash
@@ -158,6 +160,18 @@ def report(day: Day, shape: Shape, torso: float, tail: float, said: str) -> floa
     return share
 
 
+def service_times(day: Day, torso: float, tail: float, source: str) -> ServiceTimes:
+    """What a plan of capacity needs of the day."""
+    return ServiceTimes(
+        source=source,
+        head_request_seconds=statistics.mean(day.seconds) if day.seconds else 0.0,
+        torso_pair_seconds=torso,
+        tail_pair_seconds=tail,
+        head_pair_hits=day.pairs["hit"] / max(1, day.pairs.total()),
+        head_request_hits=day.answered["head"] / max(1, day.requests["head"]),
+    )
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.replay", description=__doc__)
     parser.add_argument("--queries", type=int, default=20_000)
@@ -167,6 +181,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=17)
     parser.add_argument("--torso", type=float, help="compute seconds of a pair at the torso's predictor")
     parser.add_argument("--tail", type=float, help="and at the tail's")
+    parser.add_argument("--json", type=Path, help="write service times here")
     parser.add_argument("--short", action="store_true", help="for CI: a small shop; fails below half of the target")
     return parser.parse_args()
 
@@ -184,6 +199,10 @@ def main() -> int:
         day = replay(shop.day(), strata, head)
     stub = stub_seconds() if args.tail is None else 0.0
     torso, tail = (stub, stub) if args.tail is None else (args.torso, args.tail)
+    if args.json is not None:
+        source = "replay, predictors: stub" if args.tail is None else "replay, predictors: given"
+        times = service_times(day, torso, tail, source)
+        args.json.write_text(times.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
     share = report(day, shape, torso, tail, "of the stub" if args.tail is None else "given")
     return 1 if share < TARGET_HITS / (2 if args.short else 1) else 0
 

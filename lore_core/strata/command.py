@@ -12,9 +12,10 @@ from lore_core.artifacts.store import ArtifactError, file_digest, publish, verif
 from lore_core.jobs.errors import JobError
 from lore_core.strata.boundaries import Boundaries, Rule
 from lore_core.strata.build import Built, Recipe, build
+from lore_core.strata.curve import Cost
 from lore_core.strata.log import LogError, column_map, log_files
 from lore_core.strata.pins import read_pins
-from lore_core.strata.report import Cost, report_html
+from lore_core.strata.report import report_html
 from lore_core.strata.rows import MEMORY, RowRules, Window
 from lore_core.strata.snapshot import KEY_BYTES, StrataSnapshot
 from lore_core.strata.traffic import TrafficRules, Trend
