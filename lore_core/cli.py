@@ -80,6 +80,7 @@ VERBS: Final = (
     Verb(("plan",), "lore_core.capacity.command", "plan replicas and GPU-hours of each tier for several boundaries"),
     Verb(("fetch",), "lore_core.artifacts.command", "fetch an artifact into a folder, verifying every byte"),
     Verb(("route", "explain"), "lore_core.router.explain_command", "ask a router why it answers a query as it does"),
+    Verb(("route", "replay"), "lore_core.replay.command", "ask a request log of two routers and show what differs"),
     Verb(("router", "serve"), "lore_core.router.serve_command", "serve relevance requests"),
     Verb(("router", "load"), "lore_core.router.load_command", "keep the router's artifacts fetched and verified"),
     # Named, never imported: these read a cluster, of which this package knows nothing (ADR 0011).

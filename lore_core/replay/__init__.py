@@ -1,0 +1,1 @@
+"""A log of requests asked again of two routers or compositions, and what differs: `lore route replay`."""
