@@ -70,6 +70,7 @@ VERBS: Final = (
     Verb(
         ("gate", "dry-run"), "lore_core.evaluation.gate_command", "apply gates to finished evidence, changing nothing"
     ),
+    Verb(("compare",), "lore_core.evaluation.compare_command", "print evaluations of one benchmark as one table"),
     Verb(("report",), "lore_core.evaluation.report_command", "write finished evidence as one HTML file and as JSON"),
     Verb(("head", "push"), "lore_core.headcache.push_command", "write a generation into a Redis or Valkey server"),
     Verb(("head", "build"), "lore_core.headcache.command", "score head candidates and write an immutable generation"),

@@ -17,6 +17,8 @@ ATTESTATION: Final = "attestation.json"
 def attest(signing: Signing, report: EvidenceReport, evidence: str, now: datetime) -> str:
     """The signed statement of a verdict. Raises JobError where the key cannot be used."""
     bound, issued = report.bound, now.replace(microsecond=0)
+    assert bound.model is not None
+    assert bound.profile is not None  # the config holds: only a model's own verdict is signed
     statement = Statement(
         evaluation=report.evaluation,
         verdict=report.verdict.value,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from lore_core.artifacts import ArtifactRef, Digest, publish, verify
 from lore_core.evaluation.answers import AnswerRow
@@ -36,12 +36,14 @@ class Bound(WireModel):
 
     `contract` is the file `lore-contract.json` with the verbaliser, `prompt` the part of it that can change a prompt.
     `profile` is the digest of the serving profile, `training_data` that of the pairs the leak check compared with,
-    `generation` that of the generated-answer protocol's settings where answers were generated whole.
+    `generation` that of the generated-answer protocol's settings where answers were generated whole. An `endpoint` is who was
+    asked: its model has no bytes that could be named, so it has no model digest and no profile.
     """
 
-    model: Digest
-    tokenizer: Digest
-    contract: Digest
+    model: Digest | None = None
+    endpoint: Digest | None = None
+    tokenizer: Digest | None = None
+    contract: Digest | None = None
     prompt: Digest
     label_schema: Digest
     rules: Digest | None = None
@@ -49,8 +51,15 @@ class Bound(WireModel):
     gate_set: Digest
     training_data: Digest | None = None
     champion: Digest | None = None
-    profile: Digest
+    profile: Digest | None = None
     generation: Digest | None = None
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> "Bound":
+        given = {self.model is None, self.tokenizer is None, self.contract is None, self.profile is None}
+        if len(given) != 1 or (self.model is None) == (self.endpoint is None):
+            raise ValueError("bound: to a model with tokenizer, contract and profile, or to an endpoint")
+        return self
 
 
 class EvidenceReport(WireModel):
@@ -61,7 +70,7 @@ class EvidenceReport(WireModel):
     model_name: str
     champion_name: str | None = None
     bound: Bound
-    profile: ServingProfile
+    profile: ServingProfile | None = None
     decoding: dict[str, JsonValue]
     rule_mode: RuleMode
     subsets: tuple[str, ...]
@@ -105,7 +114,7 @@ def write_report(folder: Path, report: EvidenceReport) -> None:
 def publish_evidence(folder: Path, to: ArtifactRef, report: EvidenceReport) -> ArtifactRef:
     """Publish what `write` left in `folder`."""
     inputs = report.bound.model_dump(
-        mode="json", include={"model", "rules", "benchmark", "champion"}, exclude_none=True
+        mode="json", include={"model", "endpoint", "rules", "benchmark", "champion"}, exclude_none=True
     )
     return publish(folder, to, KIND, inputs=inputs, metadata={"verdict": report.verdict.value})
 

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lore_core.artifacts import ArtifactRef, Manifest, open_store, verify
 from lore_core.evaluation.evidence import KIND as EVIDENCE
@@ -12,6 +13,7 @@ from lore_core.evaluation.leaks import FIELD
 from lore_core.jobs import EvaluateConfig, Gate, RuleMode, gate_set_digest
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import CONTRACT_NAME, ModelKit, PromptLayout, RuleSource
+from lore_core.prompts.chat import CHAT_PROMPT_DIGEST
 from lore_core.records import Pair, RecordError, label_schema_digest, read_pairs
 from lore_core.records.schema import require_schema
 
@@ -50,11 +52,19 @@ class Benchmark:
 
 
 @dataclass(frozen=True)
+class LocalModel:
+    """A verified model artifact, and what renders its prompts."""
+
+    folder: Path
+    kit: ModelKit
+
+
+@dataclass(frozen=True)
 class Inputs:
     """Everything on local disk, with the digests it was found to have. Pairs are read as they are needed."""
 
-    model: Path
-    kit: ModelKit
+    model: LocalModel | None
+    """None where an endpoint is asked."""
     rules: RuleSource
     benchmark: Benchmark
     survey: Survey
@@ -103,7 +113,9 @@ def check_fields(gates: Sequence[Gate], known: Collection[str]) -> None:
 
 def resolve(config: EvaluateConfig) -> dict[str, Manifest]:
     """The manifests of all inputs by config field, each checked against the digest its ref names and for its kind."""
-    wanted = {"model": (config.model, "model"), "benchmark": (config.benchmark.ref, "benchmark")}
+    wanted = {"benchmark": (config.benchmark.ref, "benchmark")}
+    if config.model is not None:
+        wanted["model"] = (config.model, "model")
     if config.rule_set is not None:
         wanted["ruleSet"] = (config.rule_set, "rule-set")
     if config.training_data is not None:
@@ -123,7 +135,8 @@ def _manifest(field: str, ref: ArtifactRef, kind: str) -> Manifest:
 def fetch(config: EvaluateConfig, manifests: dict[str, Manifest], root: Path) -> Inputs:
     """Fetch into `root` what `resolve` found, and read it. Raises ArtifactError or JobError."""
     digests = {field: manifest.digest for field, manifest in manifests.items()}
-    verify(_pinned(config.model, digests["model"]), root / "model")
+    if config.model is not None:
+        verify(_pinned(config.model, digests["model"]), root / "model")
     benchmark = _benchmark(config, digests["benchmark"], root / "benchmark")
     survey = benchmark.survey()
     training = _training_queries(config, manifests, root / "trainingData")
@@ -131,12 +144,12 @@ def fetch(config: EvaluateConfig, manifests: dict[str, Manifest], root: Path) ->
     if config.rule_set is not None:
         verify(_pinned(config.rule_set, digests["ruleSet"]), root / "ruleSet")
     rules = RuleSource.load(config.benchmark.rule_mode, root / "ruleSet" if config.rule_set else None)
-    kit = ModelKit.load(root / "model")
-    bound = _bound(config, manifests, kit)
+    model = LocalModel(root / "model", ModelKit.load(root / "model")) if config.model is not None else None
+    bound = _bound(config, manifests, model.kit if model else None)
     champion = None
     if config.champion is not None:
         champion = read(_pinned(config.champion.evidence, digests["champion"]), root / "champion")
-    return Inputs(root / "model", kit, rules, benchmark, survey, champion, bound, training)
+    return Inputs(model, rules, benchmark, survey, champion, bound, training)
 
 
 def _training_queries(config: EvaluateConfig, manifests: dict[str, Manifest], folder: Path) -> tuple[str, ...] | None:
@@ -198,37 +211,47 @@ def _with_uri(error: RecordError, folder: Path, uri: str) -> JobError:
     return JobError(found.reason, message, file=file, line=found.line, field=found.field)
 
 
-def _bound(config: EvaluateConfig, manifests: dict[str, Manifest], kit: ModelKit) -> Bound:
+def _bound(config: EvaluateConfig, manifests: dict[str, Manifest], kit: ModelKit | None) -> Bound:
     require_schema("benchmark", config.benchmark.uri, manifests["benchmark"].metadata)
-    schema = label_schema_digest()
+    subject = _endpoint_bound(config) if kit is None else _model_bound(config, manifests["model"], kit)
+    return Bound(
+        **subject,
+        label_schema=label_schema_digest(),
+        rules=manifests["ruleSet"].digest if "ruleSet" in manifests else None,
+        benchmark=manifests["benchmark"].digest,
+        gate_set=config.gate_set_digest,
+        training_data=manifests["trainingData"].digest if "trainingData" in manifests else None,
+        champion=manifests["champion"].digest if "champion" in manifests else None,
+        generation=config.generation.content_digest() if config.generation else None,
+    )
+
+
+def _endpoint_bound(config: EvaluateConfig) -> dict[str, Any]:
+    assert config.endpoint is not None
+    return {"endpoint": config.endpoint.identity, "prompt": CHAT_PROMPT_DIGEST}
+
+
+def _model_bound(config: EvaluateConfig, manifest: Manifest, kit: ModelKit) -> dict[str, Any]:
     if config.generation is not None and kit.contract.layout is PromptLayout.CLASSIFIER:
         raise JobError(
             "NoGeneratedAnswer",
             "generation: a classifier writes no answer; leave generation out to score its labels",
             field="generation",
         )
-    if kit.contract.label_schema != schema:
+    if kit.contract.label_schema != (schema := label_schema_digest()):
         raise JobError(
             "LabelSchemaMismatch",
             f"model: its label schema is {kit.contract.label_schema}, the benchmark's is {schema}; "
             "a verdict over two schemas means nothing: train the model on this schema",
             field="model",
         )
-    contract = next(entry.sha256 for entry in manifests["model"].files if entry.path == CONTRACT_NAME)
-    return Bound(
-        model=manifests["model"].digest,
-        tokenizer=kit.contract.tokenizer,
-        contract=contract,
-        prompt=kit.contract.prompt_digest,
-        label_schema=schema,
-        rules=manifests["ruleSet"].digest if "ruleSet" in manifests else None,
-        benchmark=manifests["benchmark"].digest,
-        gate_set=config.gate_set_digest,
-        training_data=manifests["trainingData"].digest if "trainingData" in manifests else None,
-        champion=manifests["champion"].digest if "champion" in manifests else None,
-        profile=config.profile.content_digest(),
-        generation=config.generation.content_digest() if config.generation else None,
-    )
+    return {
+        "model": manifest.digest,
+        "tokenizer": kit.contract.tokenizer,
+        "contract": next(entry.sha256 for entry in manifest.files if entry.path == CONTRACT_NAME),
+        "prompt": kit.contract.prompt_digest,
+        "profile": config.profile.content_digest() if config.profile else None,
+    }
 
 
 def reusable(config: EvaluateConfig) -> Evidence | None:
@@ -241,13 +264,14 @@ def reusable(config: EvaluateConfig) -> Evidence | None:
     with tempfile.TemporaryDirectory(prefix="lore-evidence-") as folder:
         found = read(config.output, Path(folder))
     expected = {
-        "model": config.model.digest,
+        "model": config.model.digest if config.model else None,
+        "endpoint": config.endpoint.identity if config.endpoint else None,
         "benchmark": config.benchmark.digest,
         "rules": config.rule_set.digest if config.rule_set else None,
         "training_data": config.training_data.digest if config.training_data else None,
         "champion": config.champion.evidence.digest if config.champion else None,
         "gate_set": config.gate_set_digest,
-        "profile": config.profile.content_digest(),
+        "profile": config.profile.content_digest() if config.profile else None,
     }
     check_bound(found.report, expected, config.output.uri)
     _check_protocol(config, found.report)

@@ -165,7 +165,9 @@ def _lineage(document: ReportDocument) -> str:
     known = {
         "evidence": document.evidence,
         **report.bound.model_dump(mode="json", by_alias=True, exclude_none=True),
-        "serving profile": report.profile.model_dump_json(by_alias=True),
+        "serving profile": report.profile.model_dump_json(by_alias=True)
+        if report.profile
+        else "an endpoint's is not known",
         "decoding": ", ".join(f"{name}={value}" for name, value in report.decoding.items()),
         "bootstrap": f"{report.resamples} resamples of whole queries, seed {report.seed}",
     }

@@ -19,6 +19,7 @@ from lore_core.artifacts import DigestMismatch, Manifest, open_store, publish, v
 from lore_core.evaluation.answers import AnswerRow
 from lore_core.jobs import EvaluateConfig
 from lore_core.jobs.errors import JobError
+from lore_core.prompts.chat import CHAT_PROMPT_DIGEST
 from lore_core.records import Pair
 from lore_core.records.jsonl import read_records, write_jsonl
 
@@ -56,6 +57,8 @@ class Parts:
         self._inputs = {field: manifest.digest for field, manifest in manifests.items() if field != "champion"}
         if config.generation is not None:
             self._inputs["generation"] = config.generation.content_digest()
+        if config.endpoint is not None:
+            self._inputs |= {"endpoint": config.endpoint.identity, "prompt": CHAT_PROMPT_DIGEST}
 
     def there(self, number: int) -> bool:
         """Whether a part was scored."""

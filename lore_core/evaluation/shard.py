@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,13 @@ from lore_core.artifacts import Manifest
 from lore_core.evaluation.answering import Answerer, Scorer, answer, render
 from lore_core.evaluation.answers import AnswerRow
 from lore_core.evaluation.generated import Generator
-from lore_core.evaluation.inputs import Inputs, check_config, fetch, resolve
+from lore_core.evaluation.hosted import ask_all, asked_how
+from lore_core.evaluation.inputs import Inputs, LocalModel, check_config, fetch, resolve
 from lore_core.evaluation.leaks import FIELD, leak_fields
 from lore_core.evaluation.parts import Parts, in_parts, part_count, part_size
 from lore_core.jobs import EvaluateConfig, Progress
 from lore_core.jobs.reporter import Reporter
+from lore_core.prompts import ModelKit, RuleSource
 from lore_core.records import Pair
 from lore_core.scoring.client import VllmClient
 from lore_core.scoring.engine import engine_args, gpu_present
@@ -27,10 +29,14 @@ from lore_core.scoring.server import LocalServer
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A vLLM server that already runs: base url without path, and the name it serves the model under."""
+    """A vLLM server that already runs: base url without path, the name it serves the model under, requests at once."""
 
     url: str
     model: str
+    concurrency: int = 32
+
+
+_Answers = Callable[[list[Pair]], list[AnswerRow]]
 
 
 def score(
@@ -48,11 +54,10 @@ def score(
     progress = _Progress(reporter, _pairs_of(inputs, mine), _pairs_of(inputs, mine) - _pairs_of(inputs, missing))
     if not missing:
         return 0
-    with _server(config, inputs, endpoint) as served:
+    with _answering(config, inputs, endpoint, progress) as (answers, how):
         for number, pairs in in_parts(inputs.benchmark.pairs(), size):
             if number in missing:
-                rows = _answers(config, inputs, pairs, served, progress)
-                parts.put(number, rows, decoding(config, inputs, endpoint))
+                parts.put(number, _with_leaks(answers(pairs), pairs, inputs.training), how)
     return _pairs_of(inputs, missing)
 
 
@@ -78,52 +83,65 @@ class _Progress:
         )
 
 
-def _answers(
-    config: EvaluateConfig, inputs: Inputs, pairs: list[Pair], served: Endpoint, progress: _Progress
+@contextlib.contextmanager
+def _answering(
+    config: EvaluateConfig, inputs: Inputs, endpoint: Endpoint | None, progress: _Progress
+) -> Iterator[tuple[_Answers, dict[str, JsonValue]]]:
+    """What answers pairs, and under which decoding parameters."""
+    if inputs.model is None:
+        yield lambda pairs: asyncio.run(ask_all(config, inputs.rules, pairs, progress)), asked_how(config)
+        return
+    model, at = inputs.model, config.served_at
+    running = endpoint or (Endpoint(at.url, at.model, at.concurrency) if at else None)
+    with _server(config, model, running) as served:
+        how = decoding(config, model, running)
+        yield lambda pairs: asyncio.run(_answered(config, model.kit, inputs.rules, pairs, served, progress)), how
+
+
+async def _answered(
+    config: EvaluateConfig, kit: ModelKit, rules: RuleSource, pairs: list[Pair], served: Endpoint, progress: _Progress
 ) -> list[AnswerRow]:
-    rows = asyncio.run(_answered(config, inputs, pairs, served, progress))
-    if inputs.training is None:
+    async with VllmClient(kit, served.url, served.model, timeout=600.0, concurrency=served.concurrency) as client:
+        answerer: Answerer = Scorer(client)
+        if config.generation is not None:
+            answerer = Generator(kit, rules, client, config.generation)
+        return await answer(pairs, render(pairs, kit, rules), answerer, progress)
+
+
+def _with_leaks(rows: list[AnswerRow], pairs: list[Pair], training: tuple[str, ...] | None) -> list[AnswerRow]:
+    if training is None:
         return rows
-    leaks = leak_fields(pairs, inputs.training)
+    leaks = leak_fields(pairs, training)
     fields = [{**row.fields, FIELD: leak} for row, leak in zip(rows, leaks, strict=True)]
     return [row.model_copy(update={"fields": found}) for row, found in zip(rows, fields, strict=True)]
 
 
-async def _answered(
-    config: EvaluateConfig, inputs: Inputs, pairs: list[Pair], served: Endpoint, progress: _Progress
-) -> list[AnswerRow]:
-    async with VllmClient(inputs.kit, served.url, served.model, timeout=600.0) as client:
-        answerer: Answerer = Scorer(client)
-        if config.generation is not None:
-            answerer = Generator(inputs.kit, inputs.rules, client, config.generation)
-        return await answer(pairs, render(pairs, inputs.kit, inputs.rules), answerer, progress)
-
-
 @contextlib.contextmanager
-def _server(config: EvaluateConfig, inputs: Inputs, endpoint: Endpoint | None) -> Iterator[Endpoint]:
-    if endpoint is not None:
-        yield endpoint
+def _server(config: EvaluateConfig, model: LocalModel, running: Endpoint | None) -> Iterator[Endpoint]:
+    if running is not None:
+        yield running
         return
-    with LocalServer(inputs.model, config.profile) as served:
+    assert config.profile is not None  # the config holds: a model has one
+    with LocalServer(model.folder, config.profile) as served:
         yield Endpoint(served.base_url, served.model)
 
 
-def decoding(config: EvaluateConfig, inputs: Inputs, endpoint: Endpoint | None) -> dict[str, JsonValue]:
-    """The effective decoding parameters. The flags of an endpoint are not ours to know, and the report says so."""
-    contract = inputs.kit.contract
+def decoding(config: EvaluateConfig, model: LocalModel, running: Endpoint | None) -> dict[str, JsonValue]:
+    """The effective decoding parameters. The flags of a running server are not ours to know, and the report says so."""
+    contract = model.kit.contract
     found: dict[str, JsonValue] = {
         "layout": contract.layout.value,
         "protocol": "GeneratedAnswer" if config.generation else "LabelScore",
         "temperature": 0,
         "labelTokenIds": list(contract.verbaliser.token_ids),
         "maxPromptTokens": contract.truncation.max_prompt_tokens,
-        "server": "endpoint, flags unknown" if endpoint else "local",
+        "server": "endpoint, flags unknown" if running else "local",
     }
     if config.generation is not None:
         found["generation"] = config.generation.model_dump(mode="json", by_alias=True)
     if contract.trace is not None:
         found |= {"maxTraceTokens": contract.trace.max_tokens, "stop": contract.trace.stop_token}
-    if endpoint is None:
+    if running is None and config.profile is not None:
         found["engineArgs"] = list[JsonValue](engine_args(config.profile, contract.layout, cpu=not gpu_present()))
     return found
 

@@ -58,10 +58,10 @@ def _summary(report: EvidenceReport, evidence: ArtifactRef, scores: int, charact
             for gate in report.gates
         ],
         "scores": [row.model_dump(mode="json", by_alias=True, exclude_none=True) for row in report.scores[:scores]],
-        "modelDigest": bound.model,
+        **({"modelDigest": bound.model, "profileDigest": bound.profile} if bound.model else {}),
+        **({"endpointDigest": bound.endpoint} if bound.endpoint else {}),
         "benchmarkDigest": bound.benchmark,
         "gateSetDigest": bound.gate_set,
-        "profileDigest": bound.profile,
         "protocol": report.decoding.get("protocol", "LabelScore"),
         **({"rulesDigest": bound.rules} if bound.rules else {}),
         **({"championDigest": bound.champion} if bound.champion else {}),

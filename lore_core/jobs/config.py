@@ -174,6 +174,41 @@ class Endpoint(WireModel):
     credentials: str | None = None
 
 
+class JudgedEndpoint(Endpoint):
+    """A model that is judged over an OpenAI-compatible chat endpoint, own or hosted.
+
+    Every answer must name `answers_as` (`model` where not given) as its model: hosted services answer an alias under a dated
+    name. A `reasoning_model` is asked with `max_completion_tokens` and without temperature and seed, which such models refuse.
+    """
+
+    url: str = Field(pattern=r"^https?://[^\s?#@]+$", max_length=1024)
+    answers_as: str | None = Field(default=None, min_length=1, max_length=256)
+    reasoning_model: bool = False
+    concurrency: int = Field(default=8, ge=1, le=512)
+    requests_per_minute: int = Field(default=600, ge=1, le=1_000_000)
+    timeout_seconds: int = Field(default=120, ge=1, le=3_600)
+    max_tries: int = Field(default=6, ge=1, le=20)
+
+    @property
+    def answering_model(self) -> str:
+        """The name that answers must give."""
+        return self.answers_as or self.model
+
+    @property
+    def identity(self) -> str:
+        """Digest of who is asked; what answers there is nobody's to verify."""
+        asked = {"url": self.url, "model": self.model, "answersAs": self.answering_model}
+        return sha256_digest(canonical_json({**asked, "reasoningModel": self.reasoning_model}))
+
+
+class ServedAt(WireModel):
+    """A vLLM server that already serves the model: base url without path, the model's name there, requests at once."""
+
+    url: str = Field(pattern=r"^https?://[^\s?#@]+$", max_length=1024)
+    model: str = Field(min_length=1, max_length=256)
+    concurrency: int = Field(default=4, ge=1, le=512)
+
+
 class SynthesizeSettings(WireModel):
     """Knobs of trace synthesis, as a spec gives them.
 
@@ -368,14 +403,17 @@ class Signing(WireModel):
 class EvaluateConfig(WireModel):
     """`lore evaluate`: score one model on one benchmark, apply the gates, write report and evidence.
 
-    With `training_data`, the `pairs` artifact that the model was trained on, each pair is checked for a leaked query. With
+    The model is an artifact, served in the pod or where it is `served_at`; or it answers at an `endpoint`, generated answers
+    only. With `training_data`, the `pairs` artifact that the model was trained on, each pair is checked for a leaked query. With
     `generation` answers are generated whole; without it a label is the most probable of the four label tokens.
     """
 
     evaluation: Name
-    model: ArtifactRef
-    model_name: Name
-    profile: ServingProfile
+    model: ArtifactRef | None = None
+    model_name: str = Field(min_length=1, max_length=256)
+    profile: ServingProfile | None = None
+    served_at: ServedAt | None = None
+    endpoint: JudgedEndpoint | None = None
     benchmark: BenchmarkInput
     rule_set: ArtifactRef | None = None
     training_data: ArtifactRef | None = None
@@ -390,6 +428,26 @@ class EvaluateConfig(WireModel):
     seed: int = 17
     signing: Signing | None = None
 
+    @model_validator(mode="after")
+    def _one_subject(self) -> "EvaluateConfig":
+        if (self.model is None) == (self.endpoint is None):
+            raise ValueError("give exactly one of model, endpoint")
+        if (self.model is None) != (self.profile is None):
+            raise ValueError("profile: a model has one, an endpoint has none that could be known")
+        if self.served_at is not None and self.model is None:
+            raise ValueError("servedAt: name the model that is served there")
+        if self.signing is not None and (self.model is None or self.served_at is not None):
+            raise ValueError("signing: only what is computed from a model's own bytes is signed; leave it out")
+        if self.endpoint is not None:
+            _check_asked(self.endpoint, self.generation, self.training_data)
+        return self
+
+    @property
+    def requests(self) -> ArtifactRef:
+        """Where an endpoint's answers are kept by the content of their requests, so that none is paid twice."""
+        assert self.endpoint is not None
+        return self.workspace.child(f"endpoint-answers/{self.endpoint.identity.removeprefix('sha256:')[:20]}")
+
     @property
     def output(self) -> ArtifactRef:
         """Where the evidence goes."""
@@ -398,6 +456,15 @@ class EvaluateConfig(WireModel):
     def part(self, number: int) -> ArtifactRef:
         """Where the answers of one part of the benchmark go, so that an equal evaluation that was stopped goes on there."""
         return self.workspace.child(f"answers/{self.input_key.removeprefix('sha256:')[:20]}/part-{number:05d}")
+
+
+def _check_asked(endpoint: JudgedEndpoint, generation: Generation | None, training: ArtifactRef | None) -> None:
+    if generation is None:
+        raise ValueError("generation: an endpoint's answers are generated; say how long they may be")
+    if endpoint.reasoning_model and generation.samples:
+        raise ValueError("generation.samples: a reasoning model takes no seed, its samples could not be told apart")
+    if training is not None:
+        raise ValueError("trainingData: what an endpoint's model was trained on is not known; leave it out")
 
 
 class HeadBuildConfig(WireModel):

@@ -30,11 +30,17 @@ def parse_answer(text: str) -> Answer:
     The answer part is what follows the last `</think>`; reasoning that was opened and never closed leaves no answer part,
     so a label that the reasoning merely mentions is not taken (the RAIR demo's first-match pattern takes it).
     """
+    reasoning, rest = split_reasoning(text)
+    return read_label(rest, reasoning)
+
+
+def split_reasoning(text: str) -> tuple[str, str]:
+    """Reasoning, and what follows it."""
     reasoning, closed, rest = text.rpartition(THINK_END)
     if not closed:
         opened = THINK_START in text
         reasoning, rest = (text, "") if opened else ("", text)
-    return read_label(rest, _clean(reasoning))
+    return _clean(reasoning), rest
 
 
 def read_label(answer: str, reasoning: str = "") -> Answer:

@@ -134,7 +134,15 @@ class TeacherClient:
             return Reason.REFUSED, None
         if response.status_code != 200 or len(response.content) > _MOST_BYTES:
             return Reason.SERVER_ERROR, _retry_after(response)
-        return _reply(response, request) or Reason.SERVER_ERROR, None
+        try:
+            body = response.json()
+        except (ValueError, RecursionError):
+            return Reason.SERVER_ERROR, None
+        return self._read(body, request) or Reason.SERVER_ERROR, None
+
+    def _read(self, body: Any, request: Request) -> Reply | None:
+        """The reply of an answer's body, None for none that can be used; whoever asks others checks more here."""
+        return read_reply(body, request)
 
     def _headers(self) -> dict[str, str]:
         token = credential(self._endpoint.credentials, CredentialKeys.TOKEN)
@@ -149,21 +157,22 @@ class TeacherClient:
         )
 
 
-def _reply(response: httpx.Response, request: Request) -> Reply | None:
+def read_reply(body: Any, request: Request) -> Reply | None:
+    """Text and tokens of a chat completion; None where it is none."""
     try:
-        body: Any = response.json()
-        text = body["choices"][0]["message"]["content"]
-    except (ValueError, LookupError, TypeError, RecursionError):
+        choice = body["choices"][0]
+        text, cut = choice["message"]["content"], choice.get("finish_reason") == "length"
+    except (LookupError, TypeError, AttributeError):
         return None
     if not isinstance(text, str):
         return None
     usage = body.get("usage")
     counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")] if isinstance(usage, dict) else []
     if len(counts) == 2 and all(isinstance(count, int) and count >= 0 for count in counts):
-        return Reply(text=text, prompt_tokens=counts[0], completion_tokens=counts[1])
-    estimate = max(1, len(text.encode()) // 4)
-    prompt = (request.most_tokens - int(request.body["max_tokens"])) // 2
-    return Reply(text=text, prompt_tokens=prompt, completion_tokens=estimate, estimated=True)
+        return Reply(text=text, prompt_tokens=counts[0], completion_tokens=counts[1], cut=cut)
+    estimate = max(1, len(text.encode("utf-8", "surrogatepass")) // 4)
+    prompt = (request.most_tokens - request.most_answer_tokens) // 2
+    return Reply(text=text, prompt_tokens=prompt, completion_tokens=estimate, estimated=True, cut=cut)
 
 
 def _retry_after(response: httpx.Response) -> float | None:

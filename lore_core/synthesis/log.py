@@ -9,7 +9,7 @@ from lore_core.artifacts.manifest import canonical_json
 
 
 class Reply(BaseModel):
-    """A teacher's answer and what it cost. `estimated` where the server did not say."""
+    """An answer and what it cost; `estimated` where the server did not say, `cut` where it ran out of tokens."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -17,6 +17,7 @@ class Reply(BaseModel):
     prompt_tokens: int = Field(ge=0)
     completion_tokens: int = Field(ge=0)
     estimated: bool = False
+    cut: bool = False
 
     @property
     def tokens(self) -> int:

@@ -69,7 +69,12 @@ class Request:
     def most_tokens(self) -> int:
         """No fewer than the request can cost: a token has at least two bytes of its JSON here, pictures apart."""
         words = sum(len(_words(message["content"]).encode()) for message in self.body["messages"])
-        return words // 2 + int(self.body["max_tokens"])
+        return words // 2 + self.most_answer_tokens
+
+    @property
+    def most_answer_tokens(self) -> int:
+        """The bound that the request sets on its answer."""
+        return int(self.body.get("max_tokens") or self.body["max_completion_tokens"])
 
 
 def ask_path(pair: Pair, decoding: Decoding, sample: int) -> Request:

@@ -83,7 +83,7 @@ KINDS: Final = (
             _REASON,
             Column("Score", ".status.primary.value"),
             Column("Gates", ".status.gatesPassed"),
-            Column("Model", ".spec.modelRef.name"),
+            Column("Subject", ".status.subject"),
             _AGE,
             Column("Metric", ".status.primary.name", priority=1),
             Column("Override", ".status.override.by", priority=1),

@@ -42,6 +42,11 @@ PROGRESS: Final = (
         "The evaluation to compare with has no evidence yet.",
         "Wait for it, or name another champion.",
     ),
+    Reason(
+        "AwaitingTier",
+        "The deployment's tier that is to be judged does not serve what its spec says.",
+        "Wait for the rollout; where the default image changed since, name servingProfile.image in the tier.",
+    ),
     Reason("AwaitingVerdict", "An evaluation runs."),
     Reason(
         "AwaitingDeletion",
@@ -129,6 +134,7 @@ REFUSALS: Final = (
         "The spec that a run began with cannot be read by this version.",
         "Set a new spec.runToken.",
     ),
+    Reason("InvalidDeployment", "A RelevanceDeployment that is named cannot be read.", "Correct it."),
     Reason("InvalidModel", "A RelevanceModel that is named cannot be read.", "Correct or replace it."),
     Reason(
         "InvalidPodTemplate",
@@ -150,6 +156,7 @@ REFUSALS: Final = (
         "A RelevanceModel of the name to publish exists and is another one.",
         "Choose another name, or delete that model.",
     ),
+    Reason("TierNotFound", "A deployment has no such tier with a model.", "Name one of those that the message lists."),
     Reason(
         "RevisionNotFound",
         "rollout.pinRevision is not in the history.",
@@ -360,6 +367,21 @@ REPORTS: Final = (
         "LabelSchemaMismatch",
         "Labels of two schemas would be mixed: model and benchmark, or data and this version.",
         "Use data of the same schema, or write it anew with `lore labels migrate`.",
+    ),
+    Reason(
+        "EndpointUnavailable",
+        "A judged endpoint gave no answer after all tries. It is tried again; what was answered is not paid again.",
+        "Look at the endpoint and its limits, or lower endpoint.requestsPerMinute.",
+    ),
+    Reason(
+        "EndpointRefused",
+        "A judged endpoint refuses every request.",
+        "Correct url, model, the Secret's key `token`, or endpoint.reasoningModel.",
+    ),
+    Reason(
+        "WrongModel",
+        "A judged endpoint answered as another model than was asked.",
+        "Correct endpoint.model, or name in endpoint.answersAs what it calls itself.",
     ),
     Reason(
         "TeacherUnavailable",

@@ -1,4 +1,4 @@
-"""An evaluation as a Job of one pod, in the image that the verdict is about."""
+"""An evaluation as a Job of one pod, in the image that the verdict is about where that is a model's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from typing import Any, Final, Literal
 
 from lore_core import jobs
 from lore_core.jobs import CONFIG_PATH, EvaluateConfig
+from lore_core.prompts.chat import CHAT_PROMPT_DIGEST
+from lore_core.router.config import PredictorStratum
 from lore_operator.api.v1alpha1.common import SECRET_ROOT, ArtifactRef, PodSettings, Resources, seconds
 from lore_operator.api.v1alpha1.evaluation import EvalSpec, RelevanceEval
 from lore_operator.children.config_maps import config_map, report_map
@@ -17,43 +19,50 @@ from lore_operator.children.report_access import service_account_name
 from lore_operator.children.settings import Settings
 
 
+class Served(jobs.config.WireModel):
+    """A tier as it served when it was resolved: backend, address, and the profile it runs under."""
+
+    deployment: str
+    stratum: PredictorStratum
+    backend: str
+    url: str
+    model: str
+    profile: jobs.ServingProfile
+
+
 @dataclass(frozen=True)
 class Resolved:
-    """What the references of an evaluation were found to be, once and for the whole run."""
+    """What the references of an evaluation were found to be, once and for the whole run; no model is an endpoint's."""
 
-    model: ArtifactRef
+    model: ArtifactRef | None
     champion_name: str | None = None
     champion: ArtifactRef | None = None
+    served: Served | None = None
 
     def to_record(self) -> dict[str, Any]:
         """The JSON form that is kept in the attempt's config."""
         champion = {"championName": self.champion_name, "champion": self.champion.to_wire()} if self.champion else {}
-        return {"model": self.model.to_wire(), **champion}
+        model = {"model": self.model.to_wire()} if self.model else {}
+        served = {"served": self.served.model_dump(mode="json", by_alias=True)} if self.served else {}
+        return {**model, **champion, **served}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Resolved":
         """Reads `to_record`."""
-        champion = record.get("champion")
+        model, champion, served = (record.get(name) for name in ("model", "champion", "served"))
         return cls(
-            ArtifactRef.model_validate(record["model"]),
+            ArtifactRef.model_validate(model) if model else None,
             record.get("championName"),
             ArtifactRef.model_validate(champion) if champion else None,
+            Served.model_validate(served) if served else None,
         )
 
 
 def eval_config(evaluation: RelevanceEval, resolved: Resolved, run: str, settings: Settings) -> EvaluateConfig:
     """The config, with every reference resolved to a digest."""
     spec, model = evaluation.spec, resolved.model
-    profile = spec.serving_profile.resolved(settings.images.server)
     gates = tuple(jobs.Gate.model_validate(gate.model_dump()) for gate in spec.gates)
-    parameters = {
-        "profile": profile.content_digest(),
-        "gates": jobs.gate_set_digest(gates),
-        "subsets": sorted(spec.benchmark.subsets),
-        "ruleMode": spec.benchmark.rule_mode,
-        "image": _image(spec, settings),
-        **({"generation": spec.generation.content_digest()} if spec.generation else {}),
-    }
+    subject = _subject(spec, resolved, settings)
     inputs = {
         "model": model,
         "benchmark": spec.benchmark,
@@ -63,9 +72,7 @@ def eval_config(evaluation: RelevanceEval, resolved: Resolved, run: str, setting
     }
     return EvaluateConfig(
         evaluation=evaluation.metadata.name,
-        model=model.mounted(),
-        model_name=spec.model_ref.name,
-        profile=profile,
+        **subject,
         benchmark=jobs.BenchmarkInput(
             **spec.benchmark.mounted().model_dump(),
             subsets=spec.benchmark.subsets,
@@ -73,15 +80,56 @@ def eval_config(evaluation: RelevanceEval, resolved: Resolved, run: str, setting
         ),
         rule_set=spec.rule_set.mounted() if spec.rule_set else None,
         training_data=spec.training_data.mounted() if spec.training_data else None,
-        generation=jobs.Generation.model_validate(spec.generation.model_dump()) if spec.generation else None,
+        generation=_generation(spec),
         gates=gates,
         gate_set_digest=jobs.gate_set_digest(gates),
         champion=_champion(resolved),
         workspace=spec.workspace.mounted(),
-        input_key=input_key("evaluate", inputs, parameters, run),
+        input_key=input_key("evaluate", inputs, _parameters(spec, resolved, gates, run, settings), run),
         shards=spec.shards,
         signing=_signing(spec),
     )
+
+
+def _subject(spec: EvalSpec, resolved: Resolved, settings: Settings) -> dict[str, Any]:
+    """Fields of the config that say what is judged, and how it is reached."""
+    if spec.endpoint is not None:
+        return {"model_name": spec.endpoint.model, "endpoint": spec.endpoint.mounted()}
+    assert resolved.model is not None
+    found = {"model": resolved.model.mounted(), "profile": _profile(spec, resolved, settings)}
+    if resolved.served is None or spec.deployment_ref is None:
+        assert spec.model_ref is not None
+        return {"model_name": spec.model_ref.name, **found}
+    served, most = resolved.served, spec.deployment_ref.concurrency
+    at = jobs.ServedAt(url=served.url, model=served.backend, concurrency=most)
+    return {"model_name": served.model, "served_at": at, **found}
+
+
+def _profile(spec: EvalSpec, resolved: Resolved, settings: Settings) -> jobs.ServingProfile:
+    return resolved.served.profile if resolved.served else spec.serving_profile.resolved(settings.images.server)
+
+
+def _generation(spec: EvalSpec) -> jobs.Generation | None:
+    if spec.generation is not None:
+        return jobs.Generation.model_validate(spec.generation.model_dump())
+    return jobs.Generation() if spec.endpoint is not None else None
+
+
+def _parameters(
+    spec: EvalSpec, resolved: Resolved, gates: tuple[jobs.Gate, ...], run: str, settings: Settings
+) -> dict[str, Any]:
+    """What else an equal evaluation has in common. A served tier is asked anew by each run."""
+    generation, endpoint = _generation(spec), spec.endpoint
+    return {
+        **({} if endpoint else {"profile": _profile(spec, resolved, settings).content_digest()}),
+        "gates": jobs.gate_set_digest(gates),
+        "subsets": sorted(spec.benchmark.subsets),
+        "ruleMode": spec.benchmark.rule_mode,
+        "image": _image(spec, settings),
+        **({"generation": generation.content_digest()} if generation else {}),
+        **({"endpoint": endpoint.mounted().identity, "prompt": CHAT_PROMPT_DIGEST} if endpoint else {}),
+        **({"backend": resolved.served.backend, "run": run} if resolved.served else {}),
+    }
 
 
 def _signing(spec: EvalSpec) -> jobs.Signing | None:
@@ -104,7 +152,8 @@ def _image(spec: EvalSpec, settings: Settings) -> str:
 
 def is_custom(spec: EvalSpec) -> bool:
     """Whether another image than the profile's computes the verdict."""
-    return spec.runner.image is not None and spec.runner.image != spec.serving_profile.image
+    image = spec.runner.image
+    return spec.model_ref is not None and image is not None and image != spec.serving_profile.image
 
 
 Step = Literal["evaluate", "shards", "reduce"]
@@ -137,7 +186,7 @@ def eval_objects(
         labels=labels,
         inputs=inputs,
         workspace=spec.workspace,
-        secrets=(spec.signing.secret_ref.name,) if spec.signing and step != "shards" else (),
+        secrets=_secrets(spec, step),
     )
     made = job(resource, workload, settings, queue=spec.runner.queue_name)
     return [
@@ -145,6 +194,13 @@ def eval_objects(
         report_map(resource, attempt, labels, settings),
         sharded(made, spec.shards) if step == "shards" else made,
     ]
+
+
+def _secrets(spec: EvalSpec, step: Step) -> tuple[str, ...]:
+    """The signing key where a verdict is made, the endpoint's key where it is asked."""
+    signing = spec.signing.secret_ref.name if spec.signing and step != "shards" else None
+    asked = spec.endpoint.secret_ref if spec.endpoint and step != "reduce" else None
+    return tuple(name for name in (signing, asked.name if asked else None) if name)
 
 
 def _without_devices(pods: PodSettings) -> PodSettings:

@@ -57,7 +57,7 @@ class Chain:
     def __init__(self, objects: Sequence[Object]) -> None:
         self.jobs, self.models = names(objects, "RelevanceTrainJob"), names(objects, MODEL)
         self.evals, self.deployments = names(objects, "RelevanceEval"), names(objects, "RelevanceDeployment")
-        self._judged = _by_model((judged_model(item), item, "") for item in self.evals.values())
+        self._judged = _by_model((judged_model(item), item, "") for item in self.evals.values() if judged_model(item))
         self._served = _by_model(
             (model, item, f"tier {'+'.join(strata)}")
             for item in self.deployments.values()
@@ -65,11 +65,14 @@ class Chain:
         )
 
     def tree(self) -> list[Node]:
-        """The roots: train jobs, then models that no train job here publishes."""
+        """The roots: train jobs, models that no train job here publishes, evaluations of endpoints and served tiers."""
         published = {name for job in self.jobs.values() for name in published_models(job)}
         named = dict.fromkeys([*self.models, *self._judged, *self._served])
         roots = [self._node(job, children=self._models_of(job)) for job in self.jobs.values()]
-        return roots + [self._model(name) for name in sorted(named) if name not in published]
+        roots += [self._model(name) for name in sorted(named) if name not in published]
+        return roots + [
+            self._node(item, judged_otherwise(item)) for item in self.evals.values() if not judged_model(item)
+        ]
 
     def _models_of(self, job: Object) -> tuple[Node, ...]:
         return tuple(self._model(name, f"stage {stage}") for name, stage in published_models(job).items())
@@ -93,8 +96,16 @@ def published_models(job: Mapping[str, Any]) -> dict[str, str]:
 
 
 def judged_model(evaluation: Mapping[str, Any]) -> str:
-    """The model that an evaluation names."""
+    """The model that an evaluation names; empty where it judges an endpoint or a served tier."""
     return str(evaluation["spec"].get("modelRef", {}).get("name", ""))
+
+
+def judged_otherwise(evaluation: Mapping[str, Any]) -> str:
+    """What an evaluation judges that is no model of its own, in words."""
+    spec = evaluation["spec"]
+    if tier := spec.get("deploymentRef"):
+        return f"tier {tier['stratum']} of {tier['name']}"
+    return f"endpoint model {spec.get('endpoint', {}).get('model', '')}"
 
 
 def served_models(deployment: Mapping[str, Any]) -> dict[str, list[str]]:

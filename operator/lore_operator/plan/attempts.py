@@ -24,7 +24,7 @@ from lore_operator.plan.types import Object, Observed
 DISRUPTED: Final = "Disrupted"
 _REPORT_GRACE: Final = timedelta(seconds=60)
 _RECHECK: Final = timedelta(seconds=5)
-_TRIED_AGAIN: Final = frozenset({"InternalError", "ArtifactError", "TeacherUnavailable"})
+_TRIED_AGAIN: Final = frozenset({"InternalError", "ArtifactError", "TeacherUnavailable", "EndpointUnavailable"})
 """Reasons of a report that another try may cure; every other one says that the input is wrong."""
 
 

@@ -9,6 +9,7 @@ from lore_core.jobs import EvaluateConfig, Report
 from lore_operator.api import InvalidResource, parse_eval, parse_model
 from lore_operator.api.v1alpha1 import RelevanceEval
 from lore_operator.api.v1alpha1.common import ArtifactRef, LocalReference
+from lore_operator.api.v1alpha1.evaluation import EvalSpec, ModelReference
 from lore_operator.children.eval_job import Resolved, Step, eval_config, eval_objects, is_custom
 from lore_operator.children.labels import ATTEMPT, RUN, STAGE, owner_labels
 from lore_operator.children.names import Attempt, eval_base, score_base
@@ -19,6 +20,7 @@ from lore_operator.plan.conditions import Finding, Halt, State, timestamp
 from lore_operator.plan.draft import Draft
 from lore_operator.plan.failures import describe
 from lore_operator.plan.frozen import effective, recorded
+from lore_operator.plan.judged_tier import resolve_tier
 from lore_operator.plan.override import overridden
 from lore_operator.plan.runs import Run, Standing, Work
 from lore_operator.plan.types import Object, Observed, Plan, Reference
@@ -32,12 +34,17 @@ _BOUND: Final = ("benchmarkDigest", "gateSetDigest", "profileDigest", "rulesDige
 
 
 def references(resource: Object) -> frozenset[Reference]:
-    """The model it judges, and the evaluation it compares with."""
+    """The model or deployment it judges, and the evaluation it compares with.
+
+    Which model a tier serves is in the deployment's status, not in this spec: all models are looked at then.
+    """
     spec = resource.get("spec") or {}
     champion = ((spec.get("champion") or {}).get("evalRef") or {}).get("name")
     model = (spec.get("modelRef") or {}).get("name")
-    wanted = {("RelevanceModel", model), ("RelevanceEval", champion)}
-    return frozenset(Reference(kind, name) for kind, name in wanted if name)
+    deployment = (spec.get("deploymentRef") or {}).get("name")
+    wanted = {("RelevanceModel", model), ("RelevanceEval", champion), ("RelevanceDeployment", deployment)}
+    models = {Reference("RelevanceModel", None)} if deployment else set[Reference]()
+    return frozenset({Reference(kind, name) for kind, name in wanted if name} | models)
 
 
 def plan(resource: Object, observed: Observed, now: datetime, settings: Settings) -> Plan:
@@ -67,7 +74,7 @@ def _decide(
     record = recorded(run.mine)
     if record is None and spec.suspend:
         raise Halt(State.SUSPENDED, "Suspended", "spec.suspend is true: nothing runs")
-    resolved = Resolved.from_record(record) if record else resolve(draft, frozen)
+    resolved = Resolved.from_record(record) if record else resolve(draft, frozen, settings)
     fields |= _resolved_status(frozen, resolved)
     config = eval_config(frozen, resolved, f"{draft.uid}/{run.id}", settings)
     parts = _Parts(draft, frozen, run, config, resolved, settings)
@@ -78,19 +85,23 @@ def _decide(
     return overridden(draft, spec.override, _finding(draft, run, standing, config, fields), fields)
 
 
-def resolve(draft: Draft, evaluation: RelevanceEval) -> Resolved:
-    """Model and champion as they are now. Halts while one of them is not there."""
-    model = _model(draft, evaluation)
-    champion = evaluation.spec.champion
+def resolve(draft: Draft, evaluation: RelevanceEval, settings: Settings) -> Resolved:
+    """What is judged, and the champion, as they are now. Halts while one of them is not there."""
+    spec = evaluation.spec
+    subject = Resolved(_model(draft, spec.model_ref) if spec.model_ref else None)
+    if spec.deployment_ref is not None:
+        model, served = resolve_tier(draft, spec.deployment_ref, settings)
+        subject = Resolved(model, served=served)
+    champion = spec.champion
     if champion is None:
-        return Resolved(model)
+        return subject
     if champion.eval_ref is None:
-        return Resolved(model, champion=champion.evidence)
-    return Resolved(model, champion.eval_ref.name, _evidence(draft, champion.eval_ref.name))
+        return replace(subject, champion=champion.evidence)
+    name = champion.eval_ref.name
+    return replace(subject, champion_name=name, champion=_evidence(draft, name))
 
 
-def _model(draft: Draft, evaluation: RelevanceEval) -> ArtifactRef:
-    wanted = evaluation.spec.model_ref
+def _model(draft: Draft, wanted: ModelReference) -> ArtifactRef:
     found = draft.reference("RelevanceModel", wanted.name)
     if found is None:
         raise Halt(State.AWAITING_VERDICT, "AwaitingModel", f"RelevanceModel {wanted.name} does not exist yet")
@@ -206,9 +217,10 @@ def _running(draft: Draft, standing: Standing, fields: dict[str, Any]) -> Findin
 def mismatch(report: Report, config: EvaluateConfig) -> str | None:
     """What a report says it judged must be what was asked; the first difference in words."""
     asked = {
-        "modelDigest": config.model.digest,
+        "modelDigest": config.model.digest if config.model else None,
+        "endpointDigest": config.endpoint.identity if config.endpoint else None,
         "gateSetDigest": config.gate_set_digest,
-        "profileDigest": config.profile.content_digest(),
+        "profileDigest": config.profile.content_digest() if config.profile else None,
         "benchmarkDigest": config.benchmark.digest,
         "rulesDigest": config.rule_set.digest if config.rule_set else None,
         "championDigest": config.champion.evidence.digest if config.champion else None,
@@ -267,14 +279,25 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _resolved_status(evaluation: RelevanceEval, resolved: Resolved) -> dict[str, Any]:
-    model, champion = resolved.model, resolved.champion
-    found: dict[str, Any] = {
-        "model": {"name": evaluation.spec.model_ref.name, "uri": model.uri, "digest": model.digest},
-        "customRunner": True if is_custom(evaluation.spec) else None,
-    }
+    champion = resolved.champion
+    found = _subject_status(evaluation.spec, resolved)
+    found["customRunner"] = True if is_custom(evaluation.spec) else None
     if champion is not None and champion.digest is not None:
         found["champion"] = {"uri": champion.uri, "digest": champion.digest}
     return found
+
+
+def _subject_status(spec: EvalSpec, resolved: Resolved) -> dict[str, Any]:
+    """What is judged. `model` is what gates and promotions look for: only a verdict on a model's own bytes has it."""
+    model, served = resolved.model, resolved.served
+    if model is None:
+        return {"subject": spec.endpoint.model if spec.endpoint else None}
+    if served is not None:
+        about = served.model_dump(include={"deployment", "stratum", "backend", "model"})
+        return {"subject": f"{served.deployment}/{served.stratum}", "tier": {**about, "digest": model.digest}}
+    assert spec.model_ref is not None
+    name = spec.model_ref.name
+    return {"subject": name, "model": {"name": name, "uri": model.uri, "digest": model.digest}}
 
 
 def _standing_status(standing: Standing) -> dict[str, Any]:

@@ -110,6 +110,13 @@ _RESERVED = "LORE_ variables are the operator's"
 _LORE = {"name": "LORE_REPORT", "value": "x"}
 _LONG = "x" * 41
 _TRACES: dict[str, Any] = {"name": "traces", "synthesize": {"teacher": {"url": "https://teacher/v1", "model": "large"}}}
+_HOSTED = {"url": "https://judge/v1", "model": "judge-1", "secretRef": {"name": "judge-key"}}
+_BY_ENDPOINT: tuple[tuple[str, Any], ...] = (("spec.modelRef", DELETE), ("spec.endpoint", _HOSTED))
+_BY_TIER: tuple[tuple[str, Any], ...] = (
+    ("spec.modelRef", DELETE),
+    ("spec.deploymentRef", {"name": "search", "stratum": "tail"}),
+)
+_ONE_SUBJECT = "give exactly one of modelRef, endpoint, deploymentRef"
 _UNPROVEN = {"name": "calibrated", "metric": "CalibrationError", "maxRegression": "0.02"}
 REFUSED = [
     case(
@@ -155,6 +162,29 @@ REFUSED = [
     case("RelevanceEval", "a gate's subset must be one of benchmark.subsets", ("spec.gates.0.subset", "hard")),
     case("RelevanceEval", "it cannot satisfy a Required gate", ("spec.benchmark.ruleMode", "Oracle")),
     case("RelevanceEval", "ruleMode Retrieved needs ruleSet", ("spec.ruleSet", DELETE)),
+    case("RelevanceEval", _ONE_SUBJECT, ("spec.modelRef", DELETE)),
+    case("RelevanceEval", _ONE_SUBJECT, _BY_ENDPOINT[1]),
+    case("RelevanceEval", _ONE_SUBJECT, *_BY_TIER, _BY_ENDPOINT[1]),
+    case(
+        "RelevanceEval", "servingProfile goes with modelRef", *_BY_TIER, ("spec.servingProfile", {"dtype": "bfloat16"})
+    ),
+    case("RelevanceEval", "signing goes with modelRef", *_BY_TIER, ("spec.signing", {"secretRef": {"name": "key"}})),
+    case(
+        "RelevanceEval", "signing goes with modelRef", *_BY_ENDPOINT, ("spec.signing", {"secretRef": {"name": "key"}})
+    ),
+    case(
+        "RelevanceEval",
+        "what an endpoint's model was trained on is not known",
+        *_BY_ENDPOINT,
+        ("spec.trainingData", {"uri": "s3://a"}),
+    ),
+    case(
+        "RelevanceEval",
+        "a reasoning model takes no seed",
+        *_BY_ENDPOINT,
+        ("spec.endpoint.reasoningModel", True),
+        ("spec.generation", {"samples": 4}),
+    ),
     case("RelevanceEval", _WORKSPACE, ("spec.workspace.digest", D)),
     case("RelevanceEval", _RESERVED, ("spec.runner.env.0", _LORE)),
     case("RelevanceEval", "metadata.name may have 52 characters", ("metadata.name", "x" * 53)),
@@ -239,6 +269,8 @@ MALFORMED = [
         ("spec.override", {"by": "a", "reason": "of that release", "expires": "9", "evidenceDigest": D}),
     ),
     case("RelevanceEval", "Duplicate value", ("spec.gates.1.name", "floor")),
+    case("RelevanceEval", _PATTERN, *_BY_ENDPOINT, ("spec.endpoint.url", "https://user:password@judge/v1")),
+    case("RelevanceEval", "Unsupported value", *_BY_TIER, ("spec.deploymentRef.stratum", "head")),
     case("RelevanceEval", "Duplicate value", ("spec.benchmark.subsets", ["general", "general"])),
     case("RelevanceEval", "Unsupported value", ("spec.gates.0.metric", "Recall5")),
     case("RelevanceModel", "Unsupported value", ("spec.role", "Oracle")),
@@ -273,6 +305,9 @@ ACCEPTED = [
         ("spec.gates.1.severity", "Advisory"),
     ),
     case("RelevanceEval", None, ("metadata.name", "x" * 52)),
+    case("RelevanceEval", None, *_BY_ENDPOINT),
+    case("RelevanceEval", None, *_BY_ENDPOINT, ("spec.generation", {"samples": 8})),
+    case("RelevanceEval", None, *_BY_TIER),
     case("RelevanceDeployment", None, ("spec.gate", {"mode": "Disabled"})),
     case(
         "RelevanceDeployment",

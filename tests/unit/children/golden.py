@@ -5,12 +5,13 @@ from typing import Any
 
 import yaml
 
+from lore_core.jobs import ServingProfile
 from lore_operator.api import parse_deployment, parse_eval, parse_model, parse_train_job
 from lore_operator.api.v1alpha1.common import ArtifactRef, LocalReference
 from lore_operator.children import router
 from lore_operator.children.backend import backend_of
 from lore_operator.children.disruption import predictor_budget
-from lore_operator.children.eval_job import Resolved, Step, eval_config, eval_objects
+from lore_operator.children.eval_job import Resolved, Served, Step, eval_config, eval_objects
 from lore_operator.children.head_job import head_config, head_inputs, head_objects
 from lore_operator.children.inference_service import inference_service
 from lore_operator.children.labels import ATTEMPT, RUN, STAGE, owner_labels
@@ -133,6 +134,30 @@ def evaluation(shards: int = 1, step: Step = "evaluate") -> list[dict[str, Any]]
     return access + eval_objects(EVAL, evaluation, attempt, labels(EVAL, "eval"), config, resolved, SETTINGS, step)
 
 
+def evaluation_of(changes: dict[str, Any], served: Served | None = None) -> list[dict[str, Any]]:
+    """Of an endpoint or a served tier, in place of a model of its own."""
+    kept = {
+        name: value for name, value in EVAL["spec"].items() if name not in ("modelRef", "servingProfile", "champion")
+    }
+    stored = {**EVAL, "spec": {**kept, **changes}}
+    evaluation = parse_eval(stored)
+    resolved = Resolved(ArtifactRef(uri="pvc://lore/model", digest=D) if served else None, served=served)
+    config = eval_config(evaluation, resolved, "run", SETTINGS)
+    attempt = Attempt(eval_base("nightly"), 1)
+    return eval_objects(stored, evaluation, attempt, labels(EVAL, "eval"), config, resolved, SETTINGS)
+
+
+HOSTED = {"url": "https://judge.example/v1", "model": "judge-1", "secretRef": {"name": "judge-key"}}
+SERVED = Served(
+    deployment="search",
+    stratum="tail",
+    backend="lore-b-0123456789",
+    url="http://lore-b-0123456789-predictor.team.svc.cluster.local",
+    model="lore",
+    profile=ServingProfile(image="server:1"),
+)
+
+
 def head() -> list[dict[str, Any]]:
     deployment = parse_deployment(DEPLOYMENT)
     predictor = deployment.spec.tiers[1].predictor
@@ -178,6 +203,8 @@ GOLDEN = {
     "train-aligned.yaml": lambda: train(3),
     "eval.yaml": evaluation,
     "eval-shards.yaml": lambda: evaluation(4, "shards"),
+    "eval-endpoint.yaml": lambda: evaluation_of({"endpoint": HOSTED}),
+    "eval-tier.yaml": lambda: evaluation_of({"deploymentRef": {"name": "search", "stratum": "tail"}}, SERVED),
     "head.yaml": head,
     "backend.yaml": backend,
     "router.yaml": router_objects,

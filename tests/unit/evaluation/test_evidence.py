@@ -67,10 +67,12 @@ def test_a_report_of_a_later_version_is_refused(made, tmp_path):
 def test_the_report_is_bound_to_everything_that_could_change_it(report):
     bound = report.bound.model_dump()
     assert set(bound) == {
-        *("model", "tokenizer", "contract", "prompt", "label_schema"),
+        *("model", "endpoint", "tokenizer", "contract", "prompt", "label_schema"),
         *("rules", "benchmark", "gate_set", "training_data", "champion", "profile", "generation"),
     }
-    assert all(bound[name] for name in bound if name not in ("rules", "training_data", "champion", "generation"))
+    assert all(
+        bound[name] for name in bound if name not in ("endpoint", "rules", "training_data", "champion", "generation")
+    )
 
 
 @pytest.mark.parametrize("field", list(Bound.model_fields))

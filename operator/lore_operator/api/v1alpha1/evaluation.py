@@ -7,7 +7,9 @@ from pydantic import ConfigDict, Field, model_validator
 from lore_core import jobs
 from lore_core.attestation.trust import MAX_ENVELOPE
 from lore_core.jobs.config import LABEL_METRICS, REGRESSION_METRICS, Name, RuleMode
+from lore_core.router.config import PredictorStratum
 from lore_operator.api.v1alpha1.common import (
+    SECRET_ROOT,
     ApiModel,
     ArtifactRef,
     CommonStatus,
@@ -78,6 +80,45 @@ class Benchmark(ArtifactRef):
     """Subsets to score."""
     rule_mode: RuleMode = RuleMode.RETRIEVED
     """None, Retrieved, or Oracle: the record's own rules, which may contain gold."""
+
+
+class JudgedEndpoint(ApiModel):
+    """A model behind an OpenAI-compatible chat endpoint, own or hosted. Its verdict lets no model serve."""
+
+    url: str = Field(pattern=r"^https?://[^\s?#@]+$", max_length=1024)
+    """Base address, up to and including /v1."""
+    model: str = Field(min_length=1, max_length=256)
+    """Name of the model there."""
+    answers_as: str | None = Field(default=None, min_length=1, max_length=256)
+    """Name under which it answers, where that is another, as of a hosted alias; any other name ends the evaluation."""
+    secret_ref: LocalReference | None = None
+    """Secret with the API key, key `token`."""
+    reasoning_model: bool = False
+    """It refuses temperature, seed and max_tokens, as hosted reasoning models do; max_completion_tokens is sent."""
+    concurrency: int = Field(default=8, ge=1, le=512)
+    """Requests at once, a pod."""
+    requests_per_minute: int = Field(default=600, ge=1, le=1_000_000)
+    """Requests a minute, a pod."""
+    timeout_seconds: int = Field(default=120, ge=1, le=3_600)
+    """How long an answer may take."""
+    max_tries: int = Field(default=6, ge=1, le=20)
+    """Tries of a request that meets 429, 5xx or a time-out, with growing waits between them."""
+
+    def mounted(self) -> jobs.JudgedEndpoint:
+        """The endpoint as a pod sees it: the Secret is a folder there."""
+        folder = f"{SECRET_ROOT}/{self.secret_ref.name}" if self.secret_ref else None
+        return jobs.JudgedEndpoint(**self.model_dump(exclude={"secret_ref"}), credentials=folder)
+
+
+class TierReference(ApiModel):
+    """A tier of a RelevanceDeployment of the same namespace, as it serves. Its verdict lets no model serve."""
+
+    name: Name
+    """Name of the deployment."""
+    stratum: PredictorStratum
+    """Tier with a model."""
+    concurrency: int = Field(default=4, ge=1, le=512)
+    """Requests at once, a pod: the tier answers its callers meanwhile."""
 
 
 class EvalReference(ApiModel):
@@ -165,15 +206,51 @@ _RULES_THERE = Rule(
 )
 
 
+_ONE_SUBJECT = exactly_one("modelRef", "endpoint", "deploymentRef")
+_NO_PROFILE = "".join(
+    f" && (!has(self.servingProfile.{name}) || self.servingProfile.{name} == {value!r})"
+    for name, value in ServingProfile().model_dump(by_alias=True, exclude_none=True).items()
+)
+"""The API server fills in defaults, so a profile that nobody gave is there too."""
+_OF_A_MODEL = (
+    Rule(
+        f"has(self.modelRef) || !has(self.servingProfile) || (!has(self.servingProfile.image){_NO_PROFILE})",
+        "servingProfile goes with modelRef: what serves has its own",
+    ),
+    Rule("has(self.modelRef) || !has(self.signing)", "signing goes with modelRef: no other verdict lets a model serve"),
+    Rule(
+        "!has(self.endpoint) || !has(self.trainingData)",
+        "trainingData: what an endpoint's model was trained on is not known",
+    ),
+    Rule(
+        "!has(self.endpoint) || !has(self.endpoint.reasoningModel) || !self.endpoint.reasoningModel || "
+        "!has(self.generation) || !has(self.generation.samples) || self.generation.samples == 0",
+        "generation.samples: a reasoning model takes no seed, its samples could not be told apart",
+    ),
+)
+
+
 class EvalSpec(ApiModel):
     """What is judged, on what, and when it passes."""
 
     model_config = ConfigDict(
-        json_schema_extra=cel(_CHAMPION_THERE, _SUBSETS_SCORED, _LEAKS_CHECKED, _NO_ORACLE, _RULES_THERE)
+        json_schema_extra=cel(
+            _ONE_SUBJECT,
+            _CHAMPION_THERE,
+            _SUBSETS_SCORED,
+            _LEAKS_CHECKED,
+            _NO_ORACLE,
+            _RULES_THERE,
+            *_OF_A_MODEL,
+        )
     )
 
-    model_ref: ModelReference
-    """Model to judge."""
+    model_ref: ModelReference | None = None
+    """Model to judge, served in the evaluation's own pod. Only such a verdict lets a model serve."""
+    endpoint: JudgedEndpoint | None = None
+    """Or a model behind an OpenAI-compatible endpoint, by answers it generates."""
+    deployment_ref: TierReference | None = None
+    """Or a tier of a deployment, asked where it serves."""
     serving_profile: ServingProfile = ServingProfile()
     """How it is served; the verdict holds for this profile only."""
     benchmark: Benchmark
@@ -211,6 +288,7 @@ class EvalSpec(ApiModel):
     def _gates_can_be_judged(self) -> "EvalSpec":
         if self.workspace.digest is not None:
             raise ValueError("workspace is a place, not an artifact: it has no digest")
+        self._check_subject()
         if self.benchmark.rule_mode == RuleMode.RETRIEVED and self.rule_set is None:
             raise ValueError("ruleMode Retrieved needs ruleSet; give it or use ruleMode None")
         for gate in self.gates:
@@ -223,6 +301,35 @@ class EvalSpec(ApiModel):
             if self.benchmark.rule_mode == RuleMode.ORACLE and gate.severity == "Required":
                 raise ValueError(f"gate {gate.name}: ruleMode Oracle cannot satisfy a Required gate")
         return self
+
+    def _check_subject(self) -> None:
+        if sum(given is not None for given in (self.model_ref, self.endpoint, self.deployment_ref)) != 1:
+            raise ValueError("give exactly one of modelRef, endpoint, deploymentRef")
+        # The image is left out: a spec that a run began with carries the installation's there, whatever is judged.
+        given = self.serving_profile.model_copy(update={"image": None})
+        if self.model_ref is None and given != ServingProfile():
+            raise ValueError("servingProfile goes with modelRef: what serves has its own")
+        if self.model_ref is None and self.signing is not None:
+            raise ValueError("signing goes with modelRef: no other verdict lets a model serve")
+        if self.endpoint is not None and self.training_data is not None:
+            raise ValueError("trainingData: what an endpoint's model was trained on is not known")
+        if self.endpoint and self.endpoint.reasoning_model and self.generation and self.generation.samples:
+            raise ValueError("generation.samples: a reasoning model takes no seed, its samples could not be told apart")
+
+
+class ServedTier(ApiModel):
+    """The tier as it was resolved."""
+
+    deployment: Name
+    """RelevanceDeployment."""
+    stratum: PredictorStratum
+    """Tier."""
+    backend: Name
+    """InferenceService that answers."""
+    model: Name
+    """RelevanceModel that it serves."""
+    digest: Digest
+    """Digest of that model."""
 
 
 class JudgedModel(ApiModel):
@@ -269,8 +376,12 @@ class EvalStatus(CommonStatus):
 
     verdict: Literal["Passed", "Failed", "Inconclusive"] | None = None
     """The verdict."""
+    subject: str | None = Field(default=None, max_length=256)
+    """What is judged, for the column: a model, an endpoint's model, or deployment/stratum."""
     model: JudgedModel | None = None
-    """Model it is about."""
+    """Model it is about; absent where an endpoint or a served tier is judged."""
+    tier: ServedTier | None = None
+    """Served tier it is about."""
     primary: Unchecked | None = None
     """The metric for the column: name, value, interval."""
     gates: Annotated[tuple[GateOutcome, ...], *list_map("name", 64)] = ()
