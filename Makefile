@@ -25,7 +25,7 @@ sbom: $(AUDIT)/.lock ## dist/sbom: a CycloneDX bill of materials of each lock fi
 	for lock in $(LOCKS); do $(AUDIT)/bin/cyclonedx-py requirements --output-reproducible --output-format JSON --output-file dist/sbom/$$lock.cdx.json requirements/$$lock.txt; done
 
 audit: $(AUDIT)/.lock ## known vulnerabilities of every lock, but for requirements/audit-exceptions.txt (asks the Python index)
-	for lock in $(LOCKS); do $(AUDIT)/bin/pip-audit --disable-pip --require-hashes $$(awk '/^[^#]/ {print "--ignore-vuln " $$1}' requirements/audit-exceptions.txt) --requirement requirements/$$lock.txt; done
+	for lock in $(LOCKS); do $(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes $$(awk '/^[^#]/ {print "--ignore-vuln " $$1}' requirements/audit-exceptions.txt) --requirement requirements/$$lock.txt; done
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'

@@ -12,6 +12,7 @@ from lore_operator.children.settings import Images
 from lore_operator.children.settings import Settings as ChildSettings
 
 _IMAGES: Final = ("LORE_TRAINER_IMAGE", "LORE_SERVER_IMAGE", "LORE_ROUTER_IMAGE")
+_LEVELS: Final = ("INFO", "DEBUG", "WARNING", "ERROR")
 _PASSED_ON: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
@@ -61,8 +62,24 @@ class Settings:
             namespaces=_list(environ, "LORE_NAMESPACES"),
             workers=_number(environ, "LORE_WORKERS", 8, least=1),
             http_port=_number(environ, "LORE_HTTP_PORT", 8080),
-            log_level=_one_of(environ, "LORE_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
+            log_level=_one_of(environ, "LORE_LOG_LEVEL", _LEVELS),
             lease=_lease(environ),
+        )
+
+
+@dataclass(frozen=True)
+class ConsoleSettings:
+    """The console's settings; `http_port` 0 takes a free port."""
+
+    http_port: int = 8080
+    log_level: str = "INFO"
+
+    @staticmethod
+    def from_environment(environ: Mapping[str, str] = os.environ) -> "ConsoleSettings":
+        """Settings from `LORE_*` variables; SettingsError names the first that is wrong."""
+        return ConsoleSettings(
+            http_port=_number(environ, "LORE_HTTP_PORT", 8080),
+            log_level=_one_of(environ, "LORE_LOG_LEVEL", _LEVELS),
         )
 
 

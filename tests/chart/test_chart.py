@@ -75,12 +75,15 @@ def test_a_misspelt_field_would_be_found(render, schemas):
     assert "imagePulPolicy" in conforms(schemas, [deployment]).stdout
 
 
-def test_the_operators_pod_is_admitted_under_the_restricted_profile(render, kubectl: Kubectl):
+@pytest.mark.parametrize("name", ["lore-operator", "lore-console"])
+def test_every_pod_is_admitted_under_the_restricted_profile(render, kubectl: Kubectl, name):
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "restricted", "labels": labels}})
-    (deployment,) = of_kind(render(), "Deployment")
-    template = deployment["spec"]["template"]
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "operator", "namespace": "restricted"}}
+    deployments = {
+        item["metadata"]["name"]: item for item in of_kind(render("--set=console.enabled=true"), "Deployment")
+    }
+    template = deployments[name]["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "restricted"}}
     spec = {name: value for name, value in template["spec"].items() if name != "serviceAccountName"}
 
     said = kubectl("create", "--dry-run=server", "--filename=-", stdin=json.dumps({**pod, "spec": spec}))
@@ -109,6 +112,8 @@ def test_the_operators_pod_is_admitted_under_the_restricted_profile(render, kube
         ("operator.tolerations[0].efect=x", "/operator/tolerations/0"),
         ("operator.affinity.node=x", "/operator/affinity"),
         ("dashboards.enable=true", "/dashboards"),
+        ("console.replicas=0", "/console/replicas"),
+        ("console.image=x", "/console"),
     ],
 )
 def test_a_wrong_value_is_refused_and_its_key_named(helm, option, key):
@@ -233,6 +238,42 @@ def test_a_network_policy_lets_the_scraper_the_test_and_nobody_else_in(render):
     assert [*rule["from"][0]["podSelector"]["matchLabels"].values()] == ["lore-operator-test", "lore"]
     assert rule["from"][1] == {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
     assert {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]} == {53, 6443, 8080}
+
+
+def console(manifests: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The console's objects, by kind and namespace."""
+    found = [m for m in manifests if m["metadata"].get("labels", {}).get("app.kubernetes.io/name") == "lore-console"]
+    return {
+        (item["kind"], f"{item['metadata'].get('namespace', '')}/{item['metadata']['name']}"): item for item in found
+    }
+
+
+def test_the_console_comes_when_asked_for_only(render):
+    assert console(render()) == {}
+
+
+def test_the_console_may_ask_who_somebody_is_and_list_our_kinds_where_the_release_serves(render):
+    found = console(render("--values", CHART / "ci/console-values.yaml"))
+    rights = {name: role["rules"] for (kind, name), role in found.items() if kind in ("Role", "ClusterRole")}
+
+    reviews = {resource for rule in rights.pop("/lore-console-reviews") for resource in rule["resources"]}
+    assert reviews == {"tokenreviews", "subjectaccessreviews"}
+    assert {*rights} == {"default/lore-console", "kube-public/lore-console"}
+    assert {(rule["apiGroups"][0], *rule["verbs"]) for rules in rights.values() for rule in rules} == {
+        ("lore-platform.io", "list")
+    }
+    everywhere = console(render("--set=console.enabled=true"))
+    assert ("ClusterRoleBinding", "/lore-console") in everywhere
+    for item in everywhere.values():
+        for subject in item.get("subjects", ()):
+            assert subject["name"] == "lore-console", "nothing of the operator's is its own"
+
+
+def test_the_consoles_network_policy_lets_in_who_is_named(render):
+    policy = console(render("--values", CHART / "ci/console-values.yaml"))["NetworkPolicy", "lore-system/lore-console"]
+
+    (rule,) = policy["spec"]["ingress"]
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}]
 
 
 def test_dashboards_are_config_maps_that_a_sidecar_finds(render):

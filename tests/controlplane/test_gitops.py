@@ -15,15 +15,16 @@ from cluster.lore_command import Run
 from cluster.operator_process import Api, OperatorProcess, condition, until
 from cluster.train_jobs import appeared, succeed, train_job
 from controlplane.test_operator_serving import Cluster, cluster, deployment, digest, evaluation
+from controlplane.test_signed_evidence import REQUIREMENT, attested, trusting
 from unit.cli.objects import evaluation as judged
 from unit.cli.objects import model as published
 from unit.cli.objects import passed
 
 from hack.cluster.kubectl import Kubectl
 from lore_core.cli import EXIT_OK, EXIT_STALLED
-from lore_operator.engine.resources import DEPLOYMENTS, INFERENCE_SERVICES, MODELS, TRAIN_JOBS, WORKLOADS
+from lore_operator.engine.resources import DEPLOYMENTS, EVALS, INFERENCE_SERVICES, MODELS, TRAIN_JOBS, WORKLOADS
 
-__all__ = ["cluster"]
+__all__ = ["cluster", "trusting"]
 
 pytestmark = pytest.mark.usefixtures("kserve_kinds")
 SEARCH: dict[str, Any] = {
@@ -52,6 +53,9 @@ class Repository:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(yaml.safe_dump(document, sort_keys=False))
 
+    def read(self, path: str) -> Any:
+        return yaml.safe_load((self.root / path).read_text())
+
     def git(self, *words: str) -> str:
         done = self._run("git", *words, cwd=self.root)
         assert done.returncode == 0, done.stderr
@@ -61,21 +65,22 @@ class Repository:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", message)
 
-    def promote(self, model: str) -> tuple[int, str]:
-        """`lore promote`, from staging into the overlay, and the commit of what it wrote."""
+    def promote(self, model: str, *, judge: bool = True) -> tuple[int, str]:
+        """`lore promote`, from staging into the overlay, and the commit of what it wrote; with an evaluation for production."""
         done = self._run(
             "lore", "promote", model, "--to", OVERLAY, "--tier", "tail", "-n", self._staging, cwd=self.root
         )
         if done.returncode == EXIT_OK:
-            self.write(f"{OVERLAY}/judge-{model}.yaml", evaluation(model))
-            self.resources(add=f"judge-{model}.yaml")
+            if judge:
+                self.write(f"{OVERLAY}/judge-{model}.yaml", evaluation(model))
+                self.resources(add=f"judge-{model}.yaml")
             self.commit(f"promote {model}")
         return done.returncode, done.stderr
 
     def resources(self, *, add: str = "", drop: str = "") -> None:
         """Edit the overlay's list of files."""
         path = f"{OVERLAY}/kustomization.yaml"
-        document = yaml.safe_load((self.root / path).read_text())
+        document = self.read(path)
         document["resources"] = [*(name for name in document["resources"] if name != drop), *([add] if add else [])]
         self.write(path, document)
 
@@ -232,3 +237,30 @@ async def test_pruning_takes_what_git_dropped_and_leaves_what_the_operator_publi
 
     await until(lambda: api.names(TRAIN_JOBS), lambda found: found == [])
     assert await api.names(MODELS) == ["weekly-llm"]
+
+
+async def test_a_signed_verdict_travels_with_the_promotion_and_nothing_is_judged_again(
+    repository: Repository, api: Api, trusting: OperatorProcess, cluster: Cluster, kubectl: Kubectl, staging: str
+) -> None:
+    signed = attested()
+    status = json.dumps({"status": {"attestation": signed}})
+    kubectl("patch", "reval/judge-first", "-n", staging, "--subresource=status", "--type=merge", f"--patch={status}")
+    gate = {"gate": {"requirements": [REQUIREMENT]}}
+    repository.write("base/search.yaml", SEARCH | {"spec": SEARCH["spec"] | gate})
+    repository.commit("a verdict on this benchmark under these gates, whoever reached it")
+
+    assert repository.promote("first", judge=False)[0] == EXIT_OK
+    (evidence,) = repository.read(f"{OVERLAY}/promoted/model-first.yaml")["spec"]["evidence"]
+    assert evidence == {"name": "judge-first", "attestation": signed}
+    repository.sync()
+    await until(lambda: api.names(INFERENCE_SERVICES), bool)
+    await cluster.bring_up_predictors()
+    await cluster.router_appears()
+    first = await serving(api, bool)
+    assert [item["accepted"] for item in (await api.get(MODELS, "first"))["status"]["evidence"]] == [True]
+
+    assert repository.promote("best", judge=False)[0] == EXIT_OK
+    repository.sync()
+    unproven = await until(lambda: deployment(api), lambda seen: condition(seen, "Stalled").get("status") == "True")
+    assert (condition(unproven, "Stalled")["reason"], unproven["status"]["stable"]) == ("GateBlocked", first)
+    assert await api.names(EVALS) == []

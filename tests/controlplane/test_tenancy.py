@@ -11,14 +11,24 @@ import pytest
 import yaml
 from cluster.audit import asked
 from cluster.fixtures import REPOSITORY
-from cluster.operator_process import Api, OperatorProcess, condition, until
+from cluster.operator_process import Api, OperatorProcess, condition, until, with_token
 from cluster.train_jobs import DIGEST, MADE, appeared, train_job
-from controlplane.test_operator_serving import MODEL, evaluation
+from controlplane.test_operator_serving import MODEL, SERVING, Cluster, evaluation
 
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.errors import ClusterError
 from hack.cluster.kubectl import Kubectl
-from lore_operator.engine.resources import CONFIG_MAPS, EVALS, EVENTS, JOBS, KINDS, MODELS, TRAIN_JOBS
+from lore_operator.engine.resources import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    EVALS,
+    EVENTS,
+    INFERENCE_SERVICES,
+    JOBS,
+    KINDS,
+    MODELS,
+    TRAIN_JOBS,
+)
 
 ACCOUNT = "system:serviceaccount:default:lore-operator"
 SECRET = "a-value-that-nobody-else-has"
@@ -99,6 +109,52 @@ async def test_who_may_edit_one_namespace_reaches_nothing_in_another(
     assert "forged" not in json.dumps(theirs)
     for verb, resource in (("create", "relevanceevals"), ("get", "configmaps"), ("patch", "relevancedeployments")):
         assert not can(kubectl, verb, resource, other.namespace)
+
+
+ROUTED: dict[str, Any] = {
+    **SERVING,
+    "spec": {**SERVING["spec"], "tiers": [SERVING["spec"]["tiers"][1]], "gate": {"mode": "Disabled"}},
+}
+
+
+@pytest.mark.usefixtures("kserve_kinds")
+async def test_who_may_edit_one_namespace_reaches_nothing_in_another_through_a_router(
+    api: Api, other: Api, bob: str, serves_both: OperatorProcess, kubectl: Kubectl, kubeconfig: Path, tmp_path: Path
+) -> None:
+    await other.create(MODEL)
+    await api.create({**MODEL, "metadata": {"name": "own"}})
+    await other.create(ROUTED)
+    mine = json.loads(json.dumps(ROUTED).replace('"llm"', '"own"'))
+    theirs = {**ROUTED, "metadata": {"name": "borrowed"}}
+    for item in (mine, theirs):
+        text = json.dumps({**item, "metadata": {**item["metadata"], "namespace": api.namespace}})
+        kubectl("create", "--filename=-", f"--as={bob}", stdin=text)
+
+    borrowed = await until(lambda: api.get(DEPLOYMENTS, "borrowed"), lambda seen: bool(condition(seen, "Ready")))
+    assert condition(borrowed, "Ready")["reason"] == "AwaitingModel", "the model of the other namespace is not there"
+    for place in (api, other):
+        cluster = Cluster(place, 0)
+        await until(lambda place=place: place.names(INFERENCE_SERVICES), bool)
+        await cluster.bring_up_predictors()
+        await until(cluster.config, lambda config: config is not None)
+        told = json.dumps((await place.get(CONFIG_MAPS, "search-router"))["data"])
+        (elsewhere,) = {api.namespace, other.namespace} - {place.namespace}
+        assert f".{place.namespace}.svc" in told
+        assert f".{elsewhere}.svc" not in told
+
+    token = kubectl("create", "token", "search-router", "-n", api.namespace).strip()
+    router = with_token(kubeconfig, token, tmp_path / "router")
+    may = Kubectl(kubectl.binary, router)
+    assert json.loads(may("get", "configmap", "search-router", "-n", api.namespace, "-o", "json"))["data"]
+    for what in (
+        ("configmap/search-router", other.namespace),
+        ("configmaps", api.namespace),
+        ("secrets", api.namespace),
+        ("secrets", other.namespace),
+        ("relevancemodels", other.namespace),
+    ):
+        with pytest.raises(ClusterError, match="Forbidden"):
+            may("get", what[0], "-n", what[1])
 
 
 async def test_the_value_of_a_secret_reaches_no_resource_no_config_map_and_no_log(

@@ -15,6 +15,22 @@ app.kubernetes.io/name: lore-operator
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{- define "lore.consoleName" -}}
+{{- printf "%s-console" .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "lore.consoleSelector" -}}
+app.kubernetes.io/name: lore-console
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "lore.consoleLabels" -}}
+{{ include "lore.consoleSelector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
 {{- define "lore.serviceAccountName" -}}
 {{- default (include "lore.name" .) .Values.serviceAccount.name -}}
 {{- end -}}

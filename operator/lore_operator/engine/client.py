@@ -136,6 +136,10 @@ class KubeClient:
         path = resource.path(manifest["metadata"]["namespace"])
         return await self._call("create", resource, "POST", path, {"fieldManager": self._manager}, manifest, _JSON)
 
+    async def review(self, manifest: Manifest, resource: Resource) -> Manifest:
+        """Ask what a cluster-wide kind of review answers; nothing is stored."""
+        return await self._call("create", resource, "POST", resource.path(), body=manifest, content_type=_JSON)
+
     async def apply(self, manifest: Manifest, resource: Resource) -> Manifest:
         """Server-side apply of the fields in the manifest; ours win over another manager's."""
         metadata = manifest["metadata"]
