@@ -198,6 +198,15 @@ def test_two_replicas_share_a_lease_that_only_they_may_write(render):
     assert "LORE_LEASE" not in environment(render())
 
 
+def test_a_drain_takes_one_of_two_operators_and_is_never_held_by_a_single_one(render):
+    manifests = render("--set", "operator.replicas=2")
+
+    (budget,), (deployment,) = of_kind(manifests, "PodDisruptionBudget"), of_kind(manifests, "Deployment")
+    assert budget["spec"]["maxUnavailable"] == 1
+    assert budget["spec"]["selector"] == deployment["spec"]["selector"]
+    assert not of_kind(render(), "PodDisruptionBudget")
+
+
 MONITORING = ("ServiceMonitor", "PodMonitor", "PodMonitor", "PrometheusRule")
 
 

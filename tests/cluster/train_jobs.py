@@ -55,7 +55,12 @@ async def succeed(api: Api, job: str, digest: str = MADE) -> None:
         "result": {"uri": f"{workspace}/made", "digest": digest},
         "summary": {"loss": "0.25"},
     }
-    await api.patch(CONFIG_MAPS, f"{job}-report", {"data": {"report.json": json.dumps(report)}})
+    await report_success(api, job, json.dumps(report))
+
+
+async def report_success(api: Api, job: str, report: str) -> None:
+    """A report as its pod wrote it, and what the Job controller says once the pod has ended."""
+    await api.patch(CONFIG_MAPS, f"{job}-report", {"data": {"report.json": report}})
     # Once its pod exists the Job controller is at rest: nobody writes this status beside the test.
     await until(lambda: api.get(JOBS, job), lambda found: found.get("status", {}).get("active") == 1)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -69,7 +69,8 @@ def _decide(
     goes_by, drift = effective(spec, run.mine, settings)
     alerts |= drift
     frozen = evaluation.model_copy(update={"spec": goes_by})
-    fields |= {"startTime": timestamp(run.started) if run.started else None, "renderedBy": settings.version}
+    fields["startTime"] = timestamp(run.started) if run.started else None
+    fields["renderedBy"] = run.rendered_by(settings.version)
     run.stop_earlier_runs()
     record = recorded(run.mine)
     if record is None and spec.suspend:

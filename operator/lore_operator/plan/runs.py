@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from lore_operator.api.v1alpha1.common import RunPolicy, seconds
+from lore_operator.children.labels import RENDERED_BY
 from lore_operator.children.names import Attempt
 from lore_operator.children.overrides import InvalidPodTemplate
 from lore_operator.children.report_access import is_shared
@@ -71,6 +72,12 @@ class Run:
     def started(self) -> datetime | None:
         """When the run's first attempt was created."""
         return min((at for record in self.mine if (at := record.started)), default=None)
+
+    def rendered_by(self, version: str) -> str:
+        """Version of the operator that rendered the newest attempt; `version`, this one's, where there is none yet."""
+        configs = [record.config["metadata"] for record in self.mine if record.config]
+        newest: Object = max(configs, key=lambda metadata: str(metadata.get("creationTimestamp")), default={})
+        return str((newest.get("annotations") or {}).get(RENDERED_BY, version))
 
     def stop_earlier_runs(self) -> None:
         """Two gangs never write into one workspace: the old one goes first. Halts until it is gone."""

@@ -55,7 +55,8 @@ def _decide(
     spec, drift = effective(job.spec, run.mine, settings)
     alerts |= drift
     frozen = job.model_copy(update={"spec": spec})
-    fields |= {"startTime": timestamp(run.started) if run.started else None, "renderedBy": settings.version}
+    fields["startTime"] = timestamp(run.started) if run.started else None
+    fields["renderedBy"] = run.rendered_by(settings.version)
     run.stop_earlier_runs()
     if not run.mine:
         check_names_are_free(draft, frozen)

@@ -329,6 +329,7 @@ def test_an_operator_upgrade_changes_nothing_that_runs_and_nothing_that_follows(
     (job,) = (item.object for item in newer.apply if item.object["kind"] == "Job")
     assert job["spec"]["template"]["spec"]["containers"][0]["image"] == "trainer@sha256:1"
     assert "SpecDrift" not in statuses(newer)
+    assert newer.status["renderedBy"] == SETTINGS.version
 
 
 def upgraded() -> Settings:
