@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -131,6 +132,8 @@ async def chromium(folder: Path) -> AsyncIterator[Browser]:
 def running(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Its processes, in a session of their own."""
     command = ["chromium", *_FLAGS, f"--user-data-dir={folder / 'profile'}", "about:blank"]
+    if shutil.which(command[0]) is None:
+        raise RuntimeError("chromium is not installed; hack/debian-packages.txt names its package")
     with (folder / "chromium.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:

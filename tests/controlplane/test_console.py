@@ -205,11 +205,10 @@ async def test_a_person_signs_in_and_reads_what_blocks_what(
 async def test_who_may_not_read_a_namespace_sees_nothing_of_it(
     staging: None, console: str, granted: str, namespace: str, kubectl: Kubectl
 ) -> None:
-    kubectl("create", "serviceaccount", "eve", "-n", "default")
-    stranger = kubectl("create", "token", "eve", "-n", "default").strip()
+    kubectl("create", "serviceaccount", "eve", "-n", namespace)
+    stranger = kubectl("create", "token", "eve", "-n", namespace).strip()
     elsewhere = kubectl("create", "token", "ann", "-n", namespace, "--audience=vault").strip()
     pages = [f"/namespaces/{namespace}{path}" for path in ("", "/evals/first", "/deployments/search", "/evals/absent")]
-    kubectl("delete", "serviceaccount", "eve", "-n", "default", "--wait=false")
 
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
 
@@ -220,10 +219,10 @@ async def test_who_may_not_read_a_namespace_sees_nothing_of_it(
                 return answer.status, await answer.text()
 
         for path in pages:
-            for token, expected in ((stranger, {401, 403}), (elsewhere, {401}), ("", {401}), ("a b", {401})):
+            for token, expected in ((stranger, 403), (elsewhere, 401), ("", 401), ("a b", 401)):
                 for headers in ({"Authorization": f"Bearer {token}"}, {"Cookie": f"{COOKIE}={token}"}):
                     status, text = await seen(path, **headers)
-                    assert status in expected
+                    assert status == expected
                     assert "lore-q" not in text
                     assert not token or token not in text
         assert (await seen(f"/namespaces/{namespace}", Authorization=f"Bearer {granted}"))[0] == 200

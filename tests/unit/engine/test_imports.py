@@ -1,4 +1,4 @@
-"""What the operator's process loads."""
+"""What the processes of the operator's image load."""
 
 import subprocess
 import sys
@@ -6,14 +6,14 @@ import sys
 import pytest
 
 
-@pytest.fixture(scope="module")
-def loaded() -> set[str]:
-    code = "import sys, lore_operator.__main__; print('\\n'.join(sys.modules))"
+@pytest.fixture(scope="module", params=["lore_operator.__main__", "lore_operator.console.__main__"])
+def loaded(request: pytest.FixtureRequest) -> set[str]:
+    code = f"import sys, {request.param}; print('\\n'.join(sys.modules))"
     return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
 @pytest.mark.parametrize(
     "library", ["torch", "kserve", "transformers", "vllm", "deepspeed", "duckdb", "pandas", "numpy", "httpx"]
 )
-def test_the_operator_never_loads_what_it_does_not_use(loaded: set[str], library: str) -> None:
+def test_they_never_load_what_they_do_not_use(loaded: set[str], library: str) -> None:
     assert library not in loaded
