@@ -165,6 +165,8 @@ async def test_a_person_signs_in_and_reads_what_blocks_what(
         await browser.submit("token", "not.a.token")
         assert "does not accept this token" in await browser.text()
         await browser.submit("token", granted)
+        assert f"Pipeline of {namespace}" in await browser.text()
+        await browser.click("LORE console")
         await browser.submit("namespace", namespace)
         pipeline = await browser.text()
         pictures = {"console-pipeline.png": await browser.picture(height=485)}
@@ -228,6 +230,15 @@ async def test_who_may_not_read_a_namespace_sees_nothing_of_it(
         assert (await seen(f"/namespaces/{namespace}", Authorization=f"Bearer {granted}"))[0] == 200
         assert (await seen(f"/namespaces/{namespace}/evals/absent", Authorization=f"Bearer {granted}"))[0] == 404
         assert (await seen("/namespaces/kube-system", Authorization=f"Bearer {granted}"))[0] == 403
+        for to, place in ((f"/namespaces/{namespace}", f"/namespaces/{namespace}"), ("//elsewhere.example.com", "/")):
+            async with session.post(
+                f"{console}/login", data={"token": granted, "to": to}, allow_redirects=False
+            ) as answer:
+                assert (answer.status, answer.headers["Location"]) == (303, place)
+                assert {"HttpOnly", "Secure", "SameSite=Lax"} <= {*answer.headers["Set-Cookie"].split("; ")}
+        other = {"Sec-Fetch-Site": "cross-site"}
+        async with session.post(f"{console}/login", data={"token": granted}, headers=other) as answer:
+            assert answer.status == 403
         assert (await seen("/namespaces/..%2F..%2Fapi", Authorization=f"Bearer {granted}"))[0] in (400, 404)
 
 

@@ -19,11 +19,12 @@ def framed(title: str, body: list[Element], user: str = "", *, leave: bool = Fal
     return document(f"{title} – LORE console", tag("header", *parts), *body)
 
 
-def sign_in(problem: str = "") -> list[Element]:
-    """The form for a token."""
+def sign_in(problem: str = "", to: str = "/") -> list[Element]:
+    """The form for a token; it leads to the page `to`."""
     field = tag("input", type="password", name="token", id="token", autocomplete="off", required="required")
     label = tag("label", "Bearer token", **{"for": "token"})
-    form = tag("form", label, field, tag("div", tag("button", "Sign in")), method="post", action="/login")
+    aim = tag("input", type="hidden", name="to", value=to)
+    form = tag("form", aim, label, field, tag("div", tag("button", "Sign in")), method="post", action="/login")
     said = [tag("p", problem, class_="problem")] if problem else []
     return [tag("h1", "Sign in"), *said, form, tag("p", _TOKEN_HELP, class_="note")]
 

@@ -30,6 +30,7 @@ HEADERS: Final = {
 }
 _LONGEST_COOKIE: Final = 3800  # browsers keep 4096 bytes with its name and attributes
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_OWN_PAGE: Final = re.compile(r"/namespaces(/[-a-z0-9.]+)+")
 _log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -73,13 +74,15 @@ class Console:
     async def _login(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             raise Refusal(403, frame.message("Refused", "This form was sent by another site."))
-        token = str((await request.post()).get("token", "")).strip()
+        given = await request.post()
+        token, to = str(given.get("token", "")).strip(), str(given.get("to", ""))
         if len(token) > _LONGEST_COOKIE:
             words = "This token is too long for a cookie; put a proxy that authenticates before the console."
             raise Refusal(413, frame.message("Refused", words))
-        await self._known(token)
-        entered = web.HTTPSeeOther("/")
-        entered.set_cookie(COOKIE, token, httponly=True, secure=True, samesite="Strict")
+        await self._known(token, to)
+        entered = web.HTTPSeeOther(to if _OWN_PAGE.fullmatch(to) else "/")
+        # Lax: a link in somebody's message finds its reader signed in; nothing here can be changed by one.
+        entered.set_cookie(COOKIE, token, httponly=True, secure=True, samesite="Lax")
         raise entered
 
     async def _pipeline(self, request: web.Request) -> web.Response:
@@ -115,13 +118,14 @@ class Console:
         return user, namespace, [item for listing in listings for item in listing.items]
 
     async def _user(self, request: web.Request) -> User:
-        return await self._known(_token(request))
+        return await self._known(_token(request), request.path)
 
-    async def _known(self, token: str) -> User:
+    async def _known(self, token: str, to: str) -> User:
+        """Whose token it is; a form for another one, which leads to the page `to`, where it is nobody's."""
         try:
             return await user_of(self._client, token)
         except NoUser as problem:
-            raise Refusal(401, frame.sign_in(str(problem) if token else "")) from None
+            raise Refusal(401, frame.sign_in(str(problem) if token else "", to)) from None
 
 
 def _token(request: web.Request) -> str:
@@ -148,7 +152,7 @@ def _html(text: str, status: int = 200) -> web.Response:
 
 async def _logout(_: web.Request) -> web.Response:
     left = web.HTTPSeeOther("/")
-    left.del_cookie(COOKIE, httponly=True, secure=True, samesite="Strict")
+    left.del_cookie(COOKIE, httponly=True, secure=True, samesite="Lax")
     raise left
 
 
