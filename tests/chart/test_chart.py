@@ -75,13 +75,12 @@ def test_a_misspelt_field_would_be_found(render, schemas):
     assert "imagePulPolicy" in conforms(schemas, [deployment]).stdout
 
 
-@pytest.mark.parametrize("name", ["lore-operator", "lore-console"])
+@pytest.mark.parametrize("name", ["lore-operator", "lore-console", "lore-verdicts"])
 def test_every_pod_is_admitted_under_the_restricted_profile(render, kubectl: Kubectl, name):
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "restricted", "labels": labels}})
-    deployments = {
-        item["metadata"]["name"]: item for item in of_kind(render("--set=console.enabled=true"), "Deployment")
-    }
+    everything = render("--set=console.enabled=true,verdicts.enabled=true,verdicts.tlsSecret=verdicts-tls")
+    deployments = {item["metadata"]["name"]: item for item in of_kind(everything, "Deployment")}
     template = deployments[name]["spec"]["template"]
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "restricted"}}
     spec = {name: value for name, value in template["spec"].items() if name != "serviceAccountName"}
@@ -114,6 +113,9 @@ def test_every_pod_is_admitted_under_the_restricted_profile(render, kubectl: Kub
         ("dashboards.enable=true", "/dashboards"),
         ("console.replicas=0", "/console/replicas"),
         ("console.image=x", "/console"),
+        ("verdicts.replicas=0", "/verdicts/replicas"),
+        ("verdicts.audiences={a b}", "/verdicts/audiences/0"),
+        ("verdicts.from[0].pods=x", "/verdicts/from/0"),
     ],
 )
 def test_a_wrong_value_is_refused_and_its_key_named(helm, option, key):
@@ -343,3 +345,40 @@ def test_generated_files_of_the_chart_are_up_to_date(module):
     )
 
     assert done.returncode == 0, done.stderr
+
+
+def verdicts(render: Any, *options: str) -> list[dict[str, Any]]:
+    manifests = render("--set", "verdicts.enabled=true", *options)
+    return [manifest for manifest in manifests if manifest["metadata"]["name"].startswith("lore-verdicts")]
+
+
+def test_verdicts_are_served_only_where_that_is_asked_for(render):
+    assert not [manifest for manifest in render() if "verdicts" in manifest["metadata"]["name"]]
+
+
+def test_what_serves_verdicts_may_review_tokens_and_read_evaluations_and_no_more(render):
+    manifests = verdicts(render)
+    bindings = {
+        (item["roleRef"]["name"], item["subjects"][0]["name"]) for item in of_kind(manifests, "ClusterRoleBinding")
+    }
+    (role,) = of_kind(manifests, "ClusterRole")
+
+    assert bindings == {("system:auth-delegator", "lore-verdicts"), ("lore-verdicts", "lore-verdicts")}
+    assert role["rules"] == [{"apiGroups": ["lore-platform.io"], "resources": ["relevanceevals"], "verbs": ["get"]}]
+
+
+def test_verdicts_of_listed_namespaces_are_read_by_a_role_in_each(render):
+    manifests = verdicts(render, "--set", "namespaces={shop-a,shop-b}")
+
+    assert not of_kind(manifests, "ClusterRole")
+    assert [role["metadata"]["namespace"] for role in of_kind(manifests, "Role")] == ["shop-a", "shop-b"]
+
+
+def test_the_operators_service_does_not_reach_what_serves_verdicts(render):
+    (deployment,) = of_kind(verdicts(render), "Deployment")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    selectors = [
+        service["spec"]["selector"] for service in of_kind(render("--set", "verdicts.enabled=true"), "Service")
+    ]
+
+    assert [selector.items() <= labels.items() for selector in selectors].count(True) == 1
