@@ -108,6 +108,21 @@ class ArtifactStore:
             target.parent.mkdir(parents=True, exist_ok=True)
             self._fs.get_file(self._path(relative), str(target))
 
+    def folders(self) -> list[str]:
+        """Names of the folders that lie directly in this one; none where it is not there."""
+        with self._errors("list", ""):
+            if not self._fs.exists(self._root):
+                return []
+            found = self._fs.ls(self._root, detail=True)
+            return sorted(item["name"].rstrip("/").rpartition("/")[2] for item in found if item["type"] == "directory")
+
+    def remove(self) -> None:
+        """Delete the folder with all that is in it: the manifest first, so that no half of it is taken for whole."""
+        with self._errors("delete", ""):
+            if self._fs.exists(self._path(MANIFEST_NAME)):
+                self._fs.rm_file(self._path(MANIFEST_NAME))
+            self._fs.rm(self._root, recursive=True)
+
     def manifest(self) -> Manifest:
         """The manifest, checked against the ref's digest where it has one."""
         data = self.read_bytes(MANIFEST_NAME)

@@ -4,31 +4,19 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, model_validator
 
 from lore_core.artifacts.manifest import canonical_json, sha256_digest
 from lore_core.artifacts.ref import ArtifactRef, Digest
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
-Decimal = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", max_length=24)]
-Confidence = Annotated[str, Field(pattern=r"^0\.[5-9][0-9]{0,5}$")]
-"""Confidence of a one-sided bound, from 0.5 up to below 1."""
-Positive = Annotated[str, Field(pattern=r"^([1-9][0-9]{0,5}(\.[0-9]{1,6})?|0\.[0-9]{0,5}[1-9])$")]
-Weight = Annotated[str, Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$")]
-"""At least 0; 0 switches off what it weighs."""
-Share = Annotated[str, Field(pattern=r"^(0(\.[0-9]{1,6})?|1(\.0{1,6})?)$")]
-LabelName = Literal["L1", "L2", "L3", "L4"]
-
-
-class WireModel(BaseModel):
-    """Immutable, strict, camelCase."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
-
-    def content_digest(self) -> str:
-        """Digest of the canonical JSON form; absent options do not count."""
-        return sha256_digest(canonical_json(self.model_dump(mode="json", by_alias=True, exclude_none=True)))
+from lore_core.jobs.selection import Selection
+from lore_core.jobs.wire import Confidence as Confidence
+from lore_core.jobs.wire import Decimal as Decimal
+from lore_core.jobs.wire import LabelName as LabelName
+from lore_core.jobs.wire import Name as Name
+from lore_core.jobs.wire import Positive as Positive
+from lore_core.jobs.wire import Share as Share
+from lore_core.jobs.wire import Weight as Weight
+from lore_core.jobs.wire import WireModel as WireModel
 
 
 class RuleMode(StrEnum):
@@ -47,7 +35,10 @@ class Layout(StrEnum):
 
 
 class Optimizer(WireModel):
-    """Knobs of one training stage. Steps are optimizer steps; the batch is pairs per optimizer step over all ranks."""
+    """Knobs of one training stage. Steps are optimizer steps; the batch is pairs per optimizer step over all ranks.
+
+    `keepCheckpoints` of the newest checkpoints are kept, and the best one where a stage selects by it.
+    """
 
     learning_rate: Decimal = "0.002"
     warmup_steps: int = Field(default=20, ge=0)
@@ -57,6 +48,7 @@ class Optimizer(WireModel):
     gradient_clip: Decimal = "1.0"
     seed: int = Field(default=17, ge=0)
     checkpoint_every: int = Field(default=100, ge=1)
+    keep_checkpoints: int = Field(default=2, ge=1, le=1_000)
 
 
 class SftSettings(WireModel):
@@ -64,7 +56,7 @@ class SftSettings(WireModel):
 
     `labelWeight` is what the label's token counts in the loss; `balanceLabels` repeats pairs of rarer labels within an epoch;
     `curriculumShare` of the steps see pairs that need no rules, no picture, no knowledge first; `sharePrefix` computes the common
-    beginning of a query's prompts once.
+    beginning of a query's prompts once; with `selection` the best checkpoint counts, without it the last step.
     """
 
     layout: Layout = Layout.THINK_FIRST
@@ -75,6 +67,7 @@ class SftSettings(WireModel):
     balance_labels: bool = False
     curriculum_share: Share = "0"
     share_prefix: bool = False
+    selection: Selection | None = None
 
 
 class SftStage(SftSettings):
@@ -91,6 +84,7 @@ class DistillStage(WireModel):
     teacher: ArtifactRef | None = None
     optimizer: Optimizer = Optimizer(learning_rate="0.0001", max_steps=200)
     max_prompt_tokens: int = Field(default=128, ge=16, le=8192)
+    selection: Selection | None = None
 
 
 class AlignMethod(StrEnum):

@@ -2,12 +2,13 @@
 
 DeepSpeed's own `latest` is written by rank 0 before the others are done, so after a kill inside a save it can name a torn
 checkpoint. Here each checkpoint is an artifact of its own (manifest last), and `complete.json` lists the whole ones, newest
-first; only these are resumed from, by explicit tag. Any store that artifacts can lie on will do.
+first; only these are resumed from, by explicit tag. Any store that artifacts can lie on will do. What the list leaves out is
+deleted: the newest few stay, and the best one where they have scores.
 """
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -30,11 +31,11 @@ from lore_core.artifacts.store import describe
 
 MARKER_NAME: Final = "complete.json"
 KIND: Final = "checkpoint"
-_KEPT: Final = 2
+_TAG: Final = "step"
 
 
 class Checkpoint(BaseModel):
-    """One complete checkpoint, as the marker lists it."""
+    """One complete checkpoint, as the marker lists it; `score` is what it reached on the tune split, more is better."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,11 +43,24 @@ class Checkpoint(BaseModel):
     world_size: int
     zero_stage: int
     digest: Digest
+    score: float | None = None
 
     @property
     def tag(self) -> str:
         """Its folder's name."""
-        return f"step{self.step}"
+        return f"{_TAG}{self.step}"
+
+
+def best_first(found: Iterable[Checkpoint]) -> list[Checkpoint]:
+    """Those with a score, the best first; of equal ones the earlier."""
+    scored = [(-one.score, one.step, one) for one in found if one.score is not None]
+    return [one for _, _, one in sorted(scored, key=lambda item: item[:2])]
+
+
+def kept(found: Sequence[Checkpoint], newest: int) -> tuple[Checkpoint, ...]:
+    """Of checkpoints, newest first: that many, and the best one."""
+    best = best_first(found)[:1]
+    return tuple(one for place, one in enumerate(found) if place < newest or one in best)
 
 
 class _Marker(BaseModel):
@@ -85,10 +99,29 @@ def upload_part(where: ArtifactRef, tag: str, folder: Path) -> list[FileEntry]:
     return entries
 
 
-def mark_complete(
-    where: ArtifactRef, step: int, world_size: int, zero_stage: int, parts: Sequence[Sequence[FileEntry]]
-) -> Checkpoint:
-    """Write the manifest over all nodes' parts, then the marker. Call on rank 0, after every rank has uploaded."""
+def mark_complete(where: ArtifactRef, made: Checkpoint, manifest: Manifest, keep: int) -> None:
+    """Write the manifest, then the marker, then delete what the marker no longer lists.
+
+    Call on rank 0, after every rank has uploaded. `keep` is how many of the newest stay beside the best.
+    """
+    open_store(where.child(made.tag)).write_bytes(MANIFEST_NAME, manifest.to_bytes())
+    older = tuple(found for found in complete_checkpoints(where) if found.step < made.step)
+    listed = kept((made, *older), keep)
+    marker = _Marker(complete=listed)
+    open_store(where).write_bytes(MARKER_NAME, canonical_json(json.loads(marker.model_dump_json(exclude_none=True))))
+    for name in sorted(set(open_store(where).folders()) - {one.tag for one in listed}):
+        if name.startswith(_TAG):
+            open_store(where.child(name)).remove()
+
+
+def described(
+    step: int,
+    world_size: int,
+    zero_stage: int,
+    parts: Iterable[Iterable[FileEntry]],
+    score: float | None = None,
+) -> tuple[Checkpoint, Manifest]:
+    """A checkpoint and its manifest over all nodes' parts; nothing is written."""
     import lore_core
 
     files = {entry.path: entry for part in parts for entry in part}
@@ -98,12 +131,8 @@ def mark_complete(
         files=tuple(files[path] for path in sorted(files)),
         metadata={"step": step, "worldSize": world_size, "zeroStage": zero_stage},
     )
-    checkpoint = Checkpoint(step=step, world_size=world_size, zero_stage=zero_stage, digest=manifest.digest)
-    open_store(where.child(checkpoint.tag)).write_bytes(MANIFEST_NAME, manifest.to_bytes())
-    older = tuple(found for found in complete_checkpoints(where) if found.step < step)
-    marker = _Marker(complete=(checkpoint, *older)[:_KEPT])
-    open_store(where).write_bytes(MARKER_NAME, canonical_json(json.loads(marker.model_dump_json())))
-    return checkpoint
+    found = Checkpoint(step=step, world_size=world_size, zero_stage=zero_stage, digest=manifest.digest, score=score)
+    return found, manifest
 
 
 def forget_local(folder: Path) -> None:

@@ -17,8 +17,9 @@ from lore_core.jobs.report import Result
 from lore_core.jobs.reporter import Reporter, reported, reporter_from_environment
 from lore_core.prompts import RuleSource
 from lore_core.training.alignment.contract import align_kit
-from lore_core.training.inputs import StageInputs, fetch, read_training_pairs
+from lore_core.training.inputs import StageInputs, fetch, read_training_pairs, require_held_out_pairs
 from lore_core.training.launch import Topology, run_ranks
+from lore_core.training.lineage import lineage_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +73,12 @@ def reuse(config: TrainConfig, reporter: Reporter) -> bool:
 def prepare(config: TrainConfig, scratch: Path) -> StageInputs:
     """Fetch all inputs and read them strictly, before a rank starts or a weights library is imported."""
     inputs = fetch(config, scratch)
+    lineage_of(inputs.base, "baseModel")
+    if inputs.teacher is not None:
+        lineage_of(inputs.teacher, "teacher")
     read_training_pairs(config, inputs)
+    if not isinstance(config.spec, AlignStage) and config.spec.selection is not None:
+        require_held_out_pairs(config, inputs)
     if isinstance(config.spec, SftStage):
         RuleSource.load(config.spec.rule_mode, inputs.rules)
     if isinstance(config.spec, AlignStage):

@@ -41,7 +41,7 @@ class StudentModel:
         teacher: Judge | None,
     ) -> None:
         """Raises JobError where the base model cannot be a four-class encoder."""
-        self.kit, self._pairs = kit, pairs
+        self.kit, self.rules, self._pairs = kit, rules, pairs
         self._teacher = Judgements(teacher, pairs) if teacher else None
         self.examples = Examples(
             kit, pairs, rules, lambda prompt, pair: Example(prompt.token_ids, (LABELS.index(pair.groundtruth),))

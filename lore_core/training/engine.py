@@ -4,15 +4,19 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from lore_core.artifacts import ArtifactRef
 from lore_core.jobs.config import DeepSpeedConfig, Optimizer
 from lore_core.jobs.errors import JobError
+from lore_core.training.checkpoints import Checkpoint
+from lore_core.training.history import LOSS, History
 from lore_core.training.schedule import Order, learning_rate, step_seed
-from lore_core.training.together import Ranks, SharedCheckpoints, full_weights
+from lore_core.training.together import Ranks, SharedCheckpoints, full_weights, module_for_reading
 
 OnStep = Callable[[int, float], None]
+_HISTORY: Final = "history"
+_MEASURED: Final = "measured"
 
 
 class Stage(Protocol):
@@ -25,6 +29,22 @@ class Stage(Protocol):
 
     def loss(self, engine: Any, indices: list[int]) -> Any:
         """Mean loss (a scalar tensor) of the examples at `indices`."""
+
+
+class Judge(Protocol):
+    """Scores the model on the tune split. Collective, and equal on every rank."""
+
+    patience: int | None
+
+    def measure(self, model: Any) -> tuple[float, dict[str, float]]:
+        """The score that checkpoints are chosen by, more is better; and all that was measured, by name."""
+
+
+class Chosen(NamedTuple):
+    """The step whose weights a stage ends with, and what the judge measured of them."""
+
+    step: int
+    measured: dict[str, float]
 
 
 def connect() -> Ranks:
@@ -82,7 +102,7 @@ class StopSignal:
 
 
 class StageLoop:
-    """Trains one stage on this rank, saving and resuming whole checkpoints."""
+    """Trains one stage on this rank, saving and resuming whole checkpoints; with a judge it ends with the best of them."""
 
     def __init__(
         self,
@@ -93,13 +113,16 @@ class StageLoop:
         where: ArtifactRef,
         scratch: Path,
         order: Order | None = None,
+        judge: Judge | None = None,
     ) -> None:
         """`scratch` is a local folder that all ranks of the node share; `order` is the plain one where none is given."""
         import deepspeed
 
-        self._stage, self._ranks, self._optimizer = stage, ranks, optimizer
-        self._checkpoints = SharedCheckpoints(where, scratch, ranks, config.zero_stage)
+        self._stage, self._ranks, self._optimizer, self._judge = stage, ranks, optimizer, judge
+        self._checkpoints = SharedCheckpoints(where, scratch, ranks, config.zero_stage, optimizer.keep_checkpoints)
         self._order = order or Order.plain(len(stage), optimizer)
+        self.history, self._done, self._scores = History(), 0, dict[int, float]()
+        self._measured = dict[str, float]()
         self.engine, *_ = deepspeed.initialize(
             model=stage.model,
             model_parameters=[p for p in stage.model.parameters() if p.requires_grad],
@@ -109,27 +132,65 @@ class StageLoop:
     def resume(self) -> int:
         """Load the newest whole checkpoint that fits these ranks; returns the steps already done."""
         for found in self._checkpoints.restored():
-            self.engine.load_checkpoint(str(self._checkpoints.scratch), tag=found.tag)
-            self._checkpoints.drop(self._checkpoints.scratch / found.tag)
-            return found.step
-        return 0
+            self.history, self._measured = self._load(found)
+            self._done = found.step
+            known = self._checkpoints.fitting()
+            self._scores = {c.step: c.score for c in known if c.score is not None and c.step <= found.step}
+            break
+        return self._done
 
-    def run(self, start: int, checkpoint_every: int, on_step: OnStep) -> list[float]:
-        """Steps `start` up to the last; returns the mean loss over ranks of every step.
+    def _load(self, found: Checkpoint) -> tuple[History, dict[str, float]]:
+        """Load a checkpoint that lies in scratch; returns its history, and what was measured of it last."""
+        _, kept = self.engine.load_checkpoint(str(self._checkpoints.scratch), tag=found.tag)
+        self._checkpoints.drop(self._checkpoints.scratch / found.tag)
+        return History(kept[_HISTORY]), dict(kept[_MEASURED])
+
+    def run(self, start: int, checkpoint_every: int, on_step: OnStep) -> Chosen:
+        """Steps `start` up to the last, or until the judge's patience is over; the best checkpoint's weights are loaded then.
 
         A termination signal (a suspended job, a drained node) ends it with a checkpoint and SystemExit.
         """
-        losses = []
-        stop = StopSignal()
-        for step in range(start, self._optimizer.max_steps):
+        stop, last = StopSignal(), self._optimizer.max_steps
+        for step in range(start, last):
+            if self._patience_is_over(checkpoint_every):
+                break
             loss, stopping = self._step(step, stop.received)
-            losses.append(loss)
-            on_step(step + 1, loss)
-            if step + 1 < self._optimizer.max_steps and (stopping or (step + 1) % checkpoint_every == 0):
-                self.save(step + 1)
+            self._done = step + 1
+            self.history.add(self._done, {LOSS: loss})
+            on_step(self._done, loss)
+            due = self._done % checkpoint_every == 0
+            if self._judge is not None and (due or self._done == last):
+                self._score(self._judge)
+            if self._done < last and (stopping or due):
+                self.save(self._done)
                 if stopping:
                     raise SystemExit(128 + signal.SIGTERM)
-        return losses
+        return self._choose()
+
+    def _score(self, judge: Judge) -> None:
+        with module_for_reading(self.engine.module, self._checkpoints.zero_stage) as now:
+            self._scores[self._done], self._measured = judge.measure(now)
+        self.history.add(self._done, self._measured)
+
+    def _patience_is_over(self, every: int) -> bool:
+        if self._judge is None or self._judge.patience is None or not self._scores:
+            return False
+        return self._done // every - self._by_score()[0] // every >= self._judge.patience
+
+    def _by_score(self) -> list[int]:
+        """Scored steps, the best first, of equal ones the earlier."""
+        return sorted(self._scores, key=lambda step: (-self._scores[step], step))
+
+    def _choose(self) -> Chosen:
+        """The weights of the best step are loaded; where that checkpoint is damaged, those of the next best."""
+        saved = {found.step: found for found in self._checkpoints.fitting()}
+        for step in self._by_score():
+            if step == self._done:
+                break
+            if step in saved and self._checkpoints.fetched(saved[step]):
+                _, measured = self._load(saved[step])
+                return Chosen(step, measured)
+        return Chosen(self._done, self._measured)
 
     def _step(self, step: int, stop: bool) -> tuple[float, bool]:
         """Mean loss over ranks, and whether any rank was asked to stop: all of them must save together."""
@@ -149,8 +210,9 @@ class StageLoop:
     def save(self, step: int) -> None:
         """Save on all ranks, upload, and only then mark the checkpoint complete."""
         tag, scratch = f"step{step}", self._checkpoints.scratch
-        self.engine.save_checkpoint(str(scratch), tag=tag, save_latest=False)
-        self._checkpoints.publish(step, scratch / tag)
+        state = {_HISTORY: self.history.state(), _MEASURED: self._measured}
+        self.engine.save_checkpoint(str(scratch), tag=tag, client_state=state, save_latest=False)
+        self._checkpoints.publish(step, scratch / tag, self._scores.get(step))
 
     def weights(self) -> dict[str, Any]:
         """The full state dict on rank 0 (elsewhere empty), on CPU. Collective: call it on every rank."""

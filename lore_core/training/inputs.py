@@ -97,6 +97,17 @@ def read_held_out_pairs(config: TrainConfig, inputs: StageInputs) -> list[Pair]:
     return read_splits(inputs.data, [TUNE])[TUNE]
 
 
+def require_held_out_pairs(config: TrainConfig, inputs: StageInputs) -> None:
+    """Raises JobError where a stage that chooses by the tune split has none."""
+    if not read_held_out_pairs(config, inputs):
+        raise JobError(
+            "BadData",
+            f"{config.data.uri}: has no pair in tune.jsonl, which checkpoints are scored on; add some or leave selection out",
+            file=f"{TUNE}.jsonl",
+            field="spec.selection",
+        )
+
+
 def read_train_split(uri: str, folder: Path) -> list[Pair]:
     """The training pairs; every split is read so that a bad line anywhere ends the stage now.
 

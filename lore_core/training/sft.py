@@ -44,7 +44,7 @@ class SftModel:
         self, kit: ModelKit, base: Path, pairs: Sequence[Pair], rules: RuleSource, settings: SftSettings
     ) -> None:
         """Raises JobError where the base model is not a causal language model of this tokenizer."""
-        self.kit, self._label_weight = kit, float(settings.label_weight)
+        self.kit, self.rules, self._label_weight = kit, rules, float(settings.label_weight)
         self._packed = settings.share_prefix
         self.examples = Examples(kit, pairs, rules, lambda prompt, pair: causal_example(prompt, answer_ids(kit, pair)))
         self.order = sft_order(pairs, settings)

@@ -42,28 +42,35 @@ def gathered(mine: Any, ranks: Ranks) -> list[Any]:
 
 @dataclass(frozen=True, slots=True)
 class SharedCheckpoints:
-    """The checkpoints of one stage. `scratch` is a local folder that all ranks of the node share."""
+    """The checkpoints of one stage. `scratch` is a local folder that all ranks of the node share.
+
+    `keep` of the newest stay in the store, and the best one where they have scores.
+    """
 
     where: ArtifactRef
     scratch: Path
     ranks: Ranks
     zero_stage: int
+    keep: int = 2
 
     def restored(self) -> Iterator[Checkpoint]:
         """Whole checkpoints that fit these ranks, newest first, each fetched to `scratch`/tag; damaged ones are passed over."""
-        for found in self._fitting():
-            here = self.ranks.local == 0
-            if all(gathered(checkpoints.restore(self.where, found, self.scratch) if here else True, self.ranks)):
-                yield found
+        return (found for found in self.fitting() if self.fetched(found))
 
-    def publish(self, step: int, folder: Path) -> None:
+    def fetched(self, found: Checkpoint) -> bool:
+        """Whether it lies whole in `scratch`/tag of every node now."""
+        here = self.ranks.local == 0
+        return all(gathered(checkpoints.restore(self.where, found, self.scratch) if here else True, self.ranks))
+
+    def publish(self, step: int, folder: Path, score: float | None = None) -> None:
         """Upload what every rank has written to `folder`, and only then mark the checkpoint complete."""
         ranks = self.ranks
         _barrier()
         mine = checkpoints.upload_part(self.where, f"step{step}", folder) if ranks.local == 0 else []
         parts = gathered(mine, ranks)
         if ranks.rank == 0:
-            checkpoints.mark_complete(self.where, step, ranks.world, self.zero_stage, parts)
+            made, manifest = checkpoints.described(step, ranks.world, self.zero_stage, parts, score)
+            checkpoints.mark_complete(self.where, made, manifest, self.keep)
         self.drop(folder)
 
     def drop(self, folder: Path) -> None:
@@ -72,7 +79,8 @@ class SharedCheckpoints:
         if self.ranks.local == 0:
             checkpoints.forget_local(folder)
 
-    def _fitting(self) -> list[Checkpoint]:
+    def fitting(self) -> list[Checkpoint]:
+        """Whole checkpoints of this number of ranks and ZeRO stage, newest first."""
         known = checkpoints.complete_checkpoints(self.where) if self.ranks.rank == 0 else ()
         whole = gathered(known, self.ranks)[0]
         fitting = [c for c in whole if (c.world_size, c.zero_stage) == (self.ranks.world, self.zero_stage)]

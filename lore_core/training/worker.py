@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import JsonValue
 
@@ -14,11 +14,12 @@ from lore_core.jobs.config import AlignStage, DistillStage, Optimizer, RuleMode,
 from lore_core.jobs.report import Progress, Result
 from lore_core.jobs.reporter import Reporter, reported, reporter_from_environment
 from lore_core.prompts import ModelKit, RuleSource, TextEncoder
+from lore_core.training.card import CARD_NAME, model_card
+from lore_core.training.history import History
 from lore_core.training.inputs import StageInputs, read_held_out_pairs, read_training_pairs
+from lore_core.training.lineage import LINEAGE, MadeBy, lineage_json, lineage_of
 from lore_core.training.schedule import Order
 from lore_core.training.together import Ranks, gathered
-
-_CURVE_POINTS: Final = 40
 
 
 def main(config_path: str, inputs_path: str, report: str) -> None:
@@ -33,60 +34,77 @@ def main(config_path: str, inputs_path: str, report: str) -> None:
 
 def train(config: TrainConfig, inputs: StageInputs, reporter: Reporter) -> None:
     """The whole stage on this rank."""
-    from lore_core.training.engine import StageLoop, connect
-    from lore_core.training.rows import whole_weights
+    from lore_core.training.engine import connect
 
     ranks = connect()
-    optimizer = config.spec.optimizer
-    reporter.started(inputs.resolved, optimizer.max_steps)
+    reporter.started(inputs.resolved, config.spec.optimizer.max_steps)
     scratch = inputs.root / "checkpoints"
     scratch.mkdir(exist_ok=True)
-    if isinstance(config.spec, AlignStage):
-        _align(config, config.spec, inputs, reporter, ranks, scratch)
-        return
-    stage = build_stage(config, inputs)
-    order = stage.order if isinstance(config.spec, SftStage) else Order.plain(len(stage), optimizer)
-    if isinstance(config.spec, DistillStage):
-        _look_ahead(stage, order, optimizer, ranks)
-    loop = StageLoop(stage, ranks, optimizer, config.deepspeed, config.checkpoints, scratch, order)
-    start = loop.resume()
-    losses = loop.run(start, optimizer.checkpoint_every, _progress(reporter, start, optimizer.max_steps))
-    weights = whole_weights(stage.model, loop.weights())
+    run = _align if isinstance(config.spec, AlignStage) else _tune
+    trained, summary = run(config, inputs, reporter, ranks, scratch)
     if ranks.rank == 0:
-        summary = {
-            "curve": _curve(start, losses),
-            "pairs": len(stage),
-            "truncatedShare": f"{stage.examples.truncated / max(1, stage.examples.rendered):.4f}",
-            "resumedFromStep": start,
-        }
-        _finish(config, inputs, reporter, Trained(stage.kit, stage.model, weights), losses, summary)
-
-
-def _align(
-    config: TrainConfig, spec: AlignStage, inputs: StageInputs, reporter: Reporter, ranks: Ranks, scratch: Path
-) -> None:
-    from lore_core.training.alignment.stage import Alignment
-
-    pairs, held_out = read_training_pairs(config, inputs), read_held_out_pairs(config, inputs)
-    alignment = Alignment(config, spec, inputs, pairs, held_out, ranks)
-    # Steps done before a resume cost this attempt nothing, so the rest is told from its own first step.
-    done = alignment.run(scratch, _progress(reporter, 0, spec.optimizer.max_steps))
-    if ranks.rank == 0:
-        summary = {
-            "curve": _curve(spec.optimizer.max_steps - len(done.losses), done.losses),
-            "pairs": alignment.pool.counts["chosen"],
-            "resumedFromStep": done.resumed,
-            **done.summary,
-        }
-        _finish(config, inputs, reporter, Trained(done.kit, done.model, done.weights), done.losses, summary)
+        _finish(config, inputs, reporter, trained, summary)
 
 
 class Trained(NamedTuple):
-    """What a stage leaves on rank 0."""
+    """What a stage leaves on rank 0; elsewhere `weights` are empty. `scores` are of the weights' `step`, on `scored_pairs`."""
 
     kit: ModelKit
     model: Any
     weights: dict[str, Any]
+    history: History
+    step: int
+    scores: dict[str, float]
+    scored_pairs: int = 0
+
+
+Outcome = tuple[Trained, dict[str, Any]]
+
+
+def _tune(config: TrainConfig, inputs: StageInputs, reporter: Reporter, ranks: Ranks, scratch: Path) -> Outcome:
+    """An sft or distill stage."""
+    from lore_core.training.engine import StageLoop
+    from lore_core.training.rows import whole_weights
+
+    optimizer, stage = config.spec.optimizer, build_stage(config, inputs)
+    order = stage.order if isinstance(config.spec, SftStage) else Order.plain(len(stage), optimizer)
+    if isinstance(config.spec, DistillStage):
+        _look_ahead(stage, order, optimizer, ranks)
+    judge = _judge(config, inputs, stage, ranks)
+    loop = StageLoop(stage, ranks, optimizer, config.deepspeed, config.checkpoints, scratch, order, judge)
+    start = loop.resume()
+    chosen = loop.run(start, optimizer.checkpoint_every, _progress(reporter, start, optimizer.max_steps))
+    weights = whole_weights(stage.model, loop.weights())
+    scored = len(judge) if judge is not None else 0
+    trained = Trained(stage.kit, stage.model, weights, loop.history, chosen.step, chosen.measured, scored)
+    return trained, {
+        "pairs": len(stage),
+        "truncatedShare": f"{stage.examples.truncated / max(1, stage.examples.rendered):.4f}",
+        "resumedFromStep": start,
+    }
+
+
+def _judge(config: TrainConfig, inputs: StageInputs, stage: Any, ranks: Ranks) -> Any:
+    """What checkpoints are chosen by; None where the last step counts."""
+    from lore_core.training.tune import TuneJudge, tune_sample
+
+    assert not isinstance(config.spec, AlignStage)  # guarded, not chosen
+    if (selection := config.spec.selection) is None:
+        return None
+    pairs = tune_sample(read_held_out_pairs(config, inputs), selection.pairs, config.spec.optimizer.seed)
+    return TuneJudge(stage.kit, pairs, stage.rules, selection, ranks, config.deepspeed.zero_stage)
+
+
+def _align(config: TrainConfig, inputs: StageInputs, reporter: Reporter, ranks: Ranks, scratch: Path) -> Outcome:
+    from lore_core.training.alignment.stage import Alignment
+
+    assert isinstance(config.spec, AlignStage)  # chosen by the caller
+    pairs, held_out = read_training_pairs(config, inputs), read_held_out_pairs(config, inputs)
+    alignment = Alignment(config, config.spec, inputs, pairs, held_out, ranks)
+    # Steps done before a resume cost this attempt nothing, so the rest is told from its own first step.
+    done = alignment.run(scratch, _progress(reporter, 0, config.spec.optimizer.max_steps))
+    trained = Trained(done.kit, done.model, done.weights, done.history, config.spec.optimizer.max_steps, {})
+    return trained, {"pairs": alignment.pool.counts["chosen"], "resumedFromStep": done.resumed, **done.summary}
 
 
 def _look_ahead(stage: Any, order: Order, optimizer: Optimizer, ranks: Ranks) -> None:
@@ -132,31 +150,42 @@ def _progress(reporter: Reporter, start: int, total: int) -> Callable[[int, floa
 
 
 def _finish(
-    config: TrainConfig,
-    inputs: StageInputs,
-    reporter: Reporter,
-    made: Trained,
-    losses: list[float],
-    summary: dict[str, Any],
+    config: TrainConfig, inputs: StageInputs, reporter: Reporter, trained: Trained, summary: dict[str, Any]
 ) -> None:
     from lore_core.training.export import publish_model, write_model
 
-    final = f"{sum(losses[-10:]) / max(1, len(losses[-10:])):.4f}"
+    made = _made_by(config, inputs, trained)
+    stages = (*lineage_of(inputs.base, "baseModel"), made)
+    teacher = lineage_of(inputs.teacher, "teacher") if inputs.teacher else ()
     with tempfile.TemporaryDirectory(dir=inputs.root) as name:
-        write_model(made.model, made.weights, made.kit, inputs.base, Path(name))
+        write_model(trained.model, trained.weights, trained.kit, inputs.base, Path(name))
+        (Path(name) / CARD_NAME).write_text(model_card(trained.kit, stages, teacher), encoding="utf-8")
         about: dict[str, JsonValue] = {
             "stage": config.stage,
-            "steps": config.spec.optimizer.max_steps,
-            "finalLoss": final,
+            "steps": trained.step,
+            "finalLoss": made.final_loss,
+            LINEAGE: lineage_json(stages),
         }
-        ref = publish_model(Path(name), config.output, made.kit, inputs.resolved, about)
+        ref = publish_model(Path(name), config.output, trained.kit, inputs.resolved, about)
     assert ref.digest is not None  # publish returns the digest
-    reporter.succeeded(Result(uri=ref.uri, digest=ref.digest), {"loss": final, **summary})
+    told = {"loss": made.final_loss, "step": trained.step, **made.scores, "curves": trained.history.curves, **summary}
+    reporter.succeeded(Result(uri=ref.uri, digest=ref.digest), told)
 
 
-def _curve(start: int, losses: list[float]) -> list[list[float]]:
-    stride = max(1, len(losses) // _CURVE_POINTS)
-    return [[start + index + 1, round(losses[index], 4)] for index in range(0, len(losses), stride)]
+def _made_by(config: TrainConfig, inputs: StageInputs, trained: Trained) -> MadeBy:
+    spec = config.spec
+    return MadeBy(
+        stage=config.stage,
+        kind=f"{spec.kind} {spec.method}" if isinstance(spec, AlignStage) else spec.kind,
+        step=trained.step,
+        steps=spec.optimizer.max_steps,
+        batch_size=spec.optimizer.batch_size,
+        learning_rate=spec.optimizer.learning_rate,
+        final_loss=f"{trained.history.final_loss:.4f}",
+        inputs=inputs.resolved,
+        scores={name: f"{value:.4f}" for name, value in trained.scores.items()},
+        scored_pairs=trained.scored_pairs,
+    )
 
 
 def leave() -> None:

@@ -17,6 +17,7 @@ from lore_core.training.alignment.pool import Pool, choose
 from lore_core.training.alignment.presets import PRESETS
 from lore_core.training.alignment.probe import Probe
 from lore_core.training.engine import OnStep, StageLoop
+from lore_core.training.history import LOSS, History
 from lore_core.training.inputs import StageInputs
 from lore_core.training.sft import load_causal
 from lore_core.training.together import Ranks, SharedCheckpoints, full_weights, module_for_reading
@@ -27,9 +28,8 @@ _CURVE_POINTS: Final = 40
 class Aligned:
     """A stage's outcome: weights on rank 0, and what is to be told about how it went."""
 
-    def __init__(self, kit: ModelKit, model: Any, weights: dict[str, Any], resumed: int) -> None:
-        self.kit, self.model, self.weights, self.resumed = kit, model, weights, resumed
-        self.losses: list[float] = []
+    def __init__(self, kit: ModelKit, model: Any, weights: dict[str, Any], history: History, resumed: int) -> None:
+        self.kit, self.model, self.weights, self.history, self.resumed = kit, model, weights, history, resumed
         self.summary: dict[str, JsonValue] = {}
 
 
@@ -76,10 +76,8 @@ class Alignment:
         reference = load_causal(self._inputs.base, self.kit.encoder.size).to(_device(self._ranks)).eval()
         loop = StageLoop(stage, self._ranks, spec.optimizer, config.deepspeed, config.checkpoints, scratch)
         start = loop.resume()
-        losses = loop.run(start, spec.optimizer.checkpoint_every, self._guarded(loop.engine, reference, on_step))
-        done = Aligned(self.kit, self.model, loop.weights(), start)
-        done.losses = losses
-        return done
+        loop.run(start, spec.optimizer.checkpoint_every, self._guarded(loop.engine, reference, on_step))
+        return Aligned(self.kit, self.model, loop.weights(), loop.history, start)
 
     def _guarded(self, engine: Any, reference: Any, on_step: OnStep) -> OnStep:
         """`on_step`, and a look of the guards every so many steps."""
@@ -108,7 +106,13 @@ class Alignment:
         from lore_core.training.alignment.trl_stage import make_trainer
 
         zero = self._config.deepspeed
-        checkpoints = SharedCheckpoints(self._config.checkpoints, scratch, self._ranks, zero.zero_stage)
+        checkpoints = SharedCheckpoints(
+            self._config.checkpoints,
+            scratch,
+            self._ranks,
+            zero.zero_stage,
+            self._spec.optimizer.keep_checkpoints,
+        )
         guarding = None
         watching: list[Any] = [Watch(checkpoints, on_step)]
         if self._start is not None:
@@ -130,11 +134,9 @@ class Alignment:
             guarding.reference = trainer.ref_model
         resumed = run(trainer, checkpoints)
         module = trainer.accelerator.unwrap_model(trainer.model_wrapped)
-        done = Aligned(self.kit, module, full_weights(module, self._ranks, zero.zero_stage), resumed)
         self.measured = guarding.measured if guarding is not None else []
-        done.losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-        done.summary["curves"] = curves(trainer.state.log_history)
-        return done
+        weights = full_weights(module, self._ranks, zero.zero_stage)
+        return Aligned(self.kit, module, weights, history_of(trainer.state.log_history), resumed)
 
 
 def _device(ranks: Ranks) -> str:
@@ -143,14 +145,12 @@ def _device(ranks: Ranks) -> str:
     return f"cuda:{ranks.local}" if torch.cuda.is_available() else "cpu"
 
 
-def curves(history: list[dict[str, float]]) -> dict[str, JsonValue]:
-    """What TRL logged at each step, by our names: `[step, value]` rows."""
-    names = {"reward": "reward", "kl": "kl", "entropy": "entropy", "completions/mean_length": "length"}
+def history_of(logged: list[dict[str, float]]) -> History:
+    """What TRL logged at each step, by our names."""
+    names = {"loss": LOSS, "reward": "reward", "kl": "kl", "entropy": "entropy", "completions/mean_length": "length"}
     names |= {f"rewards/{part}/mean": f"reward.{part}" for part in ("label", "format", "length", "citation")}
     names |= {"rewards/margins": "margin", "rewards/chosen": "chosen", "rewards/rejected": "rejected"}
-    found: dict[str, JsonValue] = {}
-    for logged, name in names.items():
-        points: list[JsonValue] = [[entry["step"], round(entry[logged], 4)] for entry in history if logged in entry]
-        if points:
-            found[name] = points[:: max(1, len(points) // _CURVE_POINTS)]
+    found = History()
+    for entry in logged:
+        found.add(int(entry["step"]), {names[name]: value for name, value in entry.items() if name in names})
     return found

@@ -1,6 +1,7 @@
 """The config of one training stage, with what earlier stages made as its input."""
 
 from collections.abc import Mapping
+from typing import Any, Final
 
 from lore_core import artifacts
 from lore_core.jobs import AlignStage, DistillStage, SftStage, SynthesizeConfig, SynthesizeStage, TrainConfig
@@ -10,6 +11,8 @@ from lore_operator.children.input_key import input_key
 from lore_operator.children.settings import Settings
 
 StageConfig = TrainConfig | SynthesizeConfig
+_NO_PARAMETERS: Final[dict[str, Any]] = {"base": True, "teacher": True, "optimizer": {"keep_checkpoints"}}
+"""What changes no result, or is an input by itself."""
 
 
 def stage_inputs(
@@ -81,7 +84,7 @@ def train_config(
     mounted = {role: ref.mounted() for role, ref in inputs.items() if ref is not None}
     work = _work(stage, mounted)
     parameters = {
-        "stage": work.model_dump(mode="json", exclude={"base", "teacher"}),
+        "stage": work.model_dump(mode="json", exclude=_NO_PARAMETERS, exclude_none=True),
         "deepspeed": job.spec.deepspeed.model_dump(mode="json"),
         "image": job.spec.runner.image or settings.images.trainer,
     }
@@ -100,7 +103,7 @@ def train_config(
 
 def _work(stage: Stage, mounted: Mapping[str, artifacts.ArtifactRef]) -> SftStage | DistillStage | AlignStage:
     if stage.distill is not None:
-        knobs = stage.distill.model_dump(include={"optimizer", "max_prompt_tokens"})
+        knobs = stage.distill.model_dump(include={"optimizer", "max_prompt_tokens", "selection"})
         return DistillStage.model_validate({**knobs, "base": mounted["baseModel"], "teacher": mounted.get("teacher")})
     if stage.align is not None:
         return AlignStage.model_validate(stage.align.model_dump())

@@ -17,6 +17,7 @@ RANKS = 2
 SFT: dict[str, Any] = {
     "kind": "sft",
     "optimizer": {"batch_size": 4, "max_steps": 120, "checkpoint_every": 20, "warmup_steps": 2},
+    "selection": {"pairs": 16},
 }
 
 

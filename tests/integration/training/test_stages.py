@@ -27,7 +27,7 @@ def test_a_language_model_and_then_its_student(site: Site, tmp_path: Path) -> No
     teacher = ModelKit.load(fetched(report, tmp_path / "teacher"))
     assert (teacher.contract.layout, teacher.contract.rule_mode) == (PromptLayout.THINK_FIRST, RuleMode.RETRIEVED)
     assert report.resolved == {"baseModel": site.base.digest, "data": site.pairs.digest, "ruleSet": site.rules.digest}
-    assert len(report.summary["curve"]) == 8
+    assert len(report.summary["curves"]["loss"]) == 8
 
     digest, _ = publish_packaged(site.root / "minilm")
     base = ArtifactRef(uri=(site.root / "minilm").as_uri(), digest=digest)
@@ -51,6 +51,6 @@ def test_the_knobs_of_fine_tuning_train_over_two_ranks(site: Site) -> None:
     knobs = {"share_prefix": True, "balance_labels": True, "curriculum_share": "0.5", "label_weight": "2"}
     config = site.config("knobs", {"kind": "sft", "optimizer": SHORT, **knobs}, deepspeed={"dtype": "bfloat16"})
     report = site.run("knobs", config, ranks=2)
-    losses = [loss for _, loss in report.summary["curve"]]
+    losses = [loss for _, loss in report.summary["curves"]["loss"]]
     assert len(losses) == 8
     assert losses[-1] < losses[0]

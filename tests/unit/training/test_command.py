@@ -69,6 +69,15 @@ def test_no_training_pairs_at_all_are_refused(tmp_path: Path, pairs_folder: Path
     assert "train.jsonl: holds no pair" in report.failure.message
 
 
+def test_a_stage_that_selects_needs_a_tune_split(tmp_path: Path, pairs_folder: Path, train_config: Build) -> None:
+    (pairs_folder / "tune.jsonl").unlink()
+    spec = {"kind": "sft", "rule_mode": "None", "selection": {}}
+    status, report = ran(tmp_path, train_config(pairs_folder, spec=spec))
+    assert (status, report.failure and report.failure.reason) == (1, "BadData")
+    assert report.failure is not None
+    assert (report.failure.file, report.failure.field) == ("tune.jsonl", "spec.selection")
+
+
 def test_pairs_of_another_label_schema_are_refused(tmp_path: Path, pairs_folder: Path, train_config: Build) -> None:
     to, metadata = ArtifactRef(uri=(tmp_path / "other").as_uri()), {"labelSchema": "sha256:" + "0" * 64}
     status, report = ran(tmp_path, train_config(pairs_folder, data=publish(pairs_folder, to, "pairs", {}, metadata)))

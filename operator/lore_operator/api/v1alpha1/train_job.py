@@ -17,6 +17,7 @@ from lore_core.jobs.config import (
     SftSettings,
     SynthesizeSettings,
 )
+from lore_core.jobs.selection import Selection
 from lore_operator.api.v1alpha1.common import (
     SECRET_ROOT,
     ApiModel,
@@ -113,6 +114,8 @@ class Distill(ApiModel):
     """Learning rate, steps, batch."""
     max_prompt_tokens: int = Field(default=128, ge=16, le=8192)
     """Longest input in tokens."""
+    selection: Selection | None = None
+    """End with the checkpoint that scores best on the tune split; without it the last step counts."""
 
 
 class Publish(ApiModel):
