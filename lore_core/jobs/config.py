@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from lore_core.artifacts.manifest import canonical_json, sha256_digest
 from lore_core.artifacts.ref import ArtifactRef, Digest
+from lore_core.jobs.lora import Lora
 from lore_core.jobs.selection import Selection
 from lore_core.jobs.wire import Confidence as Confidence
 from lore_core.jobs.wire import Decimal as Decimal
@@ -56,7 +57,8 @@ class SftSettings(WireModel):
 
     `labelWeight` is what the label's token counts in the loss; `balanceLabels` repeats pairs of rarer labels within an epoch;
     `curriculumShare` of the steps see pairs that need no rules, no picture, no knowledge first; `sharePrefix` computes the common
-    beginning of a query's prompts once; with `selection` the best checkpoint counts, without it the last step.
+    beginning of a query's prompts once; with `selection` the best checkpoint counts, without it the last step;
+    with `lora` adapters are trained, without it all weights.
     """
 
     layout: Layout = Layout.THINK_FIRST
@@ -68,6 +70,7 @@ class SftSettings(WireModel):
     curriculum_share: Share = "0"
     share_prefix: bool = False
     selection: Selection | None = None
+    lora: Lora | None = None
 
 
 class SftStage(SftSettings):

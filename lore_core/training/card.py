@@ -60,12 +60,17 @@ def _stages(stages: Sequence[MadeBy]) -> str:
     heads = ("stage", "kind", "weights of step", "steps planned", "pairs a step", "learning rate", "final loss", "data")
     rows = (
         (
-            *(f"`{made.stage}`", made.kind, str(made.step), str(made.steps), str(made.batch_size)),
+            *(f"`{made.stage}`", _kind(made), str(made.step), str(made.steps), str(made.batch_size)),
             *(made.learning_rate, made.final_loss, f"`{made.inputs.get('data', '')}`"),
         )
         for made in stages
     )
     return _table(heads, rows)
+
+
+def _kind(made: MadeBy) -> str:
+    lora = made.lora
+    return f"{made.kind}, LoRA of rank {lora.rank} and alpha {lora.alpha}" if lora else made.kind
 
 
 def _scores(stages: Sequence[MadeBy]) -> str:

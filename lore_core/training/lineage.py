@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from lore_core.artifacts import MANIFEST_NAME, Digest, Manifest
 from lore_core.jobs.errors import JobError
+from lore_core.jobs.lora import Lora
 from lore_core.jobs.wire import Decimal, Name, WireModel
 
 LINEAGE: Final = "lineage"
@@ -32,6 +33,7 @@ class MadeBy(WireModel):
     inputs: dict[_Word, Digest]
     scores: dict[_Word, Decimal] = {}
     scored_pairs: int = 0
+    lora: Lora | None = None
 
 
 _LINEAGE: Final = TypeAdapter(tuple[MadeBy, ...])
@@ -54,5 +56,5 @@ def lineage_of(folder: Path, role: str) -> tuple[MadeBy, ...]:
 
 def lineage_json(stages: tuple[MadeBy, ...]) -> JsonValue:
     """For a manifest's metadata."""
-    found: JsonValue = _LINEAGE.dump_python(stages, mode="json", by_alias=True)
+    found: JsonValue = _LINEAGE.dump_python(stages, mode="json", by_alias=True, exclude_none=True)
     return found

@@ -10,6 +10,7 @@ from lore_core.prompts import ModelKit, PromptLayout, TextEncoder, build_contrac
 from lore_core.prompts.rules import RuleSource
 from lore_core.records import Pair
 from lore_core.training.examples import IGNORED, Example, Examples, answer_ids, causal_example, collate, trace_ids
+from lore_core.training.lora import add_adapters
 from lore_core.training.order import sft_order
 from lore_core.training.packing import collate_rows, grouped_rows, packed_loss
 
@@ -43,12 +44,14 @@ class SftModel:
     def __init__(
         self, kit: ModelKit, base: Path, pairs: Sequence[Pair], rules: RuleSource, settings: SftSettings
     ) -> None:
-        """Raises JobError where the base model is not a causal language model of this tokenizer."""
+        """Raises JobError where the base model is not a causal language model of this tokenizer, or lacks a layer to adapt."""
         self.kit, self.rules, self._label_weight = kit, rules, float(settings.label_weight)
         self._packed = settings.share_prefix
         self.examples = Examples(kit, pairs, rules, lambda prompt, pair: causal_example(prompt, answer_ids(kit, pair)))
         self.order = sft_order(pairs, settings)
         self.model = load_causal(base, kit.encoder.size)
+        if settings.lora is not None:
+            add_adapters(self.model, settings.lora, settings.optimizer.seed)
 
     def __len__(self) -> int:
         return len(self.examples)

@@ -64,6 +64,7 @@ Outcome = tuple[Trained, dict[str, Any]]
 def _tune(config: TrainConfig, inputs: StageInputs, reporter: Reporter, ranks: Ranks, scratch: Path) -> Outcome:
     """An sft or distill stage."""
     from lore_core.training.engine import StageLoop
+    from lore_core.training.lora import merged_weights
     from lore_core.training.rows import whole_weights
 
     optimizer, stage = config.spec.optimizer, build_stage(config, inputs)
@@ -74,7 +75,7 @@ def _tune(config: TrainConfig, inputs: StageInputs, reporter: Reporter, ranks: R
     loop = StageLoop(stage, ranks, optimizer, config.deepspeed, config.checkpoints, scratch, order, judge)
     start = loop.resume()
     chosen = loop.run(start, optimizer.checkpoint_every, _progress(reporter, start, optimizer.max_steps))
-    weights = whole_weights(stage.model, loop.weights())
+    weights = merged_weights(stage.model, whole_weights(stage.model, loop.weights()))
     scored = len(judge) if judge is not None else 0
     trained = Trained(stage.kit, stage.model, weights, loop.history, chosen.step, chosen.measured, scored)
     return trained, {
@@ -185,6 +186,7 @@ def _made_by(config: TrainConfig, inputs: StageInputs, trained: Trained) -> Made
         inputs=inputs.resolved,
         scores={name: f"{value:.4f}" for name, value in trained.scores.items()},
         scored_pairs=trained.scored_pairs,
+        lora=spec.lora if isinstance(spec, SftStage) else None,
     )
 
 

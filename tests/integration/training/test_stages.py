@@ -39,12 +39,24 @@ def test_a_language_model_and_then_its_student(site: Site, tmp_path: Path) -> No
     assert (kit.contract.layout, scores.probabilities.shape) == (PromptLayout.CLASSIFIER, (1, 4))
 
 
-def test_a_finished_stage_is_found_again_and_not_repeated(site: Site) -> None:
-    config = site.config("again", {"kind": "sft", "layout": "LabelFirst", "optimizer": SHORT})
+def weight_names(folder: Path) -> set[str]:
+    from safetensors import safe_open
+
+    with safe_open(str(folder / "model.safetensors"), framework="pt") as weights:
+        return set(weights.keys())
+
+
+def test_a_finished_stage_is_found_again_and_not_repeated(site: Site, tmp_path: Path) -> None:
+    spec = {"kind": "sft", "layout": "LabelFirst", "optimizer": SHORT, "lora": {"rank": 4}}
+    config = site.config("again", spec, deepspeed={"zero_stage": 3})
     first, second = site.run("again", config), site.run("again", config)
     assert first.result is not None
     assert second.result == first.result.model_copy(update={"reused": True})
-    assert open_store(config.output).manifest().metadata["layout"] == "LabelFirst"
+    manifest = open_store(config.output).manifest()
+    assert manifest.metadata["layout"] == "LabelFirst"
+    verify(config.output, tmp_path / "model")
+    assert "LoRA of rank 4 and alpha 16" in (tmp_path / "model" / "README.md").read_text()
+    assert weight_names(tmp_path / "model") == weight_names(site.root / "base")
 
 
 def test_the_knobs_of_fine_tuning_train_over_two_ranks(site: Site) -> None:

@@ -17,6 +17,7 @@ from lore_core.jobs.config import (
     SftSettings,
     SynthesizeSettings,
 )
+from lore_core.jobs.lora import Lora, ModuleName
 from lore_core.jobs.selection import Selection
 from lore_operator.api.v1alpha1.common import (
     SECRET_ROOT,
@@ -95,8 +96,26 @@ class Synthesize(SynthesizeSettings):
     """Who words pictures that come without text."""
 
 
+class Adapters(Lora):
+    """Low-rank adapters in place of all weights; the published model has them merged, so that it is served like any other."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    rank: int = Field(default=8, ge=1, le=1_024)
+    """Rank of each adapter."""
+    alpha: int = Field(default=16, ge=1, le=8_192)
+    """An adapter's output counts alpha/rank times."""
+    targets: Annotated[tuple[ModuleName, ...], *list_set(32, min_items=1)] = Lora().targets
+    """Names of the linear layers that are adapted, in every block."""
+
+
 class Sft(SftSettings):
     """Supervised fine-tuning of the generative model. It starts from the last sft stage before it, or from the base model."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    lora: Adapters | None = None
+    """Train adapters and nothing else; without it all weights are trained."""
 
 
 class Align(AlignSettings):
