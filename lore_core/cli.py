@@ -65,6 +65,9 @@ VERBS: Final = (
         "lore_core.benchmark.teacher_command",
         "serve the generated world's rule engine as a teacher",
     ),
+    Verb(
+        ("train", "report"), "lore_core.training.report_command", "write how a model's training went as one HTML file"
+    ),
     Verb(("train",), "lore_core.training.command", "run one stage of a train job"),
     Verb(("evaluate",), "lore_core.evaluation.command", "score a model on a benchmark and apply the gates"),
     Verb(

@@ -37,7 +37,11 @@ def bash() -> str:
     first = dict.fromkeys(verb.words[0] for verb in cli.VERBS)
     groups = {word: [v.words[1] for v in cli.VERBS if v.words[0] == word and len(v.words) > 1] for word in first}
     cases = [f'    "") found="{" ".join(first)}" ;;']
-    cases += [f'    "{word}") found="{" ".join(seconds)}" ;;' for word, seconds in groups.items() if seconds]
+    cases += [
+        f'    "{word}") found="{" ".join([*seconds, *options.get(word, [])])}" ;;'
+        for word, seconds in groups.items()
+        if seconds
+    ]
     cases += [f'    "{words}"*) found="{" ".join(found)}" ;;' for words, found in options.items()]
     return _BASH.format(cases="\n".join(cases))
 

@@ -275,14 +275,19 @@ class TrainConfig(WireModel):
     spec: Annotated[SftStage | DistillStage | AlignStage, Field(discriminator="kind")]
 
     @property
+    def folder(self) -> ArtifactRef:
+        """Where all that the stage makes goes; named by the input key, so equal work is found again."""
+        return self.workspace.child(f"stages/{self.input_key.removeprefix('sha256:')[:20]}")
+
+    @property
     def output(self) -> ArtifactRef:
-        """Where the stage's model goes; named by the input key, so equal work is found again."""
-        return self.workspace.child(f"stages/{self.input_key.removeprefix('sha256:')[:20]}/model")
+        """Where the stage's model goes."""
+        return self.folder.child("model")
 
     @property
     def checkpoints(self) -> ArtifactRef:
         """Where the stage's checkpoints go."""
-        return self.workspace.child(f"stages/{self.input_key.removeprefix('sha256:')[:20]}/checkpoints")
+        return self.folder.child("checkpoints")
 
 
 class ServingProfile(WireModel):

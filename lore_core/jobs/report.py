@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import Field, JsonValue
 
@@ -52,13 +52,21 @@ class Failure(WireModel):
     field: str | None = None
 
 
+MeasureName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9.]{0,63}$")]
+MOST_MEASURES: Final = 24
+
+
 class Report(WireModel):
-    """The whole report. `summary` is the verb's own: loss curve, scores and gate outcomes, coverage."""
+    """The whole report. `summary` is the verb's own: curves, scores and gate outcomes, coverage.
+
+    `measured` are the latest values of what the work measures of itself while it runs, such as a loss or a reward.
+    """
 
     phase: Phase = Phase.STARTING
     started_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     last_updated: datetime = Field(default_factory=lambda: datetime.now(UTC))
     progress: Progress | None = None
+    measured: dict[MeasureName, Decimal] = Field(default={}, max_length=MOST_MEASURES)
     resolved: dict[str, Digest] = {}
     result: Result | None = None
     summary: dict[str, JsonValue] = {}

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol, TextIO
@@ -111,9 +111,9 @@ class Reporter:
         self._replace(phase=Phase.RUNNING, resolved=resolved or {}, progress=Progress(step=0, total_steps=total_steps))
         self._send_quietly()
 
-    def progress(self, progress: Progress) -> None:
-        """Remember how far the work is; sent at most every ten seconds."""
-        self._replace(progress=progress)
+    def progress(self, progress: Progress, measured: Mapping[str, str] | None = None) -> None:
+        """Remember how far the work is and what it measured; sent at most every ten seconds."""
+        self._replace(progress=progress, **({"measured": dict(measured)} if measured else {}))
         if self._clock() - self._sent_at >= MIN_INTERVAL_SECONDS:
             self._send_quietly()
 

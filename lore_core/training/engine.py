@@ -1,8 +1,8 @@
 """The DeepSpeed engine of one rank, its loop and its checkpoints: the only module that knows DeepSpeed."""
 
+import math
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -10,11 +10,10 @@ from lore_core.artifacts import ArtifactRef
 from lore_core.jobs.config import DeepSpeedConfig, Optimizer
 from lore_core.jobs.errors import JobError
 from lore_core.training.checkpoints import Checkpoint
-from lore_core.training.history import LOSS, History
+from lore_core.training.history import LOSS, History, OnStep
 from lore_core.training.schedule import Order, learning_rate, step_seed
 from lore_core.training.together import Ranks, SharedCheckpoints, full_weights, module_for_reading
 
-OnStep = Callable[[int, float], None]
 _HISTORY: Final = "history"
 _MEASURED: Final = "measured"
 
@@ -155,12 +154,17 @@ class StageLoop:
             if self._patience_is_over(checkpoint_every):
                 break
             loss, stopping = self._step(step, stop.received)
+            if not math.isfinite(loss):
+                raise JobError(
+                    "LossNotFinite", f"step {step + 1}: the loss is {loss}; lower the learning rate or look at the data"
+                )
             self._done = step + 1
             self.history.add(self._done, {LOSS: loss})
-            on_step(self._done, loss)
+            on_step(self._done, {LOSS: loss})
             due = self._done % checkpoint_every == 0
             if self._judge is not None and (due or self._done == last):
                 self._score(self._judge)
+                on_step(self._done, self._measured)
             if self._done < last and (stopping or due):
                 self.save(self._done)
                 if stopping:

@@ -1,12 +1,16 @@
 """What a stage measures while it runs, as curves that stay short: they lie in every checkpoint and in the report."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 Points = list[list[float]]
 MOST_POINTS: Final = 80
 _FINAL: Final = 10
 LOSS: Final = "loss"
+
+OnStep = Callable[[int, Mapping[str, float]], None]
+"""Told after each step what was measured then, by the curves' names."""
 
 
 class Curve:
@@ -34,11 +38,12 @@ class History:
         self._last: list[float] = list(found["last"])
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """What was measured after a step."""
-        for name, value in values.items():
+        """What was measured after a step; a value that is no number is left out."""
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        for name, value in finite.items():
             self._curves.setdefault(name, Curve()).add(step, value)
-        if LOSS in values:
-            self._last = [*self._last, values[LOSS]][-_FINAL:]
+        if LOSS in finite:
+            self._last = [*self._last, finite[LOSS]][-_FINAL:]
 
     @property
     def curves(self) -> dict[str, Points]:

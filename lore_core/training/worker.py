@@ -1,23 +1,27 @@
 """One rank of a training stage: `python -m lore_core.training.worker CONFIG INPUTS REPORT` under torchrun's environment."""
 
+import math
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import JsonValue
 
+from lore_core.artifacts import open_store
 from lore_core.jobs.config import AlignStage, DistillStage, Optimizer, RuleMode, SftStage, TrainConfig
 from lore_core.jobs.report import Progress, Result
 from lore_core.jobs.reporter import Reporter, reported, reporter_from_environment
 from lore_core.prompts import ModelKit, RuleSource, TextEncoder
 from lore_core.training.card import CARD_NAME, model_card
-from lore_core.training.history import History
+from lore_core.training.curves import CURVES_NAME, TrainingCurves
+from lore_core.training.history import LOSS, History, OnStep
 from lore_core.training.inputs import StageInputs, read_held_out_pairs, read_training_pairs
 from lore_core.training.lineage import LINEAGE, MadeBy, lineage_json, lineage_of
+from lore_core.training.page import PAGE_NAME, training_page
 from lore_core.training.schedule import Order
 from lore_core.training.together import Ranks, gathered
 
@@ -139,13 +143,15 @@ def _build_student(spec: DistillStage, inputs: StageInputs, encoder: TextEncoder
     return StudentModel(distill_kit(spec, encoder, rules.mode), inputs.base, pairs, rules, teacher)
 
 
-def _progress(reporter: Reporter, start: int, total: int) -> Callable[[int, float], None]:
-    began = time.monotonic()
+def _progress(reporter: Reporter, start: int, total: int) -> OnStep:
+    began, latest = time.monotonic(), dict[str, str]()
 
-    def on_step(done: int, loss: float) -> None:
+    def on_step(done: int, values: Mapping[str, float]) -> None:
+        latest.update({name: f"{value:.4f}" for name, value in values.items() if math.isfinite(value)})
         each = (time.monotonic() - began) / max(1, done - start)
         left = round(each * (total - done))
-        reporter.progress(Progress(step=done, total_steps=total, loss=f"{loss:.4f}", seconds_remaining=left))
+        now = Progress(step=done, total_steps=total, loss=latest.get(LOSS), seconds_remaining=left)
+        reporter.progress(now, latest)
 
     return on_step
 
@@ -161,6 +167,9 @@ def _finish(
     with tempfile.TemporaryDirectory(dir=inputs.root) as name:
         write_model(trained.model, trained.weights, trained.kit, inputs.base, Path(name))
         (Path(name) / CARD_NAME).write_text(model_card(trained.kit, stages, teacher), encoding="utf-8")
+        curves = TrainingCurves.model_validate({"curves": trained.history.curves})
+        (Path(name) / CURVES_NAME).write_bytes(curves.to_bytes())
+        open_store(config.folder).write_bytes(PAGE_NAME, training_page(stages, curves.curves).encode())
         about: dict[str, JsonValue] = {
             "stage": config.stage,
             "steps": trained.step,

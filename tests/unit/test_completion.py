@@ -17,7 +17,8 @@ def test_bash_offers_verbs_then_their_second_words_then_their_options():
     assert {verb.words[0] for verb in VERBS} == {*offered()}
     assert {"build", "candidates"} <= {*offered("head")}
     assert {"--to", "--tier", "--namespace"} <= {*offered("promote")}
-    assert {"--config"} <= {*offered("train")}
+    assert {"--config", "report"} <= {*offered("train")}
+    assert {"--html"} <= {*offered("train", "report")}
 
 
 def test_zsh_gets_the_same(capsys):

@@ -46,6 +46,13 @@ class Measurement:
     divergence: float
     canaries: Mapping[str, float]
 
+    @property
+    def values(self) -> dict[str, float]:
+        """By the names of curves; of the canaries the one that does worst."""
+        found = {"tuneEntropy": self.entropy, "tuneParseRate": self.parse_rate, "tuneLength": self.length}
+        worst = {"tuneCanary": min(self.canaries.values())} if self.canaries else {}
+        return {**found, "tuneDivergence": self.divergence, **worst}
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:

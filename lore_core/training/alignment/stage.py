@@ -1,5 +1,6 @@
 """An align stage on this rank, from inputs to weights."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +17,8 @@ from lore_core.training.alignment.guards import Guards, Measurement
 from lore_core.training.alignment.pool import Pool, choose
 from lore_core.training.alignment.presets import PRESETS
 from lore_core.training.alignment.probe import Probe
-from lore_core.training.engine import OnStep, StageLoop
-from lore_core.training.history import LOSS, History
+from lore_core.training.engine import StageLoop
+from lore_core.training.history import History, OnStep
 from lore_core.training.inputs import StageInputs
 from lore_core.training.sft import load_causal
 from lore_core.training.together import Ranks, SharedCheckpoints, full_weights, module_for_reading
@@ -76,10 +77,10 @@ class Alignment:
         reference = load_causal(self._inputs.base, self.kit.encoder.size).to(_device(self._ranks)).eval()
         loop = StageLoop(stage, self._ranks, spec.optimizer, config.deepspeed, config.checkpoints, scratch)
         start = loop.resume()
-        loop.run(start, spec.optimizer.checkpoint_every, self._guarded(loop.engine, reference, on_step))
+        loop.run(start, spec.optimizer.checkpoint_every, self._guarded(loop, reference, on_step))
         return Aligned(self.kit, self.model, loop.weights(), loop.history, start)
 
-    def _guarded(self, engine: Any, reference: Any, on_step: OnStep) -> OnStep:
+    def _guarded(self, loop: StageLoop, reference: Any, on_step: OnStep) -> OnStep:
         """`on_step`, and a look of the guards every so many steps."""
         from lore_core.training.alignment.trl_run import alarm
 
@@ -88,20 +89,23 @@ class Alignment:
         guards = Guards(self._start, self.probe.sizes)
         self.measured.append(self._start)
 
-        def after(step: int, loss: float) -> None:
-            on_step(step, loss)
+        def after(step: int, values: Mapping[str, float]) -> None:
+            on_step(step, values)
             if step % self._spec.guard_every and step != self._spec.optimizer.max_steps:
                 return
-            with module_for_reading(engine.module, self._config.deepspeed.zero_stage) as now:
+            with module_for_reading(loop.engine.module, self._config.deepspeed.zero_stage) as now:
                 found = self.probe.measure(now, reference, step)
             now.train()
             self.measured.append(found)
+            loop.history.add(step, found.values)
+            on_step(step, found.values)
             if (stop := guards.see(found)) is not None:
                 raise alarm(stop)
 
         return after
 
     def _by_trl(self, scratch: Path, on_step: OnStep) -> Aligned:
+        from lore_core.training.alignment.logged import history_of
         from lore_core.training.alignment.trl_run import Guarding, Watch, run
         from lore_core.training.alignment.trl_stage import make_trainer
 
@@ -116,7 +120,7 @@ class Alignment:
         guarding = None
         watching: list[Any] = [Watch(checkpoints, on_step)]
         if self._start is not None:
-            guarding = Guarding(self.probe, self._spec.guard_every, zero.zero_stage, self._start)
+            guarding = Guarding(self.probe, self._spec.guard_every, zero.zero_stage, self._start, on_step)
             watching.append(guarding)
         trainer = make_trainer(
             self._spec,
@@ -136,21 +140,10 @@ class Alignment:
         module = trainer.accelerator.unwrap_model(trainer.model_wrapped)
         self.measured = guarding.measured if guarding is not None else []
         weights = full_weights(module, self._ranks, zero.zero_stage)
-        return Aligned(self.kit, module, weights, history_of(trainer.state.log_history), resumed)
+        return Aligned(self.kit, module, weights, history_of(trainer.state.log_history, self.measured), resumed)
 
 
 def _device(ranks: Ranks) -> str:
     import torch
 
     return f"cuda:{ranks.local}" if torch.cuda.is_available() else "cpu"
-
-
-def history_of(logged: list[dict[str, float]]) -> History:
-    """What TRL logged at each step, by our names."""
-    names = {"loss": LOSS, "reward": "reward", "kl": "kl", "entropy": "entropy", "completions/mean_length": "length"}
-    names |= {f"rewards/{part}/mean": f"reward.{part}" for part in ("label", "format", "length", "citation")}
-    names |= {"rewards/margins": "margin", "rewards/chosen": "chosen", "rewards/rejected": "rejected"}
-    found = History()
-    for entry in logged:
-        found.add(int(entry["step"]), {names[name]: value for name, value in entry.items() if name in names})
-    return found

@@ -8,8 +8,10 @@ from transformers import TrainerCallback
 
 from lore_core.jobs.errors import JobError
 from lore_core.training.alignment.guards import Guards, Measurement, Stop
+from lore_core.training.alignment.logged import by_our_names
 from lore_core.training.alignment.probe import Probe
-from lore_core.training.engine import OnStep, StopSignal
+from lore_core.training.engine import StopSignal
+from lore_core.training.history import LOSS, OnStep
 from lore_core.training.together import SharedCheckpoints, gathered, module_for_reading
 
 
@@ -41,8 +43,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def on_log(self, _args: Any, state: Any, _control: Any, logs: dict[str, float], **_others: Any) -> None:
         """After every step."""
-        if "loss" in logs:
-            self._on_step(state.global_step, logs["loss"])
+        if LOSS in logs:
+            self._on_step(state.global_step, by_our_names(logs))
 
     def on_save(self, args: Any, state: Any, _control: Any, **_others: Any) -> None:
         """The Trainer has written `checkpoint-STEP` on every rank."""
@@ -52,8 +54,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 class Guarding(TrainerCallback):  # type: ignore[misc]
     """Measures the model every so many steps and ends the stage where a guard says so."""
 
-    def __init__(self, probe: Probe, every: int, zero_stage: int, start: Measurement) -> None:
-        self._probe, self._every, self._zero = probe, every, zero_stage
+    def __init__(self, probe: Probe, every: int, zero_stage: int, start: Measurement, on_step: OnStep) -> None:
+        self._probe, self._every, self._zero, self._on_step = probe, every, zero_stage, on_step
         self._guards = Guards(start, probe.sizes)
         self.measured = [start]
         self.reference: Any = None
@@ -65,6 +67,7 @@ class Guarding(TrainerCallback):  # type: ignore[misc]
         with module_for_reading(model, self._zero) as now, module_for_reading(self.reference, self._zero) as start:
             found = self._probe.measure(now, start, state.global_step)
         self.measured.append(found)
+        self._on_step(found.step, found.values)
         if (stop := self._guards.see(found)) is not None:
             raise alarm(stop)
 

@@ -394,6 +394,11 @@ REPORTS: Final = (
         "Raise align.below, give other pairs, or leave the stage out.",
     ),
     Reason(
+        "LossNotFinite",
+        "A training step's loss was infinite or no number.",
+        "Lower the learning rate, or look at the data of that step.",
+    ),
+    Reason(
         "CanaryForgotten",
         "Alignment lost held-out pairs of a rule dimension, twice in a row.",
         "Lower the learning rate, or look at the reward.",

@@ -111,3 +111,9 @@ def resources(pods: PodSettings, gpus: int) -> dict[str, Any]:
     if gpus and GPU not in found.get("limits", {}):
         found["limits"] = {**found.get("limits", {}), GPU: str(gpus)}
     return found
+
+
+def gpus_asked(resources: Mapping[str, Any]) -> int:
+    """GPUs of any vendor that one pod's container asks for."""
+    limits = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
+    return sum(int(amount) for name, amount in limits.items() if "gpu" in name)

@@ -8,7 +8,7 @@ from lore_operator.api.v1alpha1.train_job import Nodes, RelevanceTrainJob, Stage
 from lore_operator.children.config_maps import config_map, report_map
 from lore_operator.children.job import job
 from lore_operator.children.names import Attempt
-from lore_operator.children.pod import Workload
+from lore_operator.children.pod import Workload, gpus_asked
 from lore_operator.children.report_access import service_account_name
 from lore_operator.children.service import headless_service
 from lore_operator.children.settings import Settings
@@ -55,6 +55,15 @@ def train_objects(
 def stage_nodes(train_job: RelevanceTrainJob, stage: Stage) -> Nodes:
     """The gang of a stage. Synthesis waits for a teacher elsewhere: one pod without a GPU."""
     return Nodes() if stage.synthesize else train_job.spec.nodes
+
+
+def stage_gpus(train_job: RelevanceTrainJob, stage: Stage) -> int:
+    """GPUs of all pods of a stage: those that its containers are limited to by hand, else those of `nodes`."""
+    nodes = stage_nodes(train_job, stage)
+    if stage.synthesize:
+        return 0
+    asked = gpus_asked(train_job.spec.runner.resources.to_wire())
+    return nodes.count * (asked or nodes.gpus_per_node)
 
 
 def _gang(attempt: Attempt, nodes: int, processes: int) -> dict[str, str]:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from lore_core.jobs import Report
 from lore_operator.children.config_maps import RECORD_KEY
 from lore_operator.children.labels import ROLE, STAGE, owner_of
+from lore_operator.children.pod import gpus_asked
 from lore_operator.cli.kubectl import Object, names
 
 _REPORT_KEY: Final = "report.json"
@@ -102,18 +103,12 @@ def _gang(spec: Mapping[str, Any], stage: str) -> tuple[int, int]:
     found: Mapping[str, Any] = next((one for one in spec.get("stages") or () if one["name"] == stage), {})
     if "synthesize" in found:
         return 1, 0
-    nodes, asked = spec.get("nodes") or {}, _gpus((spec.get("runner") or {}).get("resources") or {})
+    nodes, asked = spec.get("nodes") or {}, gpus_asked((spec.get("runner") or {}).get("resources") or {})
     shards = int(spec.get("shards") or 1)
     if shards > 1 and stage != _SCORE:
         return 1, 0
     pods = shards * int(nodes.get("count") or 1)
     return pods, pods * (asked or int(nodes.get("gpusPerNode") or 0))
-
-
-def _gpus(resources: Mapping[str, Any]) -> int:
-    """GPUs of any vendor that one pod asks for."""
-    limits = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
-    return sum(int(amount) for name, amount in limits.items() if "gpu" in name)
 
 
 def _serving(objects: Sequence[Object]) -> Iterator[Spent]:
@@ -122,7 +117,7 @@ def _serving(objects: Sequence[Object]) -> Iterator[Spent]:
         for tier in (item.get("status") or {}).get("tiers") or ():
             if pods := int(tier.get("readyReplicas") or 0):
                 runner = asked.get(tier["stratum"], {}).get("runner") or {}
-                gpus = pods * _gpus(runner.get("resources") or {})
+                gpus = pods * gpus_asked(runner.get("resources") or {})
                 yield Spent(item["kind"], name, f"tier {tier['stratum']}", 0, pods, gpus, None)
 
 

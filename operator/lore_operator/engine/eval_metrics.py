@@ -26,7 +26,7 @@ class EvalCollector(Collector):
         primary = status.get("primary") or {}
         gates = Counter(str(gate.get("outcome")) for gate in status.get("gates") or ())
         shown = "Overridden" if status.get("override") else str(verdict)
-        self._found[key] = (shown, str(primary.get("name", "")), _number(primary.get("value")), gates)
+        self._found[key] = (shown, str(primary.get("name", "")), as_number(primary.get("value")), gates)
 
     def gone(self, key: Key) -> None:
         """The evaluation is deleted."""
@@ -53,7 +53,7 @@ class EvalCollector(Collector):
         yield from (verdicts, scores, counts)
 
 
-def _number(value: Any) -> float | None:
+def as_number(value: Any) -> float | None:
     """A decimal of a status; what a pod's report made of it may be anything."""
     try:
         return float(value)

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from lore_operator.engine.eval_metrics import EvalCollector
 from lore_operator.engine.keys import Key
 from lore_operator.engine.schedule import Schedule
+from lore_operator.engine.train_metrics import TrainCollector
 
 _Shown: TypeAlias = tuple[str, str, str]
 """Type, status and reason of a condition."""
@@ -61,6 +62,8 @@ class Metrics:
         self.registry.register(self._objects)
         self._evaluations = EvalCollector()
         self.registry.register(self._evaluations)
+        self._trainings = TrainCollector()
+        self.registry.register(self._trainings)
         ProcessCollector(registry=self.registry)
         self._reconciles = Histogram(
             "lore_operator_reconcile_seconds",
@@ -108,14 +111,18 @@ class Metrics:
             (sys.intern(item["type"]), sys.intern(item["status"]), sys.intern(item["reason"])) for item in conditions
         )
 
-    def judged(self, key: Key, status: Mapping[str, Any]) -> None:
-        """What an evaluation's status says now."""
-        self._evaluations.judged(key, status)
+    def says(self, key: Key, status: Mapping[str, Any]) -> None:
+        """What the status of an evaluation or a train job says now; other kinds say nothing in numbers."""
+        if key.kind == "RelevanceEval":
+            self._evaluations.judged(key, status)
+        elif key.kind == "RelevanceTrainJob":
+            self._trainings.told(key, status)
 
     def gone(self, key: Key) -> None:
         """An object is deleted, or on its way."""
         self._objects.shown.pop(key, None)
         self._evaluations.gone(key)
+        self._trainings.gone(key)
 
     def watching(self, sizes: Mapping[str, int]) -> None:
         """How many objects each watch cache holds."""

@@ -46,8 +46,8 @@ class Outcome:
     failure: str | None = None
     gone: bool = False
     conditions: Sequence[Mapping[str, Any]] | None = None
-    judged: Mapping[str, Any] | None = None
-    """An evaluation's status."""
+    status: Mapping[str, Any] | None = None
+    """What was decided to show; None where nothing was decided."""
 
 
 class Reconciler:
@@ -106,8 +106,7 @@ class Reconciler:
         for event in plan.events:
             await write_event(self._client, resource, event, self._instance)
         after = None if plan.wake_at is None else max(0.0, (plan.wake_at - self._now()).total_seconds())
-        judged = plan.status if key.kind == "RelevanceEval" else None
-        return Outcome(wake_after=after, conditions=plan.status.get("conditions", ()), judged=judged)
+        return Outcome(wake_after=after, conditions=plan.status.get("conditions", ()), status=plan.status)
 
     def _decide(self, key: Key, resource: Manifest, observed: Observed) -> Plan:
         return self._planners[key.kind].plan(resource, observed, self._now(), self._settings)
@@ -182,8 +181,8 @@ async def work(queue: WorkQueue, reconciler: Reconciler, metrics: Metrics) -> No
             metrics.gone(key)
         elif outcome.conditions is not None:
             metrics.shows(key, outcome.conditions)
-        if outcome.judged is not None:
-            metrics.judged(key, outcome.judged)
+        if outcome.status is not None:
+            metrics.says(key, outcome.status)
         if outcome.failure:
             queue.failed(key)
             continue

@@ -23,6 +23,7 @@ from lore_operator.plan.types import Object, Observed
 
 DISRUPTED: Final = "Disrupted"
 _REPORT_GRACE: Final = timedelta(seconds=60)
+_SECONDS: Final = 3600.0
 _RECHECK: Final = timedelta(seconds=5)
 _TRIED_AGAIN: Final = frozenset({"InternalError", "ArtifactError", "TeacherUnavailable", "EndpointUnavailable"})
 """Reasons of a report that another try may cure; every other one says that the input is wrong."""
@@ -176,6 +177,13 @@ def read_report(config_map: Object | None) -> Report | None:
         return Report.model_validate_json(text, extra="ignore") if text else None
     except ValidationError:
         return None
+
+
+def reported_hours(found: Iterable[Record]) -> float:
+    """Hours of the pods of these attempts, each from its first report to its last."""
+    reports = (read_report(record.report) for record in found)
+    seconds = (max(0.0, (report.last_updated - report.started_at).total_seconds()) for report in reports if report)
+    return sum(seconds) / _SECONDS
 
 
 def _noted(config_map: Object | None) -> dict[str, Any] | None:

@@ -15,8 +15,8 @@ from lore_operator.children.names import Attempt, train_base
 from lore_operator.children.report_access import report_access
 from lore_operator.children.settings import Settings
 from lore_operator.children.train_config import stage_config, stage_inputs
-from lore_operator.children.train_job import stage_nodes, train_objects
-from lore_operator.plan.attempts import Phase
+from lore_operator.children.train_job import stage_gpus, stage_nodes, train_objects
+from lore_operator.plan.attempts import Phase, reported_hours
 from lore_operator.plan.conditions import Finding, Halt, State, timestamp
 from lore_operator.plan.draft import Draft
 from lore_operator.plan.failures import describe
@@ -26,7 +26,7 @@ from lore_operator.plan.runs import Run, Standing, Work
 from lore_operator.plan.types import Object, Observed, Plan, Reference
 from lore_operator.plan.waits import attempt_waits
 
-_MAX_METRICS: Final = 16
+_MAX_METRICS: Final = 32
 
 
 def references(resource: Object) -> frozenset[Reference]:
@@ -82,13 +82,18 @@ class _Stages:
             standing = self.run.advance(self._work(stage))
             self.fields["restarts"] += standing.restarts
             self.fields["failure"] = standing.last_failure
-            status |= _stage_status(standing)
+            status |= _stage_status(standing) | self._gpu_hours(stage)
             if standing.outcome.phase is Phase.FAILED:
                 return self._failed(stage, standing)
             if standing.outcome.phase is Phase.RUNNING:
                 return self._running(stage, standing)
             self._finished(stage, standing, status)
         return self._complete()
+
+    def _gpu_hours(self, stage: Stage) -> dict[str, str]:
+        gpus = stage_gpus(self.job, stage)
+        tried = [record for record in self.run.mine if record.stage == stage.name]
+        return {"gpuHours": f"{gpus * reported_hours(tried):.3f}"} if gpus else {}
 
     def _work(self, stage: Stage) -> Work:
         several = stage_nodes(self.job, stage).count > 1
@@ -164,11 +169,14 @@ def _stage_status(standing: Standing) -> dict[str, Any]:
     }
     if report and report.progress:
         found["progress"] = report.progress.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if report and report.measured:
+        found["metrics"] = metrics(report)
     return found
 
 
 def metrics(report: Report) -> list[dict[str, str]]:
-    """The plain numbers of a report's summary, as strings: what fits a status."""
-    numbers = {name: value for name, value in report.summary.items() if isinstance(value, str | int | float)}
+    """What a report measured last and the plain values of its summary, as strings: what fits a status."""
+    told = {**report.measured, **report.summary}
+    numbers = {name: value for name, value in told.items() if isinstance(value, str | int | float)}
     plain = {name: str(value) for name, value in sorted(numbers.items()) if not isinstance(value, bool)}
     return [{"name": name[:64], "value": value[:32]} for name, value in plain.items()][:_MAX_METRICS]

@@ -142,7 +142,7 @@ def evaluations(parts: Parts) -> list[str]:
 
 
 def test_a_verdict_its_score_and_its_gates_can_be_scraped(parts: Parts) -> None:
-    parts.metrics.judged(EVALUATION, JUDGED)
+    parts.metrics.says(EVALUATION, JUDGED)
     own = 'name="nightly",namespace="team"'
 
     assert f'lore_operator_eval_verdict{{{own},verdict="Failed"}} 1.0' in evaluations(parts)
@@ -151,7 +151,7 @@ def test_a_verdict_its_score_and_its_gates_can_be_scraped(parts: Parts) -> None:
 
 
 def test_an_overridden_verdict_is_not_shown_as_a_pass(parts: Parts) -> None:
-    parts.metrics.judged(EVALUATION, {**JUDGED, "override": {"by": "ada"}})
+    parts.metrics.says(EVALUATION, {**JUDGED, "override": {"by": "ada"}})
 
     assert any("Overridden" in line for line in evaluations(parts))
     assert not any('Passed"} 1.0' in line for line in evaluations(parts) if "verdict=" in line)
@@ -159,13 +159,48 @@ def test_an_overridden_verdict_is_not_shown_as_a_pass(parts: Parts) -> None:
 
 @pytest.mark.parametrize("status", [{}, {"verdict": None}])
 def test_a_new_run_takes_the_old_verdict_away(parts: Parts, status: dict[str, Any]) -> None:
-    parts.metrics.judged(EVALUATION, JUDGED)
-    parts.metrics.judged(EVALUATION, status)
+    parts.metrics.says(EVALUATION, JUDGED)
+    parts.metrics.says(EVALUATION, status)
 
     assert evaluations(parts) == []
 
 
 def test_a_score_that_is_no_number_is_not_shown(parts: Parts) -> None:
-    parts.metrics.judged(EVALUATION, {**JUDGED, "primary": {"name": "Accuracy2", "value": "high"}})
+    parts.metrics.says(EVALUATION, {**JUDGED, "primary": {"name": "Accuracy2", "value": "high"}})
 
     assert not [line for line in evaluations(parts) if "eval_score" in line]
+
+
+TRAINING = Key("RelevanceTrainJob", "team", "lore")
+STAGES = [
+    {
+        "name": "sft",
+        "phase": "Running",
+        "progress": {"step": 30, "totalSteps": 120},
+        "metrics": [{"name": "loss", "value": "0.4210"}, {"name": "layout", "value": "ThinkFirst"}],
+        "gpuHours": "1.500",
+    },
+    {"name": "student", "phase": "Pending"},
+]
+
+
+def trainings(parts: Parts) -> list[str]:
+    return [line for line in parts.metrics.render().decode().splitlines() if line.startswith("lore_operator_train")]
+
+
+def test_what_a_stage_measures_can_be_scraped_while_it_runs(parts: Parts) -> None:
+    parts.metrics.says(TRAINING, {"stages": STAGES})
+    own = 'name="lore",namespace="team",stage="sft"'
+
+    assert trainings(parts) == [
+        f'lore_operator_train_measured{{measure="loss",{own}}} 0.421',
+        f"lore_operator_train_done{{{own}}} 0.25",
+        f"lore_operator_train_gpu_hours{{{own}}} 1.5",
+    ]
+
+
+def test_a_deleted_train_job_is_not_shown(parts: Parts) -> None:
+    parts.metrics.says(TRAINING, {"stages": STAGES})
+    parts.metrics.gone(TRAINING)
+
+    assert trainings(parts) == []

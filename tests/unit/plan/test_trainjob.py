@@ -131,6 +131,25 @@ def test_the_status_follows_the_crd() -> None:
     assert {metric.name: metric.value for metric in status.stages[0].metrics} == {"pairs": "12", "loss": "0.25"}
 
 
+def test_a_running_stage_shows_what_it_measured_and_its_gpus_hours() -> None:
+    w = world(nodes={"count": 2, "gpusPerNode": 4})
+    w.settle()
+    began, now = w.now, w.now + timedelta(minutes=30)
+    w.report("demo-sft-a1", Report(phase=Phase.RUNNING, measured={"loss": "0.5"}, started_at=began, last_updated=now))
+    stages = w.settle().status["stages"]
+
+    assert TrainJobStatus.model_validate(w.resource["status"])
+    assert stages[0]["metrics"] == [{"name": "loss", "value": "0.5"}]
+    assert stages[0]["gpuHours"] == "4.000"
+
+
+def test_a_stage_without_gpus_has_no_gpu_hours() -> None:
+    w = world()
+    w.settle()
+
+    assert "gpuHours" not in w.resource["status"]["stages"][0]
+
+
 def test_a_published_model_that_was_deleted_is_not_created_again() -> None:
     w = finished()
     del w.objects[ObjectKey("RelevanceModel", "lore")]

@@ -25,3 +25,10 @@ def test_a_resumed_run_has_the_curves_of_an_undisturbed_one() -> None:
     resumed, undisturbed = run(History(kept), 334, 1000), run(History(), 1, 1000)
     assert resumed.state() == undisturbed.state()
     assert undisturbed.final_loss == sum(1 / step for step in range(991, 1001)) / 10
+
+
+def test_a_value_that_is_no_number_is_left_out() -> None:
+    history = History()
+    history.add(1, {"loss": float("nan"), "reward": 0.5})
+    assert history.curves == {"reward": [[1, 0.5]]}
+    assert history.final_loss == 0.0

@@ -8,6 +8,7 @@ from lore_core.jobs.config import (
     AlignMethod,
     AlignSettings,
     Capability,
+    Decimal,
     DeepSpeedConfig,
     Endpoint,
     Layout,
@@ -253,7 +254,7 @@ class TrainJobSpec(ApiModel):
 
 
 class StageMetric(ApiModel):
-    """One number of a stage's report."""
+    """One number of a stage."""
 
     name: str = Field(max_length=64)
     """Name in the report's summary."""
@@ -274,8 +275,10 @@ class StageStatus(ApiModel):
     """Its Job."""
     progress: Progress | None = None
     """Latest progress."""
-    metrics: Annotated[tuple[StageMetric, ...], *list_map("name", 16)] = ()
-    """Numbers of the finished stage."""
+    metrics: Annotated[tuple[StageMetric, ...], *list_map("name", 32)] = ()
+    """What the stage measured last while it runs, and the numbers of its report when it has finished."""
+    gpu_hours: Decimal | None = None
+    """Hours of all its GPUs over the attempts of this run, from a pod's first report to its last; absent without GPUs."""
     result: ResultRef | None = None
     """The stage's model."""
     reused: bool | None = None
