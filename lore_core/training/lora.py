@@ -17,11 +17,16 @@ def add_adapters(model: Any, lora: Lora, seed: int) -> None:
     import torch
     from peft import LoraConfig, inject_adapter_in_model
 
-    linear = {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    tied = model.get_input_embeddings().weight  # an output layer that shares it cannot change alone
+    linear = {
+        name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and module.weight is not tied
+    }
     if missing := sorted(set(lora.targets) - linear):
         raise JobError(
             "BadConfig",
-            f"spec.lora.targets: the base model has no linear layer {missing[0]!r}; it has {', '.join(sorted(linear))}",
+            f"spec.lora.targets: the base model has no linear layer {missing[0]!r} to adapt; it has {', '.join(sorted(linear))}",
             field="spec.lora.targets",
         )
     torch.manual_seed(seed)  # every rank draws the same adapters

@@ -4,7 +4,7 @@ Every function is collective: call it on every rank, in the same order.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +94,15 @@ def full_weights(module: Any, ranks: Ranks, zero_stage: int) -> dict[str, Any]:
     with module_for_reading(module, zero_stage):
         if ranks.rank != 0:
             return {}
-        return {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}
+        return copied(module.state_dict())
+
+
+def copied(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy on CPU. Names that share one tensor, as tied embeddings do, share one copy, so that it is saved once."""
+    copies: dict[tuple[int, Any], Any] = {}
+    for value in weights.values():
+        copies.setdefault((value.data_ptr(), value.shape), value.detach().cpu().clone())
+    return {name: copies[value.data_ptr(), value.shape] for name, value in weights.items()}
 
 
 @contextmanager

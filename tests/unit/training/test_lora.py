@@ -16,6 +16,7 @@ from lore_core.training.base import BaseSettings, small_model, write_tokenizer
 from lore_core.training.export import write_model
 from lore_core.training.lora import merged_weights
 from lore_core.training.sft import SftModel, sft_kit
+from lore_core.training.together import copied
 
 from .test_sft import Plain
 
@@ -78,7 +79,7 @@ def stage_without(base: Path) -> Any:
 def test_the_published_weights_answer_as_the_adapted_model(base: Path, tmp_path: Path, lora: dict[str, Any]) -> None:
     done = trained(base, **lora)
     adapted = logits(done.model)
-    write_model(done.model, merged_weights(done.model, dict(done.model.state_dict())), done.kit, base, tmp_path)
+    write_model(done.model, merged_weights(done.model, copied(done.model.state_dict())), done.kit, base, tmp_path)
     published = stage_without(tmp_path)
     assert torch.allclose(logits(published), adapted, atol=1e-5)
     assert not torch.allclose(logits(published), logits(stage_without(base)), atol=1e-2)
@@ -94,7 +95,8 @@ def names(folder: Path) -> set[str]:
         return set(weights.keys())
 
 
-def test_a_layer_that_the_model_lacks_is_named(base: Path) -> None:
-    with pytest.raises(JobError, match=r"no linear layer 'query_key_value'; it has .*q_proj") as caught:
-        stage(base, targets=["q_proj", "query_key_value"])
+@pytest.mark.parametrize("name", ["query_key_value", "lm_head"])
+def test_a_layer_that_the_model_lacks_or_ties_to_its_embeddings_is_named(base: Path, name: str) -> None:
+    with pytest.raises(JobError, match=rf"no linear layer '{name}' to adapt; it has .*q_proj") as caught:
+        stage(base, targets=["q_proj", name])
     assert caught.value.failure.field == "spec.lora.targets"
