@@ -7,6 +7,7 @@ from typing import Final
 from lore_core.chart import Axis, Bar, interval_chart, line_chart
 from lore_core.evaluation.comparisons import ALL, Comparison
 from lore_core.evaluation.confidence import TIERS
+from lore_core.evaluation.fidelity import FidelityRow
 from lore_core.evaluation.gates import GateOutcome
 from lore_core.evaluation.metrics import LABELS
 from lore_core.evaluation.report import ReportDocument, WorstPair
@@ -31,6 +32,7 @@ def page(document: ReportDocument) -> str:
         _gates(report.gates),
         _scores(document),
         _comparisons(document.comparisons),
+        _fidelity(document.fidelity),
         _slices(document.scores),
         _confusions(document),
         _calibration(document),
@@ -94,6 +96,29 @@ def _comparisons(found: Sequence[Comparison]) -> str:
     heads = ("slice", "metric", "worse by", "p", "p, corrected", "correction", "queries")
     note = "Whole queries are swapped between the two models at random. A list of slices is to look through, no claim."
     return f'<h2>Against the champion</h2><p class="note">{note}</p>{_table(heads, rows)}'
+
+
+def _fidelity(found: Sequence[FidelityRow]) -> str:
+    if not found:
+        return ""
+    rows = [
+        f"<tr><td>{escape(one.slice)}</td>"
+        + _numbers(
+            (
+                *(one.agreement, _interval(one.agreement_low, one.agreement_high), one.agreement2),
+                *(one.rank_correlation or "", str(one.ranked_queries), one.accuracy, one.champion_accuracy),
+                *(str(one.queries), str(one.pairs)),
+            )
+        )
+        + "</tr>"
+        for one in found
+    ]
+    heads = (
+        *("slice", "same label", "95 % interval", "same side", "rank correlation", "ranked queries"),
+        *("gold: this model", "gold: champion", "queries", "pairs"),
+    )
+    note = "How closely the champion is followed, whether it is right or wrong: fidelity, where it is this model's teacher."
+    return f'<h2>Agreement with the champion</h2><p class="note">{note}</p>{_table(heads, rows)}'
 
 
 def _interval(low: str | None, high: str | None) -> str:

@@ -16,6 +16,7 @@ from lore_core.evaluation.answers import AnswerRow, champion_answers
 from lore_core.evaluation.catalogue import CONFIDENCE_FAMILY, TIER_FAMILY
 from lore_core.evaluation.comparisons import Comparison, comparisons
 from lore_core.evaluation.evidence import Evidence, EvidenceReport
+from lore_core.evaluation.fidelity import FidelityRow, fidelity
 from lore_core.evaluation.gates import explain, number
 from lore_core.evaluation.judging import Answers, scores_of
 from lore_core.evaluation.metrics import LABELS
@@ -60,6 +61,7 @@ class ReportDocument(WireModel):
     explanation: tuple[str, ...]
     scores: tuple[ScoreRow, ...]
     comparisons: tuple[Comparison, ...] = ()
+    fidelity: tuple[FidelityRow, ...] = ()
     confusion: tuple[tuple[int, ...], ...]
     champion_confusion: tuple[tuple[int, ...], ...] = ()
     reliability: tuple[ReliabilityBin, ...] = ()
@@ -79,6 +81,7 @@ def document(evidence: Evidence, champion: Evidence | None, pairs: Mapping[str, 
         explanation=tuple(explain(evidence.report.gates)),
         scores=tuple(score_rows(scores)) if champion else evidence.report.scores,
         comparisons=tuple(comparisons(scores)),
+        fidelity=tuple(fidelity(scores)),
         confusion=_whole(metrics.confusion(scores.candidate.totals)),
         champion_confusion=_whole(metrics.confusion(scores.champion.totals)) if scores.champion else (),
         reliability=tuple(_reliability(scores)),
