@@ -107,6 +107,8 @@ MODULES = (
         {},
         manifests="example/prometheus-operator-crd",
     ),
+    # Its definitions only: the template that waits for a verdict is checked against them.
+    Module("argo-rollouts", "github.com/argoproj/argo-rollouts", {}, manifests="manifests/crds"),
     # A program of our own around Flux's and Argo CD's evaluators.
     Module("health", "github.com/fluxcd/pkg/runtime", {"health": "."}),
 )

@@ -225,6 +225,12 @@ def test_monitors_and_alerts_come_where_the_cluster_serves_their_kinds(render):
     assert monitoring(render(*served, *never)) == []
 
 
+def test_what_is_measured_of_an_evaluation_keeps_the_evaluations_namespace(render):
+    (monitor,) = of_kind(render("--set", "metrics.serviceMonitor=Always"), "ServiceMonitor")
+
+    assert [endpoint["honorLabels"] for endpoint in monitor["spec"]["endpoints"]] == [True]
+
+
 def test_routers_and_predictors_are_scraped_where_the_operator_serves_only(render):
     options = ["--set", "metrics.podMonitors=Always"]
     everywhere = of_kind(render(*options), "PodMonitor")
