@@ -75,6 +75,15 @@ VERBS: Final = (
     ),
     Verb(("compare",), "lore_core.evaluation.compare_command", "print evaluations of one benchmark as one table"),
     Verb(("report",), "lore_core.evaluation.report_command", "write finished evidence as one HTML file and as JSON"),
+    Verb(
+        ("goodrate", "sample"), "lore_core.goodrate.sample_command", "draw served requests to rate, by day and stratum"
+    ),
+    Verb(("goodrate", "judge"), "lore_core.goodrate.judge_command", "let a model behind an endpoint rate a sample"),
+    Verb(
+        ("goodrate", "estimate"),
+        "lore_core.goodrate.estimate_command",
+        "estimate Query and Item GoodRate from the ratings of a sample",
+    ),
     Verb(("head", "push"), "lore_core.headcache.push_command", "write a generation into a Redis or Valkey server"),
     Verb(("head", "build"), "lore_core.headcache.command", "score head candidates and write an immutable generation"),
     Verb(

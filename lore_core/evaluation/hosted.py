@@ -5,12 +5,14 @@ model's name ends it for good. A request that the endpoint refuses (too long, fi
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
 
 import httpx
 from pydantic import JsonValue
 
+from lore_core.artifacts import ArtifactRef
 from lore_core.evaluation.answers import AnswerRow
 from lore_core.evaluation.generated import CUT, NO_LABEL, sample_seed
 from lore_core.jobs import EvaluateConfig, Generation, JudgedEndpoint
@@ -24,8 +26,10 @@ from lore_core.synthesis.log import Reply, RequestLog
 from lore_core.synthesis.reasons import Reason
 from lore_core.synthesis.tasks import Request
 
-REFUSED = "the endpoint refused the request"
-_NO_LIMIT = 2**62  # the benchmark's size is the bound
+REFUSED: Final = "the endpoint refused the request"
+_NO_LIMIT: Final = 2**62  # the benchmark's size is the bound
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 class EndpointClient(TeacherClient):
@@ -68,6 +72,46 @@ def _worded(body: Any) -> Any:
     return body
 
 
+class Chat:
+    """One endpoint, asked under one bound on its answers."""
+
+    def __init__(self, endpoint: JudgedEndpoint, client: EndpointClient, most_tokens: int) -> None:
+        self._endpoint, self._client, self._most = endpoint, client, most_tokens
+
+    async def ask(self, messages: Sequence[dict[str, Any]], temperature: float = 0.0, seed: int = 0) -> Reply | None:
+        """The answer; None where the endpoint refuses this request. Raises JobError where it stays away."""
+        try:
+            return await self._client.ask(Request(self._body(messages, temperature, seed)))
+        except Unanswered as error:
+            if error.reason is Reason.REFUSED:
+                return None
+            raise JobError(
+                "EndpointUnavailable",
+                f"endpoint: {self._endpoint.url} gave no answer after {self._endpoint.max_tries} tries ({error.reason}); what "
+                "was answered is kept and not paid again: look at the endpoint and its limits",
+                field="endpoint",
+            ) from error
+
+    def _body(self, messages: Sequence[dict[str, Any]], temperature: float, seed: int) -> dict[str, Any]:
+        body: dict[str, Any] = {"model": self._endpoint.model, "messages": list(messages)}
+        if self._endpoint.reasoning_model:
+            return {**body, "max_completion_tokens": self._most}
+        return {**body, "max_tokens": self._most, "temperature": temperature, "seed": seed}
+
+
+@contextlib.asynccontextmanager
+async def chat(
+    endpoint: JudgedEndpoint, requests: ArtifactRef, most_tokens: int, clock: Clock | None = None
+) -> AsyncIterator[Chat]:
+    """Ask an endpoint; its answers are kept at `requests`, those under way at the end too."""
+    async with httpx.AsyncClient(timeout=endpoint.timeout_seconds, trust_env=False) as http:
+        client = EndpointClient(endpoint, http, RequestLog(requests), clock or SystemClock())
+        try:
+            yield Chat(endpoint, client, most_tokens)
+        finally:
+            await client.close()
+
+
 async def ask_all(
     config: EvaluateConfig,
     rules: RuleSource,
@@ -79,19 +123,21 @@ async def ask_all(
     endpoint, generation = config.endpoint, config.generation
     assert endpoint is not None
     assert generation is not None  # the config holds: an endpoint's answers are generated
-    async with httpx.AsyncClient(timeout=endpoint.timeout_seconds, trust_env=False) as http:
-        client = EndpointClient(endpoint, http, RequestLog(config.requests), clock or SystemClock())
-        try:
-            rows = await _crowd(_Asker(endpoint, generation, rules, client), endpoint.concurrency, pairs, progress)
-        finally:
-            await client.close()
-    if rows and all(row.problem == REFUSED for row in rows):
+    most = generation.max_reasoning_tokens + generation.max_answer_tokens
+    async with chat(endpoint, config.requests, most, clock) as asked:
+        rows = await crowd(_Asker(asked, generation, rules), endpoint.concurrency, pairs, progress)
+    check_answered(endpoint, sum(row.problem == REFUSED for row in rows), len(rows))
+    return rows
+
+
+def check_answered(endpoint: JudgedEndpoint, refused: int, asked: int) -> None:
+    """An endpoint that refuses each request is configured wrongly, not a bad model. Raises JobError."""
+    if asked and refused == asked:
         raise JobError(
             "EndpointRefused",
-            f"endpoint: {endpoint.url} refused each of {len(rows)} requests; check endpoint.reasoningModel and the token limits",
+            f"endpoint: {endpoint.url} refused each of {asked} requests; check endpoint.reasoningModel and the token limits",
             field="endpoint",
         )
-    return rows
 
 
 def asked_how(config: EvaluateConfig) -> dict[str, JsonValue]:
@@ -112,38 +158,41 @@ def asked_how(config: EvaluateConfig) -> dict[str, JsonValue]:
     }
 
 
-async def _crowd(ask: "_Asker", size: int, pairs: Sequence[Pair], progress: Callable[[int], None]) -> list[AnswerRow]:
-    found: dict[int, AnswerRow] = {}
-    queue = iter(enumerate(pairs))
+async def crowd(
+    ask: Callable[[T], Awaitable[U]], size: int, things: Sequence[T], progress: Callable[[int], None]
+) -> list[U]:
+    """What `ask` says of each thing, in their order, at most `size` at once. The first failure stops the rest."""
+    found: dict[int, U] = {}
+    queue = iter(enumerate(things))
 
     async def worker() -> None:
-        for place, pair in queue:
-            found[place] = await ask(pair)
+        for place, thing in queue:
+            found[place] = await ask(thing)
             progress(1)
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(size, len(pairs))):
+            for _ in range(min(size, len(things))):
                 group.create_task(worker())
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None  # the first failure cancelled the others
-    return [found[place] for place in range(len(pairs))]
+    return [found[place] for place in range(len(things))]
 
 
 class _Asker:
     """One pair after another: the answer, then the samples of pass@k."""
 
-    def __init__(
-        self, endpoint: JudgedEndpoint, generation: Generation, rules: RuleSource, client: EndpointClient
-    ) -> None:
-        self._endpoint, self._generation, self._rules, self._client = endpoint, generation, rules, client
+    def __init__(self, asked: Chat, generation: Generation, rules: RuleSource) -> None:
+        self._chat, self._generation, self._rules = asked, generation, rules
 
     async def __call__(self, pair: Pair) -> AnswerRow:
         """Raises JobError where the endpoint stays away."""
-        reply = await self._ask(pair, None)
+        messages, warm = chat_messages(pair, self._rules(pair)), float(self._generation.temperature)
+        reply = await self._chat.ask(messages)
         if reply is None:
             return AnswerRow.of(pair, problem=REFUSED)
-        samples = [await self._ask(pair, number) for number in range(self._generation.samples)]
+        seeds = [sample_seed(pair, number) for number in range(self._generation.samples)]
+        samples = [await self._chat.ask(messages, warm, seed) for seed in seeds]
         said = read_chat(reply.text, cut=reply.cut)
         sampled = [read_chat(one.text, cut=one.cut).label if one else None for one in samples]
         return AnswerRow.of(
@@ -157,30 +206,3 @@ class _Asker:
             prompt_tokens=reply.prompt_tokens,
             output_tokens=reply.completion_tokens,
         )
-
-    async def _ask(self, pair: Pair, sample: int | None) -> Reply | None:
-        """None where this request is refused."""
-        try:
-            return await self._client.ask(Request(self._body(pair, sample)))
-        except Unanswered as error:
-            if error.reason is Reason.REFUSED:
-                return None
-            raise JobError(
-                "EndpointUnavailable",
-                f"endpoint: {self._endpoint.url} gave no answer after {self._endpoint.max_tries} tries ({error.reason}); what "
-                "was answered is kept and not paid again: look at the endpoint and its limits",
-                field="endpoint",
-            ) from error
-
-    def _body(self, pair: Pair, sample: int | None) -> dict[str, Any]:
-        most = self._generation.max_reasoning_tokens + self._generation.max_answer_tokens
-        body: dict[str, Any] = {
-            "model": self._endpoint.model,
-            "messages": chat_messages(pair, self._rules(pair)),
-        }
-        if self._endpoint.reasoning_model:
-            return {**body, "max_completion_tokens": most}
-        if sample is None:
-            return {**body, "max_tokens": most, "temperature": 0, "seed": 0}
-        seed = sample_seed(pair, sample)
-        return {**body, "max_tokens": most, "temperature": float(self._generation.temperature), "seed": seed}
