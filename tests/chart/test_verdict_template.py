@@ -1,6 +1,7 @@
-"""The AnalysisTemplate that waits for a verdict: its own kind accepts it, and its query tells the three answers apart."""
+"""AnalysisTemplates that wait for a verdict: their own kind accepts them, and the query tells its three answers apart."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hack.cluster import tools
 from hack.cluster.kubectl import Kubectl
 
 FILE = REPOSITORY / "deploy/argo-rollouts/verdict.yaml"
+PAGE = REPOSITORY / "docs/how-to/gate-elsewhere.md"
 
 
 def metric() -> dict[str, Any]:
@@ -20,12 +22,20 @@ def metric() -> dict[str, Any]:
     return found
 
 
-def test_argo_rollouts_own_definition_accepts_it(kubectl: Kubectl) -> None:
+def from_the_page() -> dict[str, Any]:
+    """The template that docs/how-to/gate-elsewhere.md shows."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    (found,) = (item for item in map(yaml.safe_load, blocks) if item["kind"] == "AnalysisTemplate")
+    return found
+
+
+def test_argo_rollouts_own_definition_accepts_both(kubectl: Kubectl) -> None:
     kubectl.apply_definitions([tools.manifests("argo-rollouts") / "analysis-template-crd.yaml"])
 
-    said = kubectl("create", "--dry-run=server", "--validate=strict", f"--filename={FILE}", "--namespace=default")
-
-    assert "analysistemplate.argoproj.io/lore-verdict created" in said
+    for item in (yaml.safe_load(FILE.read_text()), from_the_page()):
+        text = json.dumps({**item, "metadata": {**item["metadata"], "namespace": "default"}})
+        said = kubectl("create", "--dry-run=server", "--validate=strict", "--filename=-", stdin=text)
+        assert f"analysistemplate.argoproj.io/{item['metadata']['name']} created" in said
 
 
 @pytest.mark.parametrize(
