@@ -17,6 +17,7 @@ from lore_operator.engine.errors import NotFound
 from lore_operator.engine.resources import (
     CONFIG_MAPS,
     DEPLOYMENTS,
+    EVALS,
     INFERENCE_SERVICES,
     JOBS,
     PODS,
@@ -307,6 +308,28 @@ async def test_from_the_verdict_to_callers_that_are_served(
 
     assert condition(found, "Available")["status"] == "True"
     assert found["status"]["stable"] == (await api.names(REVISIONS))[0]
+
+
+async def test_a_tier_is_judged_where_it_serves_once_it_does(
+    api: Api, operator: OperatorProcess, cluster: Cluster
+) -> None:
+    live = evaluation("live")
+    live["spec"] = {
+        **{field: value for field, value in live["spec"].items() if field != "modelRef"},
+        "deploymentRef": {"name": "search", "stratum": "tail"},
+    }
+    await api.create(live)
+    await until(
+        lambda: api.get(EVALS, "live-eval"), lambda found: condition(found, "Ready").get("reason") == "AwaitingTier"
+    )
+    await served(cluster)
+
+    job = await cluster.job_like("live-eval-")
+
+    config = json.loads((await api.get(CONFIG_MAPS, job))["data"]["config.json"])
+    assert [config["servedAt"]["model"]] == await api.names(INFERENCE_SERVICES)
+    judged = await until(lambda: api.get(EVALS, "live-eval"), lambda found: found["status"].get("subject"))
+    assert (judged["status"]["subject"], "model" in judged["status"]) == ("search/tail", False)
 
 
 async def test_a_status_that_is_wiped_while_serving_moves_nothing(
