@@ -1,6 +1,7 @@
 """What whoever installs the operator decides: images of the workload pods, namespaces, ports. Read from the environment once."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ class Settings:
     `namespaces` empty means all of them.
     `http_port` serves `/metrics`, `/healthz` and `/readyz`; 0 takes a free port.
     Without a `lease` this operator takes itself for the only one.
+    `prometheus_url` is the base address that a rollout's checks ask; empty: they are inconclusive.
     """
 
     children: ChildSettings
@@ -44,6 +46,7 @@ class Settings:
     http_port: int = 8080
     log_level: str = "INFO"
     lease: Lease | None = None
+    prometheus_url: str = ""
 
     @staticmethod
     def from_environment(environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -64,6 +67,7 @@ class Settings:
             http_port=_number(environ, "LORE_HTTP_PORT", 8080),
             log_level=_one_of(environ, "LORE_LOG_LEVEL", _LEVELS),
             lease=_lease(environ),
+            prometheus_url=_address(environ, "LORE_PROMETHEUS_URL"),
         )
 
 
@@ -107,6 +111,13 @@ def _lease(environ: Mapping[str, str]) -> Lease | None:
     if not namespace or not name or "/" in name:
         raise SettingsError(f"LORE_LEASE is {value!r}; give NAMESPACE/NAME of the Lease")
     return Lease(namespace, name, _number(environ, "LORE_LEASE_SECONDS", 15, least=3))
+
+
+def _address(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "").strip()
+    if value and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
+        raise SettingsError(f"{name} is {value!r}; give http(s)://HOST[:PORT][/PATH], without credentials, or nothing")
+    return value.rstrip("/")
 
 
 def _one_of(environ: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

@@ -116,6 +116,7 @@ def test_every_pod_is_admitted_under_the_restricted_profile(render, kubectl: Kub
         ("verdicts.replicas=0", "/verdicts/replicas"),
         ("verdicts.audiences={a b}", "/verdicts/audiences/0"),
         ("verdicts.from[0].pods=x", "/verdicts/from/0"),
+        ("prometheus.url=prometheus", "/prometheus/url"),
     ],
 )
 def test_a_wrong_value_is_refused_and_its_key_named(helm, option, key):
@@ -254,7 +255,7 @@ def test_a_network_policy_lets_the_scraper_the_test_and_nobody_else_in(render):
 
     assert [*rule["from"][0]["podSelector"]["matchLabels"].values()] == ["lore-operator-test", "lore"]
     assert rule["from"][1] == {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
-    assert {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]} == {53, 6443, 8080}
+    assert {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]} == {53, 6443, 8080, 9090}
 
 
 def console(manifests: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:

@@ -364,14 +364,15 @@ async def test_an_operator_killed_in_a_rollout_finishes_it(
     await until(lambda: api.names(INFERENCE_SERVICES), lambda found: len(found) == 1)
 
 
-async def test_a_candidate_that_disagrees_in_shadow_is_rolled_back_without_a_query(
+async def test_a_candidate_waits_for_prometheus_and_one_that_disagrees_in_shadow_is_rolled_back_without_a_query(
     api: Api, operator: OperatorProcess, cluster: Cluster
 ) -> None:
     stable = (await served(cluster))["status"]["stable"]
     await api.create(BETTER)
     await cluster.judge("better")
     tiers = [SERVING["spec"]["tiers"][0], {"stratum": "tail", "predictor": {"modelRef": {"name": "better"}}}]
-    shadow = {"shadow": 5, "analysis": {"minSamples": 10, "minAgreementPercent": 90}}
+    unanswered = [{"name": "errors", "query": "errors", "max": "0"}]
+    shadow = {"shadow": 5, "analysis": {"minSamples": 10, "minAgreementPercent": 90, "prometheus": unanswered}}
     await api.patch(DEPLOYMENTS, "search", {"spec": {"tiers": tiers, "rollout": {"steps": [shadow]}}})
     await prepared(cluster)
     config = await until(cluster.config, lambda seen: seen is not None and seen.shadowed() is not None)
@@ -380,8 +381,15 @@ async def test_a_candidate_that_disagrees_in_shadow_is_rolled_back_without_a_que
     assert candidate is not None
     assert (candidate.weights.tail, candidate.shadow_percent) == (0, 5)
 
-    cluster.statistics = {candidate.revision: {"mirrored": 10, "comparedItems": 100, "agreeingItems": 80}}
+    cluster.statistics = {candidate.revision: {"mirrored": 10, "comparedItems": 100, "agreeingItems": 95}}
     await api.patch(DEPLOYMENTS, "search", {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": "now"}}})
+    waits = await until(
+        lambda: deployment(api), lambda found: condition(found, "Ready")["reason"] == "AnalysisInconclusive"
+    )
+    assert "errors: no Prometheus is configured" in condition(waits, "Ready")["message"]
+
+    cluster.statistics = {candidate.revision: {"mirrored": 10, "comparedItems": 100, "agreeingItems": 80}}
+    await api.patch(DEPLOYMENTS, "search", {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": "soon"}}})
 
     stalled = (await blocked(api))["message"]
     assert "80.00 % of items got the stable one's label, minAgreementPercent 90" in stalled

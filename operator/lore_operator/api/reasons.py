@@ -71,6 +71,11 @@ PROGRESS: Final = (
         "Set rollout.approve to what the message says.",
     ),
     Reason(
+        "AnalysisInconclusive",
+        "A check of a step's analysis has no answer: Prometheus or an evaluation, as the message says. The rollout waits.",
+        "Correct the query, prometheus.url of the chart, or the evaluation's name; a check is never passed without an answer.",
+    ),
+    Reason(
         "AwaitingSamples",
         "The analysis of a step has seen too few answers of the new composition.",
         "Wait, or lower analysis.minSamples.",

@@ -20,6 +20,7 @@ from lore_operator.engine.metrics import Metrics
 from lore_operator.engine.observe import WATCHED, Observer, owners, shared_by_all
 from lore_operator.engine.parents import RESYNC_SECONDS, Parents
 from lore_operator.engine.projection import trim
+from lore_operator.engine.prometheus import Measured
 from lore_operator.engine.queue import WorkQueue
 from lore_operator.engine.reconcile import Planner, Reconciler, work
 from lore_operator.engine.remedies import check_version
@@ -56,7 +57,10 @@ class Engine:
         for watcher in self._watchers:
             by_kind[watcher.resource.kind] += (watcher,)
         self._observer = Observer(self.client, by_kind, shared_by_all(settings.children))
-        self._reconciler = Reconciler(self.client, self._observer, self.parents, planners, settings.children, instance)
+        measure = Measured(settings.prometheus_url)
+        self._reconciler = Reconciler(
+            self.client, self._observer, self.parents, planners, settings.children, instance, measure=measure
+        )
         self.ready = asyncio.Event()
         self._stopping = asyncio.Event()
 

@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -35,6 +35,14 @@ class Planner(Protocol):
         """What should be written now."""
 
 
+Measure = Callable[[Key, Object, Observed], Awaitable[Observed]]
+"""Adds to a view what is measured outside of the API server."""
+
+
+async def _unmeasured(_key: Key, _resource: Object, observed: Observed) -> Observed:
+    return observed
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a pass ended: how long until time alone may change the decision, the reason of a failure, or that it is gone.
@@ -62,9 +70,11 @@ class Reconciler:
         settings: Settings,
         instance: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        measure: Measure = _unmeasured,
     ) -> None:
         self._client, self._observer, self._parents = client, observer, parents
         self._planners, self._settings, self._instance, self._now = planners, settings, instance, now
+        self._measure = measure
 
     async def reconcile(self, key: Key) -> Outcome:
         """One pass. A failed API call ends in the resource's condition and in the outcome; nothing is raised for it."""
@@ -96,10 +106,11 @@ class Reconciler:
     async def _pass(self, key: Key, resource: Manifest) -> Outcome:
         references = self._planners[key.kind].references(resource)
         self._parents.looks_at(key, references)
-        observed = await self._observer.cached(key, references)
+        observed = await self._measure(key, resource, await self._observer.cached(key, references))
         plan = self._decide(key, resource, observed)
         if _overwrites(plan, observed):
-            observed = await self._observer.live(key, references)
+            live = await self._observer.live(key, references)
+            observed = replace(live, measurements=observed.measurements)
             plan = self._decide(key, resource, observed)
         plan = await self._write(key, resource, observed, plan)
         await self._tell(key, resource, plan.status)
@@ -119,6 +130,7 @@ class Reconciler:
                 break
             # The view was old, or the object is a stranger's: both are told apart on a live view only.
             live = await self._observer.live(key, self._planners[key.kind].references(resource))
+            live = replace(live, measurements=observed.measurements)
             observed = await self._observer.with_child(live, key, taken.key)
             plan = self._decide(key, resource, observed)
         for patch in plan.patch:

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
-from pydantic import ValidationError
 
 from lore_core.router.config import RouterState
+from lore_operator.engine.bodies import read_at_most
 from lore_operator.engine.client import Manifest
 from lore_operator.plan.types import RouterEndpoint
 
@@ -42,7 +42,7 @@ async def _state(session: aiohttp.ClientSession, url: str) -> RouterState | None
         async with session.get(url, allow_redirects=False) as answer:
             if answer.status != 200:
                 return None
-            body: Any = await answer.content.read(_LARGEST_ANSWER)
+            body = await read_at_most(answer, _LARGEST_ANSWER)
             return RouterState.model_validate_json(body, extra="ignore")  # a newer router may tell more
-    except (aiohttp.ClientError, TimeoutError, OSError, ValidationError):
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
         return None

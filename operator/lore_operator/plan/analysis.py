@@ -1,31 +1,17 @@
-"""Whether a candidate's statistics allow the next step: fallbacks, neutral answers, and in shadow the agreement of both."""
+"""Whether what is known of a candidate allows the next step: routers' counts, answers of Prometheus, verdicts."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from lore_core.router.config import RevisionStatistics
 from lore_operator.api.v1alpha1.deployment import Analysis
-from lore_operator.plan.types import RouterEndpoint
+from lore_operator.plan.judgement import Judgement, Outcome, measured, verdict, worst
+from lore_operator.plan.types import Measurement, Object, RouterEndpoint
+
+__all__ = ["Judgement", "Outcome", "Seen", "judged", "statistics_of"]
 
 _PERCENT: Final = 100
-
-
-class Outcome(Enum):
-    """What statistics say."""
-
-    PASSED = "Passed"
-    FAILED = "Failed"
-    TOO_FEW = "TooFew"
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """An outcome, and the figures it rests on."""
-
-    outcome: Outcome
-    message: str = ""
 
 
 def statistics_of(revision: str, routers: Iterable[RouterEndpoint]) -> RevisionStatistics:
@@ -35,10 +21,37 @@ def statistics_of(revision: str, routers: Iterable[RouterEndpoint]) -> RevisionS
     return RevisionStatistics(**{field: sum(one[field] for one in found) for field in RevisionStatistics.model_fields})
 
 
-def judged(analysis: Analysis | None, counts: RevisionStatistics, *, shadow: bool) -> Judgement:
-    """Bounds count as soon as there are samples enough; without an analysis everything passes."""
+@dataclass(frozen=True)
+class Seen:
+    """What is known of a candidate: routers' counts, answers to queries, and the evaluations of the namespace by name.
+
+    `names` are those that queries may use; `models` the digests of the models that the candidate's tiers serve.
+    """
+
+    statistics: RevisionStatistics = field(default_factory=RevisionStatistics)
+    measurements: Mapping[str, Measurement] = field(default_factory=dict)
+    evaluations: Mapping[str, Object] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    models: frozenset[str] = frozenset()
+
+
+def judged(analysis: Analysis | None, seen: Seen, *, shadow: bool) -> Judgement:
+    """Bounds count as soon as there are samples enough; without an analysis everything passes.
+
+    One that is broken fails, whatever else is not known yet.
+    """
     if analysis is None:
         return Judgement(Outcome.PASSED)
+    counted = _counted(analysis, seen.statistics, shadow=shadow)
+    if counted.outcome is Outcome.TOO_FEW:
+        return counted
+    checks = [measured(check, seen.names, seen.measurements) for check in analysis.prometheus]
+    verdicts = [verdict(name, seen.evaluations.get(name), seen.models) for name in analysis.evaluations]
+    return worst([counted, *checks, *verdicts])
+
+
+def _counted(analysis: Analysis, counts: RevisionStatistics, *, shadow: bool) -> Judgement:
+    """What the routers' counts say."""
     samples, what = (counts.mirrored, "mirrored questions") if shadow else (counts.answers, "answers")
     if samples < analysis.min_samples or (shadow and not counts.compared_items):
         return Judgement(Outcome.TOO_FEW, f"{samples} {what} so far, {analysis.min_samples} are needed")

@@ -15,13 +15,14 @@ from lore_operator.api.v1alpha1 import RelevanceDeployment
 from lore_operator.api.v1alpha1.common import seconds
 from lore_operator.children.composition import ADMITTED, FAILED, PREPARING
 from lore_operator.children.settings import Settings
-from lore_operator.plan.analysis import statistics_of
+from lore_operator.plan.analysis import Seen, statistics_of
 from lore_operator.plan.backends import BackendState, check_namespace, ensure_backends, release_backends
 from lore_operator.plan.conditions import Finding, Halt, State, moment, timestamp
 from lore_operator.plan.drift import DRIFTED, alert, shares
 from lore_operator.plan.gate import Verdicts, judge
 from lore_operator.plan.head_build import ensure_generation, forget_builds
 from lore_operator.plan.imported import evaluations_of
+from lore_operator.plan.questions import names
 from lore_operator.plan.revisions import Revision, forget_oldest, revisions, wanted_revision
 from lore_operator.plan.rollout import next_config
 from lore_operator.plan.routing import Routing, greatest
@@ -157,7 +158,7 @@ class _Serving:
             target,
             acked=self.routing.acked,
             age=self.routing.age,
-            statistics=statistics_of(target.name, self.draft.observed.routers),
+            seen=self._seen(target),
         )
         self.fields["step"] = rollout.step
         if self.routing.write(rollout.config):
@@ -171,6 +172,17 @@ class _Serving:
             Finding(rolling, "MovingWeight", has)
             if rollout.hold is None
             else self._held(target, rollout.hold, rolling, has)
+        )
+
+    def _seen(self, target: Revision) -> Seen:
+        """What is known of a candidate."""
+        observed = self.draft.observed
+        return Seen(
+            statistics=statistics_of(target.name, observed.routers),
+            measurements=observed.measurements,
+            evaluations={key.name: item for key, item in observed.references.items() if key.kind == "RelevanceEval"},
+            names=names(self.deployment, self.routing.stable or "", target.name),
+            models=frozenset(part.backend.model.digest or "" for part in target.recipe.predictors.values()),
         )
 
     def _held(self, target: Revision, hold: Hold, rolling: State, has: str) -> Finding:

@@ -13,6 +13,7 @@ from lore_core.router import config as wire
 from lore_operator.api.v1alpha1 import RelevanceDeployment
 from lore_operator.api.v1alpha1.common import SECRET_ROOT, ArtifactRef
 from lore_operator.children.composition import Recipe
+from lore_operator.plan.analysis import Seen
 from lore_operator.plan.revisions import Revision
 from lore_operator.plan.steps import Hold, Rung, following, hold, ladder
 from lore_operator.plan.steps import current as standing_on
@@ -44,11 +45,11 @@ def next_config(
     *,
     acked: bool,
     age: timedelta,
-    statistics: wire.RevisionStatistics,
+    seen: Seen,
 ) -> Rollout:
     """The next config.
 
-    `acked` says that all routers serve `current`, `age` since when it is written; `statistics` are the target's.
+    `acked` says that all routers serve `current`, `age` since when it is written; `seen` is what is known of the target.
 
     The target must be prepared. Another candidate that is still there is dropped, its weight back to the stable one.
     """
@@ -66,7 +67,7 @@ def next_config(
     here = Rollout(_config(deployment, stable.revision, [stable, candidate]), rung.number if rung else None)
     if not acked:
         return here
-    if (held := hold(rung, deployment.spec.rollout, candidate, age, statistics)) is not None:
+    if (held := hold(rung, deployment.spec.rollout, candidate, age, seen)) is not None:
         return replace(here, hold=held)
     return _onwards(deployment, stable, candidate, following(rungs, candidate))
 

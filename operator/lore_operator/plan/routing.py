@@ -34,7 +34,7 @@ class Routing:
     def __init__(self, draft: ServingDraft, deployment: RelevanceDeployment, settings: Settings) -> None:
         self._draft, self._deployment, self._settings = draft, deployment, settings
         self._stored = draft.find("ConfigMap", router.router_name(deployment.metadata.name))
-        self.config = _read(self._stored)
+        self.config = stored_config(self._stored)
         self.acked = self.config is not None and acknowledged(self.config, draft.observed.routers)
 
     @property
@@ -114,7 +114,8 @@ class Routing:
         return f"{len(routers) - len(behind)} of {len(routers)} routers serve the config; {'; '.join(said[:3])}"
 
 
-def _read(stored: Object | None) -> RouterConfig | None:
+def stored_config(stored: Object | None) -> RouterConfig | None:
+    """What the router's ConfigMap says. Halts where it cannot be read."""
     text = ((stored or {}).get("data") or {}).get(CONFIG_KEY)
     if not text:
         return None

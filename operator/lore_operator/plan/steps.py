@@ -8,7 +8,7 @@ from typing import Final
 from lore_core.router import config as wire
 from lore_operator.api.v1alpha1.common import seconds
 from lore_operator.api.v1alpha1.deployment import Rollout, Step
-from lore_operator.plan.analysis import Outcome, judged
+from lore_operator.plan.analysis import Outcome, Seen, judged
 
 _FULL: Final = wire.StratumWeights(**dict.fromkeys(wire.STRATA, wire.FULL_WEIGHT))
 _LOOK_AGAIN: Final = timedelta(seconds=10)
@@ -67,10 +67,10 @@ def hold(
     rollout: Rollout,
     candidate: wire.Composition,
     age: timedelta,
-    statistics: wire.RevisionStatistics,
+    seen: Seen,
 ) -> Hold | None:
     """What keeps the candidate where it is, if anything. `age` is since when it is there."""
-    verdict = judged(rung.step.analysis, statistics, shadow=rung.shadow is not None) if rung else None
+    verdict = judged(rung.step.analysis, seen, shadow=rung.shadow is not None) if rung else None
     if verdict is not None and verdict.outcome is Outcome.FAILED:
         return Hold(reason="AnalysisFailed", message=verdict.message, failed=True)
     if rollout.paused:
@@ -83,6 +83,9 @@ def hold(
         return Hold(reason="MovingWeight", message=f"step {rung.number} lasts {rung.step.for_}", wake_after=wake)
     if verdict is not None and verdict.outcome is Outcome.TOO_FEW:
         return Hold(reason="AwaitingSamples", message=f"step {rung.number}: {verdict.message}", wake_after=_LOOK_AGAIN)
+    if verdict is not None and verdict.outcome is Outcome.INCONCLUSIVE:
+        said = f"step {rung.number}: {verdict.message}"
+        return Hold(reason="AnalysisInconclusive", message=said, wake_after=_LOOK_AGAIN)
     if rung.step.approval and not approved(rollout.approve, candidate.revision, rung.number):
         text = f"step {rung.number} waits for a person: set rollout.approve to {candidate.revision}/{rung.number}"
         return Hold(reason="AwaitingApproval", message=text)

@@ -50,6 +50,14 @@ class RouterEndpoint:
 
 
 @dataclass(frozen=True)
+class Measurement:
+    """What Prometheus answered to one query: a finite number, or the reason why there is none."""
+
+    value: float | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Observed:
     """What exists now, as far as the resource can be concerned.
 
@@ -59,13 +67,15 @@ class Observed:
     plans again. `pods` are the pods of the children, found by the same labels. `references` answers `references()`; an
     object that does not exist is absent; it also holds what all resources of a namespace share (`children.report_access`). A
     RelevanceDeployment's children also hold the InferenceServices that name it among their owners, with the Deployment and
-    the pods that KServe made for them; `routers` are its router's Ready endpoints.
+    the pods that KServe made for them; `routers` are its router's Ready endpoints, `measurements` the answers to the queries
+    that its rollout's step asks (`questions.queries`).
     """
 
     children: Mapping[ObjectKey, Object] = field(default_factory=dict)
     pods: tuple[Object, ...] = ()
     references: Mapping[ObjectKey, Object] = field(default_factory=dict)
     routers: tuple[RouterEndpoint, ...] = ()
+    measurements: Mapping[str, Measurement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

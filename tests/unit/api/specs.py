@@ -222,6 +222,11 @@ REFUSED = [
         "maxFallbackPercent goes with weight",
         ("spec.rollout", {"steps": [{"shadow": 5, "analysis": {"maxFallbackPercent": 9}}]}),
     ),
+    case(
+        "RelevanceDeployment",
+        "give min, max or both",
+        ("spec.rollout", {"steps": [{"weight": 5, "analysis": {"prometheus": [{"name": "up", "query": "up"}]}}]}),
+    ),
     case("RelevanceDeployment", "fallback goes with predictor", ("spec.tiers.0.fallback", ["tail"])),
     case("RelevanceDeployment", "guard goes with predictor", ("spec.tiers.0.guard", {"maxQuestions": 4})),
     case("RelevanceDeployment", "a tier cannot fall back to itself", ("spec.tiers.1.fallback", ["torso"])),

@@ -26,6 +26,8 @@ def test_an_image_that_is_missing_is_named(name: str) -> None:
         ("LORE_LOG_LEVEL", "loud"),
         ("LORE_LEASE", "no-namespace"),
         ("LORE_LEASE_SECONDS", "1"),
+        ("LORE_PROMETHEUS_URL", "prometheus:9090"),
+        ("LORE_PROMETHEUS_URL", "http://user:secret@prometheus"),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: str) -> None:
@@ -37,6 +39,12 @@ def test_without_a_lease_the_operator_is_the_only_one() -> None:
     assert Settings.from_environment(GIVEN).lease is None
     leased = Settings.from_environment(GIVEN | {"LORE_LEASE": "system/operator"})
     assert leased.lease == Lease("system", "operator", 15)
+
+
+def test_an_address_may_have_a_path_and_no_slash_at_its_end() -> None:
+    found = Settings.from_environment(GIVEN | {"LORE_PROMETHEUS_URL": "https://metrics/prometheus/"})
+    assert found.prometheus_url == "https://metrics/prometheus"
+    assert Settings.from_environment(GIVEN).prometheus_url == ""
 
 
 def test_no_namespaces_means_all() -> None:

@@ -11,7 +11,8 @@ from unit.plan.world import SETTINGS, World, digest, resource
 from lore_core.router.config import RevisionStatistics, RouterConfig, RouterState, SnapshotTraffic
 from lore_operator.children.settings import Settings
 from lore_operator.plan import deployment
-from lore_operator.plan.types import Object, ObjectKey, Observed, Plan, RouterEndpoint
+from lore_operator.plan.questions import queries
+from lore_operator.plan.types import Measurement, Object, ObjectKey, Observed, Plan, RouterEndpoint
 
 BENCHMARK, GATES, RULES = digest("b"), digest("9"), digest("4")
 SPEC: dict[str, Any] = {
@@ -30,11 +31,15 @@ SPEC: dict[str, Any] = {
 
 @dataclass
 class ServingWorld(World):
-    """`routers` are Ready endpoints and the config hash that each serves; each tells the same `statistics` and `traffic`."""
+    """`routers` are Ready endpoints and the config hash that each serves; each tells the same `statistics` and `traffic`.
+
+    `prometheus` has the answers to the queries that it is asked; to others it says that there is no data.
+    """
 
     routers: dict[str, str | None] = field(default_factory=dict)
     statistics: dict[str, RevisionStatistics] = field(default_factory=dict)
     traffic: SnapshotTraffic | None = None
+    prometheus: dict[str, Measurement] = field(default_factory=dict)
     settings: Settings = SETTINGS
     versions: int = 100
 
@@ -59,7 +64,10 @@ class ServingWorld(World):
             RouterEndpoint(name, RouterState(config_hash=served_hash, statistics=self.statistics, traffic=self.traffic))
             for name, served_hash in sorted(self.routers.items())
         )
-        return replace(found, children={**found.children, **served, **made}, routers=states)
+        whole = replace(found, children={**found.children, **served, **made}, routers=states)
+        nothing = Measurement(problem="the query found no data")
+        asked = {query: self.prometheus.get(query, nothing) for query in queries(self.resource, whole)}
+        return replace(whole, measurements=asked)
 
     def _mine(self, item: Object) -> bool:
         owners = item["metadata"].get("ownerReferences") or []

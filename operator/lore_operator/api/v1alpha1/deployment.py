@@ -215,8 +215,33 @@ class ServingGate(ApiModel):
         return self
 
 
+class PrometheusCheck(ApiModel):
+    """A query of the installation's Prometheus, and the bounds of its answer."""
+
+    model_config = ConfigDict(json_schema_extra=cel(Rule("has(self.min) || has(self.max)", "give min, max or both")))
+
+    name: Name
+    """Name of the check, for messages."""
+    query: str = Field(min_length=1, max_length=2048)
+    """PromQL with one number as its answer. In it ${revision}, ${stable}, ${deployment} and ${namespace} are replaced by the
+    names of the new and the stable composition, the deployment and its namespace."""
+    min: str | None = Field(default=None, pattern=r"^-?[0-9]+(\.[0-9]+)?$", max_length=24)
+    """Least value."""
+    max: str | None = Field(default=None, pattern=r"^-?[0-9]+(\.[0-9]+)?$", max_length=24)
+    """Greatest value."""
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "PrometheusCheck":
+        if self.min is None and self.max is None:
+            raise ValueError(f"check {self.name}: give min, max or both")
+        return self
+
+
 class Analysis(ApiModel):
-    """What routers must have seen of the new composition before the next step, since it came to them; all routers together."""
+    """What must be known of the new composition before the next step. What cannot be known holds it, and never passes.
+
+    Counts are what all routers together saw of it since it came to them.
+    """
 
     min_samples: int = Field(default=100, ge=1, le=100_000_000)
     """Answers (in a shadow step: mirrored questions) needed before anything is judged."""
@@ -228,6 +253,10 @@ class Analysis(ApiModel):
     """Shadow only: least share of items with the label that the stable composition gave."""
     max_grade_difference: str | None = Field(default=None, pattern=r"^[0-9]+(\.[0-9]+)?$", max_length=24)
     """Shadow only: most mean absolute difference of grades."""
+    prometheus: Annotated[tuple[PrometheusCheck, ...], *list_map("name", 16)] = ()
+    """Bounds on what the installation's Prometheus (the chart's prometheus.url) answers."""
+    evaluations: Annotated[tuple[Name, ...], *list_set(8)] = ()
+    """RelevanceEvals, each of a model of the new composition, that must have passed; one that failed fails the composition."""
 
 
 class Step(ApiModel):
