@@ -10,9 +10,9 @@ from pydantic import JsonValue
 
 from lore_core.artifacts import ArtifactRef, publish
 from lore_core.benchmark.corpus import catalogue, facts, reasoning, rule_facts
+from lore_core.benchmark.lexicon import vocabulary
 from lore_core.benchmark.rulebook import rulebook
 from lore_core.benchmark.traffic import candidates, daily_counts, ranked_queries
-from lore_core.benchmark.vocabulary import vocabulary
 from lore_core.benchmark.wording import attributes, caption, title
 from lore_core.benchmark.world import SPLITS, SUBSETS, World
 from lore_core.records import Item, Pair, label_schema_digest, write_items, write_pairs

@@ -113,15 +113,3 @@ def kind_group(kind: str) -> int:
 
 RULE_WORDS: Final = ("strict", "lenient")
 FACT_WORDS: Final = ("means", "wants", "is", "next", "near", "far", "match", "conflict", "other", KIND, ";")
-
-
-def vocabulary() -> tuple[str, ...]:
-    """Every word that the world's texts use, rule ids included; sorted."""
-    from lore_core.benchmark.rulebook import rule_ids
-
-    templates = {word for template in (*TEMPLATES, *HELD_OUT_TEMPLATES) for word in template.split()} - {"k", "v"}
-    found = {*PRODUCTS, *MOTIFS, *PRINTS, *SHOPS, *ALIASES.values(), *templates, *RULE_WORDS, *FACT_WORDS, *rule_ids()}
-    found |= {COMPANION, SHOWS, BESIDE, CENTRAL, *MARKETS}
-    for dimension in DIMENSIONS:
-        found |= {dimension.name, *dimension.values}
-    return tuple(sorted(found))

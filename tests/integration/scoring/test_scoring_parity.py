@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lore_core.benchmark.lexicon import vocabulary
 from lore_core.benchmark.rulebook import rulebook
-from lore_core.benchmark.vocabulary import vocabulary
 from lore_core.benchmark.world import Scale, World
 from lore_core.jobs import RuleMode, ServingProfile
 from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt, RuleSource, TextEncoder, build_contract

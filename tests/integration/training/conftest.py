@@ -9,8 +9,8 @@ import pytest
 
 from lore_core.artifacts import ArtifactRef, publish
 from lore_core.artifacts.manifest import sha256_digest
+from lore_core.benchmark.lexicon import vocabulary
 from lore_core.benchmark.rulebook import rulebook
-from lore_core.benchmark.vocabulary import vocabulary
 from lore_core.benchmark.world import Scale, World
 from lore_core.jobs import Report, TrainConfig
 from lore_core.records import write_pairs

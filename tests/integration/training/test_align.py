@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from lore_core.artifacts import ArtifactRef, open_store, publish, verify
+from lore_core.benchmark.lexicon import vocabulary
 from lore_core.benchmark.rulebook import rulebook
-from lore_core.benchmark.vocabulary import vocabulary
 from lore_core.jobs import Phase, RuleMode
 from lore_core.prompts import ModelKit, PromptLayout, RuleSource
 from lore_core.records import Label, Pair, write_pairs

@@ -6,7 +6,7 @@ import pytest
 
 from lore_core.artifacts import ArtifactRef, open_store
 from lore_core.benchmark.corpus import catalogue, facts
-from lore_core.benchmark.vocabulary import vocabulary
+from lore_core.benchmark.lexicon import vocabulary
 from lore_core.cli import main
 from lore_core.jobs import RuleMode
 from lore_core.prompts import ModelKit, PromptLayout, TextEncoder, build_contract

@@ -5,6 +5,7 @@ import pytest
 
 from lore_core.benchmark.blocks import BUCKETS, bucket
 from lore_core.benchmark.corpus import catalogue, facts, reasoning, rule_facts
+from lore_core.benchmark.lexicon import vocabulary
 from lore_core.benchmark.rulebook import rulebook
 from lore_core.benchmark.vocabulary import (
     ALIASES,
@@ -14,7 +15,6 @@ from lore_core.benchmark.vocabulary import (
     KIND,
     MEANING,
     novel,
-    vocabulary,
 )
 from lore_core.benchmark.wording import query_text
 from lore_core.benchmark.world import SCALES, SPLITS, SUBSETS, World

@@ -2,8 +2,8 @@
 
 import pytest
 
+from lore_core.benchmark.lexicon import vocabulary as world_vocabulary
 from lore_core.benchmark.rulebook import rulebook
-from lore_core.benchmark.vocabulary import vocabulary as world_vocabulary
 from lore_core.benchmark.world import Scale, World
 from lore_core.jobs import RuleMode
 from lore_core.prompts import ModelKit, PromptLayout, RuleSource, TextEncoder, build_contract
