@@ -22,6 +22,8 @@ _PROGRAMS = {
     "busybox": "busybox-static",
 }
 _LONGEST_SOCKET = 107
+_LEAST_FREE = 4 * 2**30
+"""Bytes for logs and pods. With less than a hundredth of the disk the kubelet takes no pod at all."""
 
 
 def check(directory: Path, socket: Path, own_kubelet: int | None) -> None:
@@ -38,10 +40,18 @@ def _problems(directory: Path, socket: Path, own_kubelet: int | None) -> Iterato
         yield f"Debian packages are missing: apt-get install {' '.join(packages)}"
     if len(str(socket)) > _LONGEST_SOCKET:
         yield f"{directory} is too long a path for a socket in it: set LORE_CLUSTER_DIR to a shorter one"
+    if own_kubelet is None and (free := _free(directory)) < _LEAST_FREE:
+        yield f"only {free / 2**30:.1f} GiB are free on the disk of {directory}: free some, or set LORE_CLUSTER_DIR"
     for process in running():
         # Two kubelets take each other's pods for orphans and kill them.
         if process.name == "kubelet" and process.pid != own_kubelet:
             yield f"another kubelet runs here (pid {process.pid}): stop it, or name its cluster with KUBECONFIG"
+
+
+def _free(directory: Path) -> int:
+    """Bytes that are free where the directory is or will be."""
+    there = next(folder for folder in (directory, *directory.absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free
 
 
 def _missing_packages() -> list[str]:

@@ -1,8 +1,8 @@
 """Installs the chart with Helm."""
 
 import subprocess
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from hack.cluster import tools
 from hack.cluster.kubectl import Kubectl
@@ -35,10 +35,35 @@ def helm(kubectl: Kubectl, *arguments: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise DemoError(
-            f"helm {arguments[0]} failed: {done.stderr.strip()}\n"
-            f"look at the operator: kubectl --kubeconfig {kubectl.kubeconfig} --namespace {NAMESPACE} describe pods"
+            "\n".join(
+                (
+                    f"helm {arguments[0]} failed: {done.stderr.strip()}",
+                    *unready(kubectl.get("pods", "--namespace", NAMESPACE)["items"]),
+                    f"look closer: kubectl --kubeconfig {kubectl.kubeconfig} --namespace {NAMESPACE} describe pods",
+                )
+            )
         )
     return done.stdout
+
+
+def unready(pods: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A line for each pod that is not ready: why it is not placed, evicted, or what its container waits for."""
+    found = []
+    for pod in pods:
+        status = pod.get("status", {})
+        conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
+        if conditions.get("Ready", {}).get("status") == "True":
+            continue
+        placed = conditions.get("PodScheduled", {})
+        waits = [
+            entry["state"]["waiting"] for entry in status.get("containerStatuses", ()) if "waiting" in entry["state"]
+        ]
+        told = [status, placed if placed.get("status") == "False" else {}, *waits]
+        said = [f"{one.get('reason', '')} {one.get('message', '')}".strip() for one in told]
+        found.append(
+            f"pod {pod['metadata']['name']}, {status.get('phase')}: {'; '.join(filter(None, said)) or 'not ready yet'}"
+        )
+    return found
 
 
 def _images(references: Mapping[str, str]) -> list[str]:

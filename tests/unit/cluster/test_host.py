@@ -35,6 +35,14 @@ def test_a_folder_too_deep_for_a_socket_names_the_variable_to_set() -> None:
     assert "LORE_CLUSTER_DIR" in complaint(Path("/deep" * 25))
 
 
+def test_a_full_disk_is_said_before_the_kubelet_refuses_every_pod(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(host, "_LEAST_FREE", 2**70)
+
+    assert "GiB are free on the disk of" in complaint(tmp_path / "not" / "there yet")
+
+
 def test_everything_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(host, "SEARCH", "/nowhere")
