@@ -4,6 +4,9 @@ For each size a fresh control plane and a fresh operator: time until every train
 percentile of one object), CPU seconds and resident memory of the operator (`library_mib` of it are kopf and its HTTP client,
 imported and idle), creates per job (Events aside), writes and CPU at rest, and the median time from a pod's failure to the
 Job's condition and to the train job's. The Job controller of Kubernetes works beside it on the same cores and creates the pods.
+
+`--peer` sets the controller of Kubeflow Trainer beside it for each size, on the same control plane, with its shipped limits and
+with them lifted: until every TrainJob has its JobSet. Ratios of one run mean something on a busy machine, seconds do not.
 """
 
 import argparse
@@ -14,8 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from benchmarks.operator import ours
-from benchmarks.operator.measure import Row, measure
+from benchmarks.operator import ours, trainer
+from benchmarks.operator.measure import Cost, Row, measure
 from hack.cluster.controlplane import ControlPlane
 from lore_core.chart import Axis, as_file, line_chart
 
@@ -27,13 +30,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of train jobs")
     parser.add_argument("--short", action="store_true", help="one small size, under a minute")
+    parser.add_argument("--peer", action="store_true", help="Kubeflow Trainer's controller beside it (built first)")
     parser.add_argument("--rest", type=float, default=30.0, help="seconds to look at the operator at rest")
     parser.add_argument("--failures", type=int, default=20, help="pods that fail, one after the other")
     parser.add_argument("--out", type=Path, help="folder for the two plots")
     args = parser.parse_args()
     sizes, rest, failures = (SHORT, 5.0, 3) if args.short else (args.sizes, args.rest, args.failures)
     print(" ".join(f"{name:>11}" for name in Row.__annotations__), flush=True)
-    rows = [one_size(size, rest, failures) for size in sizes]
+    rows = [one_size(size, rest, failures, args.peer) for size in sizes]
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         for name, chart in plots(rows).items():
@@ -41,13 +45,30 @@ def main() -> int:
     return 0
 
 
-def one_size(size: int, rest: float, failures: int) -> Row:
+def one_size(size: int, rest: float, failures: int, peer: bool) -> Row:
     """One size on a control plane of its own; what it shows is printed."""
-    definitions = sorted((ours.ROOT / "crds").glob("*.yaml"))
-    with tempfile.TemporaryDirectory(prefix="lore-bench-") as folder, ControlPlane.temporary(definitions) as plane:
+    definitions = sorted((ours.ROOT / "crds").glob("*.yaml")) + (trainer.definitions() if peer else [])
+    with (
+        tempfile.TemporaryDirectory(prefix="lore-bench-") as folder,
+        ControlPlane.temporary(definitions) as plane,
+    ):
+        beside = trainer.costs(plane, Path(folder), size) if peer else {}
         row = measure(plane, Path(folder), size, rest, failures)
     print(" ".join(f"{value:>11.4g}" for value in asdict(row).values()), flush=True)
+    for name, cost in beside.items():
+        print(compared(row, name, cost), flush=True)
     return row
+
+
+def compared(row: Row, name: str, cost: Cost) -> str:
+    """The peer's cost, and how often it fits into ours."""
+    pairs = (
+        ("seconds", row.seconds, cost.seconds),
+        ("CPU s", row.cpu, cost.cpu),
+        ("peak MiB", row.peak_mib, cost.peak_mib),
+    )
+    said = ", ".join(f"{unit} {theirs:.4g} (ours {mine / theirs:.2f} of it)" for unit, mine, theirs in pairs)
+    return f"  {name}, {row.objects} objects: {said}"
 
 
 def plots(rows: Sequence[Row]) -> dict[str, str]:

@@ -25,6 +25,15 @@ _WRITES: Final = ("create", "apply", "patch", "patch_status", "delete")
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What both sides are compared by."""
+
+    seconds: float
+    cpu: float
+    peak_mib: float
+
+
+@dataclass(frozen=True)
 class Row:
     """What was measured with one number of objects."""
 
@@ -53,7 +62,7 @@ def measure(plane: ControlPlane, folder: Path, size: int, rest: float, failures:
 
 
 async def _measure(operator: Controller, size: int, rest: float, failures: int) -> Row:
-    await _until(lambda: operator.answers("/readyz"), "the operator is ready")
+    await until(lambda: operator.answers("/readyz"), "the operator is ready")
     idle, before = operator.usage(), operator.metrics()
     async with KubeClient(connect, manager="benchmark") as client:
         manifests = [ours.train_job(NAMESPACE, index) for index in range(size)]
@@ -113,7 +122,8 @@ async def _at_rest(operator: Controller, seconds: float) -> tuple[float, float]:
     return writes, (end.cpu - start.cpu) / spent
 
 
-async def _until(holds: Callable[[], bool], what: str) -> None:
+async def until(holds: Callable[[], bool], what: str) -> None:
+    """Wait for a process; TimeoutError names what did not come."""
     end = time.monotonic() + _READY_SECONDS
     while not await asyncio.to_thread(holds):
         if time.monotonic() > end:

@@ -117,18 +117,27 @@ MODULES = (
     ),
     # Its definitions only: the template that waits for a verdict is checked against them.
     Module("argo-rollouts", "github.com/argoproj/argo-rollouts", {}, manifests="manifests/crds"),
+    # What benchmarks/operator sets the operator beside: the controller, and the definitions of what it creates.
+    Module(
+        "trainer",
+        "github.com/kubeflow/trainer/v2",
+        {"trainer-manager": "github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager"},
+        manifests="manifests",
+    ),
+    Module("jobset", "sigs.k8s.io/jobset", {}, manifests="config/components/crd"),
     # A program of our own around Flux's and Argo CD's evaluators.
     Module("health", "github.com/fluxcd/pkg/runtime", {"health": "."}),
 )
 
 # What manifests, alerts and conditions are judged by; no cluster runs them.
 _CHECKS = ("kubeconform", "promtool", "prometheus", "health")
+_PEERS = ("trainer-manager",)
 # kubectl and helm belong to both: every test that talks to a control plane wants them.
 PROFILE_TOOLS = {
     "control-plane": ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "helm"),
-    "node": tuple(command for module in MODULES for command in module.commands if command not in _CHECKS),
+    "node": tuple(command for module in MODULES for command in module.commands if command not in _CHECKS + _PEERS),
 }
-TOOL_SETS = {**PROFILE_TOOLS, "checks": _CHECKS}
+TOOL_SETS = {**PROFILE_TOOLS, "checks": _CHECKS, "peers": _PEERS}
 
 
 def module_of(tool: str) -> Module:

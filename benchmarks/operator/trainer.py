@@ -1,0 +1,101 @@
+"""Kubeflow Trainer's controller under the same load: TrainJobs in, JobSets out. No JobSet controller: nothing below is made.
+
+Its webhooks are not registered; its certificate is a server certificate of the control plane's kind, which it wants to start.
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from benchmarks.operator.load import create_all
+from benchmarks.operator.measure import Cost, until
+from benchmarks.operator.ours import free_port
+from benchmarks.operator.process import Controller
+from hack.cluster import tools
+from hack.cluster.controlplane import ControlPlane
+from hack.cluster.pki import Authority
+from lore_operator.engine.client import KubeClient
+from lore_operator.engine.credentials import connect
+from lore_operator.engine.resources import Resource
+
+_RUNTIME: Final = "torch-distributed"
+_TRAIN_JOBS: Final = Resource("trainer.kubeflow.org", "v1alpha1", "trainjobs", "TrainJob")
+_JOB_SETS: Final = Resource("jobset.x-k8s.io", "v1alpha2", "jobsets", "JobSet")
+_SHIPPED: Final = {"clientConnection": {"qps": 50, "burst": 100}, "workers": 5}
+_LIFTED: Final = {"clientConnection": {"qps": 5000, "burst": 10000}, "workers": 64}
+
+
+def definitions() -> list[Path]:
+    """The kinds of Trainer and of JobSet; the controller is built where it is not there yet."""
+    tools.ensure_profile("peers")
+    base = tools.manifests("trainer") / "base" / "crds"
+    return sorted(base.glob("trainer.*.yaml")) + sorted((tools.manifests("jobset") / "bases").glob("*.yaml"))
+
+
+def costs(plane: ControlPlane, folder: Path, size: int) -> dict[str, Cost]:
+    """Cost with the limits that Trainer ships, and with them lifted."""
+    runtime = tools.manifests("trainer") / "base" / "runtimes" / f"{_RUNTIME.replace('-', '_')}.yaml"
+    plane.kubectl.apply(*yaml.safe_load_all(runtime.read_text()))
+    os.environ["KUBECONFIG"] = str(plane.kubeconfig)
+    found: dict[str, Cost] = {}
+    for name, limits in (("Trainer, shipped limits", _SHIPPED), ("Trainer, limits lifted", _LIFTED)):
+        namespace = name.replace(", ", "-").replace(" ", "-").lower()
+        plane.kubectl("create", "namespace", namespace)
+        with _controller(plane, folder / namespace, limits) as controller:
+            found[name] = asyncio.run(_cost(controller, namespace, size))
+    return found
+
+
+async def _cost(controller: Controller, namespace: str, size: int) -> Cost:
+    await until(lambda: controller.answers("/readyz"), "Trainer's controller is ready")
+    idle = controller.usage()
+    async with KubeClient(connect, manager="benchmark") as client:
+        manifests = [_train_job(namespace, index) for index in range(size)]
+        run = await create_all(client, manifests, _TRAIN_JOBS, _JOB_SETS, lambda child: str(child["metadata"]["name"]))
+    end = controller.usage()
+    return Cost(run.seconds, end.cpu - idle.cpu, end.peak)
+
+
+def _controller(plane: ControlPlane, folder: Path, limits: Mapping[str, Any]) -> Controller:
+    """The process with a configuration like the shipped one, and what a certificate manager would give it."""
+    serving = folder / "k8s-webhook-server" / "serving-certs"
+    serving.mkdir(parents=True)
+    authority = Authority(folder / "authority")
+    authority.prepare()
+    pair = authority.server("webhook", ["localhost"])
+    shutil.copy(pair.certificate, serving / "tls.crt")
+    shutil.copy(pair.key, serving / "tls.key")
+    health = free_port()
+    configuration = {
+        "apiVersion": "config.trainer.kubeflow.org/v1alpha1",
+        "kind": "Configuration",
+        "health": {"healthProbeBindAddress": f"127.0.0.1:{health}"},
+        "metrics": {"bindAddress": "0"},
+        "webhook": {"port": free_port()},
+        "leaderElection": {"leaderElect": False},
+        "certManagement": {"enable": False},
+        "controller": {"groupKindConcurrency": {"TrainJob.trainer.kubeflow.org": limits["workers"]}},
+        "clientConnection": limits["clientConnection"],
+    }
+    file = folder / "configuration.yaml"
+    file.write_text(yaml.safe_dump(configuration))
+    environment = {**os.environ, "KUBECONFIG": str(plane.kubeconfig), "TMPDIR": str(folder)}
+    return Controller([str(tools.require("trainer-manager")), f"--config={file}"], environment, folder / "log", health)
+
+
+def _train_job(namespace: str, index: int) -> dict[str, Any]:
+    """One node of the shipped PyTorch runtime."""
+    return {
+        "apiVersion": _TRAIN_JOBS.api_version,
+        "kind": "TrainJob",
+        "metadata": {"name": f"job-{index:05d}", "namespace": namespace},
+        "spec": {
+            "runtimeRef": {"name": _RUNTIME},
+            "trainer": {"image": "trainer:bench", "command": ["torchrun", "train.py"], "numNodes": 1},
+        },
+    }
