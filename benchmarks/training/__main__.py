@@ -29,7 +29,7 @@ def main() -> int:
     """Both arms; 1 where the shared one is below half of an aim, 2 where losses differ."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("--batch", type=int, default=32, help="pairs a step")
-    parser.add_argument("--steps", type=int, default=12, help="steps a turn")
+    parser.add_argument("--steps", type=int, default=8, help="steps a turn")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=3)
@@ -132,7 +132,11 @@ def use(model: object, tokens: float, batch: int, seconds: Sequence[float], peak
 
 
 def _one_rank() -> None:
-    """This process is the only rank of its group."""
+    """This process is the only rank of its group; TRL is told before that it has no group, or it would wrap models in DDP."""
+    import torch
+    from accelerate import PartialState
+
+    PartialState(cpu=not torch.cuda.is_available())
     os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1", MASTER_ADDR="127.0.0.1", MASTER_PORT="0")
     from lore_core.training.engine import connect
 

@@ -127,6 +127,8 @@ def trl(
     )
 
     trainer.remove_callback(PrinterCallback)
+    if trainer.accelerator.use_distributed:
+        raise RuntimeError("TRL would train through DDP, which costs it time that one process need not spend")
 
     def run(steps: int) -> float:
         marks.times.clear()
