@@ -29,7 +29,7 @@ def main() -> int:
     """Both arms; 1 where the shared one is below half of an aim, 2 where losses differ."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("--batch", type=int, default=32, help="pairs a step")
-    parser.add_argument("--steps", type=int, default=8, help="steps a turn")
+    parser.add_argument("--steps", type=int, default=6, help="steps a turn")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=3)
