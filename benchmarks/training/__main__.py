@@ -144,4 +144,6 @@ def _one_rank() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    os._exit(status)  # the teardown of a process group sometimes aborts, or takes its time
