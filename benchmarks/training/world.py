@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lore_core.benchmark.vocabulary import vocabulary
+from lore_core.benchmark.lexicon import vocabulary
 from lore_core.prompts import TextEncoder
 from lore_core.records import LABELS, Pair
 from lore_core.training.base import BaseSettings, small_model, write_tokenizer

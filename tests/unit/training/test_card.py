@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from lore_core.artifacts import ArtifactRef, publish, verify
-from lore_core.benchmark.vocabulary import vocabulary
+from lore_core.benchmark.lexicon import vocabulary
 from lore_core.jobs import RuleMode
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import ModelKit, PromptLayout, build_contract

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from lore_core.benchmark.lexicon import vocabulary
 from lore_core.benchmark.rulebook import rulebook
-from lore_core.benchmark.vocabulary import vocabulary
 from lore_core.benchmark.world import Scale, World
 from lore_core.jobs import RuleMode, SftStage
 from lore_core.jobs.errors import JobError
