@@ -126,7 +126,7 @@ def condition(resource: dict[str, Any], type_: str) -> dict[str, Any]:
     return next((item for item in found if item["type"] == type_), {})
 
 
-async def until(look: Callable[[], Awaitable[Seen]], holds: Callable[[Seen], bool], seconds: float = 60.0) -> Seen:
+async def until(look: Callable[[], Awaitable[Seen]], holds: Callable[[Seen], bool], seconds: float = 240.0) -> Seen:
     """Look again until it holds; AssertionError with what was seen last."""
     end = time.monotonic() + seconds
     while True:

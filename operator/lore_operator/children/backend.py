@@ -13,8 +13,8 @@ from lore_core.prompts.contract import PromptLayout
 from lore_core.router.config import Route
 from lore_core.scoring.engine import engine_args, engine_environment
 from lore_operator.api.v1alpha1.common import ArtifactRef, Resources
-from lore_operator.api.v1alpha1.deployment import Predictor
 from lore_operator.api.v1alpha1.model import RelevanceModel
+from lore_operator.api.v1alpha1.tiers import Predictor
 
 PORT: Final = 8080
 MODEL_FOLDER: Final = "/mnt/models"

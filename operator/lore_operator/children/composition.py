@@ -11,9 +11,10 @@ from lore_core.artifacts.ref import Digest
 from lore_core.jobs.config import Name, WireModel
 from lore_core.router.config import PredictorStratum, Stratum, TierGuard
 from lore_operator.api.v1alpha1.common import ArtifactRef, seconds
-from lore_operator.api.v1alpha1.deployment import CacheStore, Guard, RelevanceDeployment, Tier
+from lore_operator.api.v1alpha1.deployment import RelevanceDeployment
 from lore_operator.api.v1alpha1.group import GROUP
 from lore_operator.api.v1alpha1.model import RelevanceModel
+from lore_operator.api.v1alpha1.tiers import CacheStore, Guard, Tier
 from lore_operator.children.backend import Backend, backend_of, has_gpu
 from lore_operator.children.labels import RENDERED_BY, ROLE, owner_labels, owner_reference
 from lore_operator.children.settings import Settings

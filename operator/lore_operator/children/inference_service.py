@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from lore_operator.api.v1alpha1.common import SECRET_ROOT, PodSettings, Resources
-from lore_operator.api.v1alpha1.deployment import Predictor, Replicas
 from lore_operator.api.v1alpha1.group import API_VERSION, GROUP
+from lore_operator.api.v1alpha1.tiers import Predictor, Replicas
 from lore_operator.children.backend import MODEL_FOLDER, PORT, Backend
 from lore_operator.children.labels import FIELD_MANAGER, MANAGED_BY, RENDERED_BY, ROLE
 from lore_operator.children.overrides import MAIN, merged

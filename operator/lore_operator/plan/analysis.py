@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lore_core.router.config import RevisionStatistics
-from lore_operator.api.v1alpha1.deployment import Analysis
+from lore_operator.api.v1alpha1.rollout import Analysis
 from lore_operator.plan.judgement import Judgement, Outcome, measured, verdict, worst
 from lore_operator.plan.types import Measurement, Object, RouterEndpoint
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lore_operator.api.v1alpha1 import RelevanceDeployment
-from lore_operator.api.v1alpha1.deployment import Predictor
-from lore_operator.api.v1alpha1.evaluation import ModelReference
+from lore_operator.api.v1alpha1.subject import ModelReference
+from lore_operator.api.v1alpha1.tiers import Predictor
 from lore_operator.children.backend import MAX_NAMESPACE, Backend
 from lore_operator.children.composition import Recipe
 from lore_operator.children.disruption import KIND as BUDGET

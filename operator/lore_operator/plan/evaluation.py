@@ -9,7 +9,8 @@ from lore_core.jobs import EvaluateConfig, Report
 from lore_operator.api import InvalidResource, parse_eval, parse_model
 from lore_operator.api.v1alpha1 import RelevanceEval
 from lore_operator.api.v1alpha1.common import ArtifactRef, LocalReference
-from lore_operator.api.v1alpha1.evaluation import EvalSpec, ModelReference
+from lore_operator.api.v1alpha1.evaluation import EvalSpec
+from lore_operator.api.v1alpha1.subject import ModelReference
 from lore_operator.children.eval_job import Resolved, Step, eval_config, eval_objects, is_custom
 from lore_operator.children.labels import ATTEMPT, RUN, STAGE, owner_labels
 from lore_operator.children.names import Attempt, eval_base, score_base

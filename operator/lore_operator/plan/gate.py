@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from lore_core.jobs.config import ServingProfile
 from lore_core.router.config import Stratum
-from lore_operator.api.v1alpha1.deployment import Requirement, ServingGate
+from lore_operator.api.v1alpha1.serving_gate import Requirement, ServingGate
 from lore_operator.children.composition import Recipe
 from lore_operator.plan.imported import IMPORTED
 from lore_operator.plan.types import Object

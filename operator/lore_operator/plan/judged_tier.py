@@ -3,8 +3,8 @@
 from lore_operator.api import InvalidResource, parse_deployment, parse_model
 from lore_operator.api.v1alpha1 import RelevanceModel
 from lore_operator.api.v1alpha1.common import ArtifactRef
-from lore_operator.api.v1alpha1.deployment import Predictor
-from lore_operator.api.v1alpha1.evaluation import TierReference
+from lore_operator.api.v1alpha1.subject import TierReference
+from lore_operator.api.v1alpha1.tiers import Predictor
 from lore_operator.children.backend import Backend, backend_of
 from lore_operator.children.eval_job import Served
 from lore_operator.children.settings import Settings

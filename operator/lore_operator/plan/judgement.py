@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from lore_operator.api.v1alpha1.deployment import PrometheusCheck
+from lore_operator.api.v1alpha1.rollout import PrometheusCheck
 from lore_operator.plan.types import Measurement, Object
 
 

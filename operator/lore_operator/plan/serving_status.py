@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lore_operator.api.v1alpha1 import RelevanceDeployment
-from lore_operator.api.v1alpha1.deployment import ServingGate
+from lore_operator.api.v1alpha1.serving_gate import ServingGate
 from lore_operator.children.composition import COVERAGE
 from lore_operator.children.router import url
 from lore_operator.plan.backends import BackendState

@@ -7,7 +7,7 @@ from typing import Final
 
 from lore_core.router import config as wire
 from lore_operator.api.v1alpha1.common import seconds
-from lore_operator.api.v1alpha1.deployment import Rollout, Step
+from lore_operator.api.v1alpha1.rollout import Rollout, Step
 from lore_operator.plan.analysis import Outcome, Seen, judged
 
 _FULL: Final = wire.StratumWeights(**dict.fromkeys(wire.STRATA, wire.FULL_WEIGHT))

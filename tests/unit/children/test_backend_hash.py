@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lore_operator.api import parse_model
-from lore_operator.api.v1alpha1.deployment import Predictor
+from lore_operator.api.v1alpha1.tiers import Predictor
 from lore_operator.children.backend import MAX_NAMESPACE, Backend, backend_of
 
 DIGEST, OTHER = "sha256:" + "d" * 64, "sha256:" + "e" * 64

@@ -8,7 +8,8 @@ from unit.children.golden import DEPLOYMENT, GOLDEN, SETTINGS, D, backend, resou
 from lore_core.router.config import CONFIG_MAP_VARIABLE
 from lore_operator.api import parse_deployment, parse_model
 from lore_operator.api.v1alpha1.common import ArtifactRef, Resources
-from lore_operator.api.v1alpha1.deployment import Predictor, Router
+from lore_operator.api.v1alpha1.deployment import Router
+from lore_operator.api.v1alpha1.tiers import Predictor
 from lore_operator.children.backend import backend_of
 from lore_operator.children.inference_service import inference_service, resources
 from lore_operator.children.overrides import InvalidPodTemplate

@@ -8,7 +8,7 @@ import pytest
 from unit.plan.world import DIGEST, World, condition, config_of, digest, resource, statuses
 
 from lore_core.jobs import ServingProfile
-from lore_operator.api.v1alpha1.evaluation import EvalStatus
+from lore_operator.api.v1alpha1.eval_status import EvalStatus
 from lore_operator.plan import evaluation, model
 from lore_operator.plan.types import ObjectKey
 

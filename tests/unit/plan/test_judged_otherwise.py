@@ -9,7 +9,7 @@ from unit.plan.world import SETTINGS, World, condition, config_of, digest, resou
 
 from lore_core.jobs import JudgedEndpoint, ServingProfile
 from lore_operator.api import parse_deployment, parse_model
-from lore_operator.api.v1alpha1.evaluation import EvalStatus
+from lore_operator.api.v1alpha1.eval_status import EvalStatus
 from lore_operator.children.backend import backend_of
 from lore_operator.plan import evaluation, model
 from lore_operator.plan.types import Object, ObjectKey

@@ -1,42 +1,34 @@
 """RelevanceEval: one model on one benchmark under a set of gates; its verdict is evidence bound to digests."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import ConfigDict, Field, model_validator
 
 from lore_core import jobs
-from lore_core.attestation.trust import MAX_ENVELOPE
 from lore_core.jobs.config import LABEL_METRICS, REGRESSION_METRICS, Name, RuleMode
-from lore_core.router.config import PredictorStratum
 from lore_operator.api.v1alpha1.common import (
-    SECRET_ROOT,
     ApiModel,
     ArtifactRef,
-    CommonStatus,
-    Count,
     Digest,
     Duration,
-    Failure,
     LocalReference,
-    Progress,
     Resource,
-    ResultRef,
     Runner,
     RunPolicy,
     ServingProfile,
     Timestamp,
     Token,
 )
+from lore_operator.api.v1alpha1.eval_status import EvalStatus
 from lore_operator.api.v1alpha1.schema_hints import (
     Rule,
-    Unchecked,
-    atomic,
     cel,
     exactly_one,
     list_map,
     list_set,
     short_name,
 )
+from lore_operator.api.v1alpha1.subject import JudgedEndpoint, ModelReference, TierReference
 
 MAX_NAME = 52
 """`NAME-eval-aNNN` must fit the 63 characters of a label value."""
@@ -64,15 +56,6 @@ class Generation(jobs.Generation):
     """Answers are generated whole; `samples` further ones are asked for pass@k."""
 
 
-class ModelReference(ApiModel):
-    """A RelevanceModel of the same namespace."""
-
-    name: Name
-    """Its name. Without a digest the one found first is recorded and kept."""
-    digest: Digest | None = None
-    """Digest that the model must have."""
-
-
 class Benchmark(ArtifactRef):
     """A benchmark, which of its subsets, and how rules are shown."""
 
@@ -80,45 +63,6 @@ class Benchmark(ArtifactRef):
     """Subsets to score."""
     rule_mode: RuleMode = RuleMode.RETRIEVED
     """None, Retrieved, or Oracle: the record's own rules, which may contain gold."""
-
-
-class JudgedEndpoint(ApiModel):
-    """A model behind an OpenAI-compatible chat endpoint, own or hosted. Its verdict lets no model serve."""
-
-    url: str = Field(pattern=r"^https?://[^\s?#@]+$", max_length=1024)
-    """Base address, up to and including /v1."""
-    model: str = Field(min_length=1, max_length=256)
-    """Name of the model there."""
-    answers_as: str | None = Field(default=None, min_length=1, max_length=256)
-    """Name under which it answers, where that is another, as of a hosted alias; any other name ends the evaluation."""
-    secret_ref: LocalReference | None = None
-    """Secret with the API key, key `token`."""
-    reasoning_model: bool = False
-    """It refuses temperature, seed and max_tokens, as hosted reasoning models do; max_completion_tokens is sent."""
-    concurrency: int = Field(default=8, ge=1, le=512)
-    """Requests at once, a pod."""
-    requests_per_minute: int = Field(default=600, ge=1, le=1_000_000)
-    """Requests a minute, a pod."""
-    timeout_seconds: int = Field(default=120, ge=1, le=3_600)
-    """How long an answer may take."""
-    max_tries: int = Field(default=6, ge=1, le=20)
-    """Tries of a request that meets 429, 5xx or a time-out, with growing waits between them."""
-
-    def mounted(self) -> jobs.JudgedEndpoint:
-        """The endpoint as a pod sees it: the Secret is a folder there."""
-        folder = f"{SECRET_ROOT}/{self.secret_ref.name}" if self.secret_ref else None
-        return jobs.JudgedEndpoint(**self.model_dump(exclude={"secret_ref"}), credentials=folder)
-
-
-class TierReference(ApiModel):
-    """A tier of a RelevanceDeployment of the same namespace, as it serves. Its verdict lets no model serve."""
-
-    name: Name
-    """Name of the deployment."""
-    stratum: PredictorStratum
-    """Tier with a model."""
-    concurrency: int = Field(default=4, ge=1, le=512)
-    """Requests at once, a pod: the tier answers its callers meanwhile."""
 
 
 class EvalReference(ApiModel):
@@ -165,17 +109,6 @@ class Override(ApiModel):
     """Until when it holds."""
     evidence_digest: Digest
     """Evidence that it is about, as status.evidence names it; another run needs another override."""
-
-
-class OverrideStatus(ApiModel):
-    """The override that counts now."""
-
-    by: str = Field(max_length=256)
-    """Who answers for it."""
-    reason: str = Field(max_length=1024)
-    """Why."""
-    expires: str = Field(json_schema_extra={"format": "date-time"})
-    """Until when it holds."""
 
 
 class EvalRunPolicy(RunPolicy):
@@ -315,115 +248,6 @@ class EvalSpec(ApiModel):
             raise ValueError("trainingData: what an endpoint's model was trained on is not known")
         if self.endpoint and self.endpoint.reasoning_model and self.generation and self.generation.samples:
             raise ValueError("generation.samples: a reasoning model takes no seed, its samples could not be told apart")
-
-
-class ServedTier(ApiModel):
-    """The tier as it was resolved."""
-
-    deployment: Name
-    """RelevanceDeployment."""
-    stratum: PredictorStratum
-    """Tier."""
-    backend: Name
-    """InferenceService that answers."""
-    model: Name
-    """RelevanceModel that it serves."""
-    digest: Digest
-    """Digest of that model."""
-
-
-class JudgedModel(ApiModel):
-    """The model as it was resolved."""
-
-    name: Name
-    """RelevanceModel."""
-    uri: str = Field(max_length=1024)
-    """Where it is."""
-    digest: Digest
-    """What it is."""
-
-
-class GateOutcome(ApiModel):
-    """What a gate found; further numbers are stored as the report gives them."""
-
-    model_config = ConfigDict(extra="allow")
-
-    name: Name
-    """Name of the gate."""
-    outcome: str = Field(max_length=32)
-    """Passed, Failed or Inconclusive."""
-    severity: str = Field(default="Required", max_length=32)
-    """Required or Advisory."""
-    message: str = Field(default="", max_length=2048)
-    """Slice, value, interval, champion."""
-
-
-class ShardStatus(ApiModel):
-    """Shards of the latest attempt to score."""
-
-    total: Count
-    """Pods that score."""
-    scored: Count
-    """Shards whose answers are all there."""
-    failed: Count
-    """Shards that gave up; another attempt scores what they lack."""
-    failed_indexes: str | None = Field(default=None, max_length=1024)
-    """Which ones."""
-
-
-class EvalStatus(CommonStatus):
-    """The verdict and what it is bound to."""
-
-    verdict: Literal["Passed", "Failed", "Inconclusive"] | None = None
-    """The verdict."""
-    subject: str | None = Field(default=None, max_length=256)
-    """What is judged, for the column: a model, an endpoint's model, or deployment/stratum."""
-    model: JudgedModel | None = None
-    """Model it is about; absent where an endpoint or a served tier is judged."""
-    tier: ServedTier | None = None
-    """Served tier it is about."""
-    primary: Unchecked | None = None
-    """The metric for the column: name, value, interval."""
-    gates: Annotated[tuple[GateOutcome, ...], *list_map("name", 64)] = ()
-    """Every gate."""
-    gates_passed: str | None = Field(default=None, max_length=16)
-    """Passed of all, for the column."""
-    scores: Annotated[tuple[Unchecked, ...], atomic(128)] = ()
-    """Metrics with intervals; the evidence has all."""
-    evidence: ResultRef | None = None
-    """Report and per-pair scores."""
-    attestation: str | None = Field(default=None, max_length=MAX_ENVELOPE)
-    """The signed verdict, for spec.evidence of a RelevanceModel in another cluster."""
-    override: OverrideStatus | None = None
-    """The override that lets this verdict pass."""
-    benchmark_digest: Digest | None = None
-    """Benchmark that was used."""
-    gate_set_digest: Digest | None = None
-    """Gates that were applied."""
-    profile_digest: Digest | None = None
-    """Serving profile the verdict holds for."""
-    rules_digest: Digest | None = None
-    """Rule set that prompts could show."""
-    protocol: Literal["LabelScore", "GeneratedAnswer"] | None = None
-    """How labels were read; a tier serves label scores."""
-    champion: ResultRef | None = None
-    """Evidence it was compared with."""
-    custom_runner: bool | None = None
-    """Whether an image other than the profile's computed it."""
-    attempt: Count | None = None
-    """Latest attempt."""
-    job_name: str | None = Field(default=None, max_length=63)
-    """Its Job."""
-    progress: Progress | None = None
-    """Latest progress; of the first shard where there are several."""
-    shards: ShardStatus | None = None
-    """How the shards stand."""
-    start_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
-    """When the run's first attempt was created."""
-    completion_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})
-    """When the run ended."""
-    failure: Failure | None = None
-    """Latest failure."""
 
 
 class RelevanceEval(Resource):
