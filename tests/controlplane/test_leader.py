@@ -22,7 +22,8 @@ from lore_operator.engine.resources import CONFIG_MAPS, LEASES, MODELS, TRAIN_JO
 from lore_operator.settings import Lease
 
 NAME = "lore-operator"
-SECONDS = 3
+SECONDS = 10
+"""Short, yet a leader on a busy machine still renews within two thirds of it."""
 Start = Callable[[], OperatorProcess]
 
 

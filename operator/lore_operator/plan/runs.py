@@ -76,7 +76,7 @@ class Run:
     def rendered_by(self, version: str) -> str:
         """Version of the operator that rendered the newest attempt; `version`, this one's, where there is none yet."""
         configs = [record.config["metadata"] for record in self.mine if record.config]
-        newest: Object = max(configs, key=lambda metadata: str(metadata.get("creationTimestamp")), default={})
+        newest: Object = max(configs, key=_age, default={})
         return str((newest.get("annotations") or {}).get(RENDERED_BY, version))
 
     def stop_earlier_runs(self) -> None:
@@ -188,3 +188,8 @@ class Run:
 
 def _delay(failures: int) -> timedelta:
     return min(_FIRST_DELAY * (1 << max(0, failures - 1)), _LONGEST_DELAY)
+
+
+def _age(metadata: Object) -> tuple[str, int]:
+    """Orders what was created: times are whole seconds, within one the API server's count decides."""
+    return str(metadata.get("creationTimestamp")), int(metadata.get("resourceVersion") or 0)

@@ -48,7 +48,8 @@ async def _serve(port: int, tls: ssl.SSLContext | None, audiences: list[str]) ->
         await runner.setup()
         try:
             await web.TCPSite(runner, port=port, ssl_context=tls).start()
-            print(f"listening on port {runner.addresses[0][1]}", flush=True)
+            # Asked for any port, IPv4 and IPv6 get one each, in no order; IPv4's address is the shorter one.
+            print(f"listening on port {min(runner.addresses, key=len)[1]}", flush=True)
             await stop.wait()
         finally:
             await runner.cleanup()

@@ -351,6 +351,15 @@ def test_an_operator_upgrade_changes_nothing_that_runs_and_nothing_that_follows(
     assert newer.status["renderedBy"] == SETTINGS.version
 
 
+def test_who_rendered_the_newest_attempt_is_told_also_within_one_second() -> None:
+    w = world()
+    w.settle()
+    w.succeed("demo-sft-a1", "a")
+    w.settings = upgraded()
+
+    assert w.settle().status["renderedBy"] == "2.0"
+
+
 def upgraded() -> Settings:
     return replace(SETTINGS, images=replace(SETTINGS.images, trainer="trainer@sha256:9"), version="2.0")
 

@@ -38,6 +38,7 @@ class World:
     created: list[ObjectKey] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     stored: int = 0
+    settings: Settings = SETTINGS
 
     def copy(self) -> "World":
         """Another world in the same state."""
@@ -57,7 +58,9 @@ class World:
         return copy.deepcopy(Observed(mine, pods, found))
 
     def plan(self, observed: Observed | None = None) -> Plan:
-        plan: Plan = self.planner.plan(copy.deepcopy(self.resource), observed or self.observed(), self.now, SETTINGS)
+        plan: Plan = self.planner.plan(
+            copy.deepcopy(self.resource), observed or self.observed(), self.now, self.settings
+        )
         return plan
 
     def step(self, crash_before: int | None = None, stale: Observed | None = None) -> Plan:
@@ -119,7 +122,8 @@ class World:
     def add(self, item: Object) -> Object:
         """An object as the API server would store it."""
         stored, self.stored = copy.deepcopy(item), self.stored + 1
-        stored["metadata"] |= {"uid": f"uid-{self.stored}", "creationTimestamp": timestamp(self.now), "generation": 1}
+        version = {"resourceVersion": str(self.stored), "creationTimestamp": timestamp(self.now), "generation": 1}
+        stored["metadata"] |= {"uid": f"uid-{self.stored}", **version}
         self.objects[ObjectKey(stored["kind"], stored["metadata"]["name"])] = stored
         return stored
 
