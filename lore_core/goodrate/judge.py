@@ -7,6 +7,7 @@ from typing import Final
 from lore_core.artifacts import ArtifactRef
 from lore_core.evaluation.hosted import Chat, chat, check_answered, crowd
 from lore_core.goodrate.rows import Drawn, Rating
+from lore_core.headcache import Features, QueryItem
 from lore_core.jobs import JudgedEndpoint
 from lore_core.prompts.chat import CHAT_PROMPT_DIGEST, chat_messages, read_chat
 from lore_core.prompts.fields import NO_RULES
@@ -23,35 +24,19 @@ class Shown:
     """One item as it was shown for a request, with what a prompt shows of it."""
 
     request: str
-    item: Item
-    query: str
-
-    @property
-    def title(self) -> str:
-        """The item's."""
-        return self.item.title
-
-    @property
-    def shop_name(self) -> str:
-        """The item's."""
-        return self.item.shop_name
-
-    @property
-    def cpv_sku(self) -> dict[str, str]:
-        """The item's."""
-        return self.item.cpv_sku
-
-    @property
-    def vqa_result(self) -> str:
-        """The item's."""
-        return self.item.vqa_result
+    item_id: str
+    asked: QueryItem
 
 
 def shown(drawn: Sequence[Drawn], items: Mapping[str, Item]) -> list[Shown]:
     """Everything to be judged. Raises ValueError naming an item whose text is not at hand."""
     if missing := next((item for row in drawn for item in row.items if item not in items), None):
         raise ValueError(f"item {missing!r} was shown and has no text; give the items of the day that was served")
-    return [Shown(row.request, items[item], row.query) for row in drawn for item in row.items]
+    return [
+        Shown(row.request, item, QueryItem(row.query, row.market, Features.of(items[item])))
+        for row in drawn
+        for item in row.items
+    ]
 
 
 async def judge(
@@ -65,7 +50,7 @@ async def judge(
         Rating.model_validate(
             {
                 "request": one.request,
-                "item": one.item.item_id,
+                "item": one.item_id,
                 "rater": f"judge:{endpoint.answering_model}",
                 "label": label,
                 "guideline": RUBRIC,
@@ -83,5 +68,5 @@ class _Judge:
 
     async def __call__(self, one: Shown) -> str | None:
         """A label; "" for an answer without one, None for a refused request."""
-        reply = await self._chat.ask(chat_messages(one, NO_RULES))
+        reply = await self._chat.ask(chat_messages(one.asked, NO_RULES))
         return None if reply is None else read_chat(reply.text, cut=reply.cut).label or ""

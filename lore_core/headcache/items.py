@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lore_core.records.item import ITEMS_NAME, read_items
+from lore_core.records.item import ITEMS_NAME, Item, read_items
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,11 @@ class Features:
     shop_name: str = ""
     cpv_sku: dict[str, str] = field(default_factory=dict)
     vqa_result: str = ""
+
+    @classmethod
+    def of(cls, item: Item) -> "Features":
+        """Those of an item's record."""
+        return cls(item.title, item.shop_name, dict(item.cpv_sku), item.vqa_result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ class QueryItem:
 def read_features(folder: Path) -> Iterator[tuple[str, Features]]:
     """Id and features of every line of an items artifact. Raises RecordError naming file, line and field."""
     for item in read_items(folder / ITEMS_NAME):
-        yield item.item_id, Features(item.title, item.shop_name, dict(item.cpv_sku), item.vqa_result)
+        yield item.item_id, Features.of(item)
 
 
 def item_hash(item_id: str) -> int:

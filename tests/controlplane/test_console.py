@@ -23,9 +23,10 @@ from unit.cli.objects import deployment, digest, evaluation, model, passed, stan
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.errors import ClusterError
 from hack.cluster.kubectl import Kubectl
-from lore_operator.console.server import COOKIE, Console, listen
+from lore_operator.console.server import COOKIE, Console
 from lore_operator.engine.client import KubeClient
 from lore_operator.engine.credentials import connect
+from lore_operator.engine.listen import listen
 from lore_operator.plan.conditions import State
 
 ACCOUNT = "system:serviceaccount:default:lore-console"
@@ -90,7 +91,7 @@ async def console(account: Path, granted: str, monkeypatch: pytest.MonkeyPatch) 
     """The console's address; its account may what the chart lets it."""
     monkeypatch.setenv("KUBECONFIG", str(account))
     async with KubeClient(connect) as client:
-        runner, port = await listen(Console(client), 0, "127.0.0.1")
+        runner, port = await listen(Console(client).app(), 0, "127.0.0.1")
         yield f"http://localhost:{port}"
         await runner.cleanup()
 

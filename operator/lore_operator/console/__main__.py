@@ -5,9 +5,10 @@ import logging
 import signal
 import sys
 
-from lore_operator.console.server import Console, listen
+from lore_operator.console.server import Console
 from lore_operator.engine.client import KubeClient
 from lore_operator.engine.credentials import connect
+from lore_operator.engine.listen import listen
 from lore_operator.logs import log_as_json
 from lore_operator.settings import ConsoleSettings, SettingsError
 
@@ -31,7 +32,7 @@ async def _run(settings: ConsoleSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with KubeClient(connect) as client:
-        runner, port = await listen(Console(client), settings.http_port)
+        runner, port = await listen(Console(client).app(), settings.http_port)
         _log.info("listens on port %d", port)
         try:
             await stop.wait()

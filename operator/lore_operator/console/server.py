@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -186,13 +186,3 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
         answer = _html(frame.framed("Error", frame.message("Error", words)), 500)
     answer.headers.update(HEADERS)
     return answer
-
-
-async def listen(console: Console, port: int, host: str | None = None) -> tuple[web.AppRunner, int]:
-    """Serve on a port of all addresses (or of `host`); 0 takes a free one. The caller cleans the runner up."""
-    runner = web.AppRunner(console.app(), access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, host=host, port=port).start()
-    # With port 0 each family of addresses has a port of its own: IPv4's where there is one (host, port), else IPv6's.
-    address: Any = min(runner.addresses, key=len)
-    return runner, int(address[1])

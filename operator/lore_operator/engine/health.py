@@ -10,6 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
+from lore_operator.engine.listen import listen
 from lore_operator.engine.metrics import Metrics
 from lore_operator.engine.parents import Parents
 from lore_operator.engine.schedule import Schedule
@@ -72,9 +73,7 @@ async def serve(health: Health, metrics: Metrics, watchers: Iterable[Watcher], p
 
     app = web.Application()
     app.add_routes([web.get("/healthz", alive), web.get("/readyz", ready), web.get("/metrics", scrape)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, port=port).start()
+    runner, _ = await listen(app, port)
     return runner
 
 

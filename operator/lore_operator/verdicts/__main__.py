@@ -7,14 +7,12 @@ import ssl
 import sys
 from pathlib import Path
 
-from aiohttp import web
-
 from lore_operator.engine.client import KubeClient
 from lore_operator.engine.credentials import connect
+from lore_operator.engine.listen import listen
 from lore_operator.verdicts.server import application
 
 _PORT = 8080
-_CLOSE_SECONDS = 10.0
 
 
 def main() -> int:
@@ -44,12 +42,9 @@ async def _serve(port: int, tls: ssl.SSLContext | None, audiences: list[str]) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with KubeClient(connect) as client:
-        runner = web.AppRunner(application(client, audiences), access_log=None, shutdown_timeout=_CLOSE_SECONDS)
-        await runner.setup()
+        runner, taken = await listen(application(client, audiences), port, tls=tls)
         try:
-            await web.TCPSite(runner, port=port, ssl_context=tls).start()
-            # Asked for any port, IPv4 and IPv6 get one each, in no order; IPv4's address is the shorter one.
-            print(f"listening on port {min(runner.addresses, key=len)[1]}", flush=True)
+            print(f"listening on port {taken}", flush=True)
             await stop.wait()
         finally:
             await runner.cleanup()
