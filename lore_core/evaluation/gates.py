@@ -21,7 +21,8 @@ from typing import Final, Literal
 from lore_core.evaluation.bootstrap import Interval
 from lore_core.evaluation.power import LOW_POWER, bound_reach, minimum_detectable, power
 from lore_core.evaluation.slices import Slice
-from lore_core.jobs.config import Decimal, Gate, RuleMode, WireModel
+from lore_core.jobs.config import Decimal, RuleMode, WireModel
+from lore_core.jobs.evaluation import Gate
 
 _TOLERANCE: Final = 1e-9
 """Scores are ratios of counts; their floating-point error must not decide a gate."""

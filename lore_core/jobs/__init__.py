@@ -8,23 +8,25 @@ from typing import Final
 
 from lore_core.jobs.config import (
     AlignStage,
-    BenchmarkInput,
     Capability,
-    Champion,
     DistillStage,
-    EvaluateConfig,
-    Gate,
-    Generation,
     HeadBuildConfig,
     JudgedEndpoint,
     RuleMode,
     ServedAt,
     ServingProfile,
     SftStage,
-    Signing,
     SynthesizeConfig,
     SynthesizeStage,
     TrainConfig,
+)
+from lore_core.jobs.evaluation import (
+    BenchmarkInput,
+    Champion,
+    EvaluateConfig,
+    Gate,
+    Generation,
+    Signing,
     gate_set_digest,
 )
 from lore_core.jobs.report import Failure, Phase, Progress, Report, Result

@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, model_validator
 
 from lore_core import jobs
-from lore_core.jobs.config import LABEL_METRICS, REGRESSION_METRICS, Name, RuleMode
+from lore_core.jobs.config import Name, RuleMode
+from lore_core.jobs.evaluation import LABEL_METRICS, REGRESSION_METRICS
 from lore_operator.api.v1alpha1.common import (
     ApiModel,
     ArtifactRef,
