@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup venv check generate generated-clean test unit controlplane integration chart e2e demo bench bench-quality campaign cluster-up cluster-down locks sbom audit
+.PHONY: help tools setup venv check generate generated-clean test unit controlplane integration chart e2e demo bench bench-quality campaign cluster-up cluster-down locks sbom audit
 
 export LORE_CACHE ?= $(HOME)/.cache/lore-platform
 export UV_PYTHON_DOWNLOADS := never
@@ -51,6 +51,10 @@ setup: venv ## virtual environments, cluster binaries and the pretrained base mo
 	$(PY) -m hack.cluster build
 	$(PY) -m hack.basemodel
 
+# All at once where all are wanted: one module after the other would compile their common packages again and again.
+tools: venv
+	$(PY) -m hack.cluster build --profile node checks
+
 check: venv ## format, lint, types, import arrows, generated files
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
@@ -82,8 +86,7 @@ integration: setup
 	$(PYTEST) tests/integration -n 2 --dist loadfile
 
 chart: venv
-	$(PY) -m hack.cluster build --profile control-plane
-	$(PY) -m hack.cluster build --profile checks
+	$(PY) -m hack.cluster build --profile control-plane checks
 	$(PYTEST) tests/chart
 
 e2e: setup ## the node, the quickstart and its faults (builds the images)

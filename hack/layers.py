@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-LAYERS = ("setup", "check", "unit", "controlplane", "chart", "integration", "e2e")
+LAYERS = ("tools", "setup", "check", "unit", "controlplane", "chart", "integration", "e2e")
 
 
 def main() -> int:

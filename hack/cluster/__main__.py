@@ -46,8 +46,8 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--profile", choices=sorted(tools.PROFILE_TOOLS), default="node")
         added.add_argument("--name", help="tells clusters apart (default: the profile's name)")
 
-    build = command("build", _build, "build the profile's binaries that are not cached")
-    build.add_argument("--profile", choices=sorted(tools.TOOL_SETS), default="node")
+    build = command("build", _build, "build the profiles' binaries that are not cached")
+    build.add_argument("--profile", choices=sorted(tools.TOOL_SETS), nargs="+", default=["node"])
     command("bin", _bin, "print the path of a binary, built if need be").add_argument("tool")
     image = command("import-image", _import_image, "load the images of an OCI archive into the node")
     image.add_argument("archive", type=Path)
@@ -112,7 +112,7 @@ def _kubeconfig(arguments: argparse.Namespace) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    tools.ensure_profile(arguments.profile)
+    tools.ensure_profile(*arguments.profile)
 
 
 def _bin(arguments: argparse.Namespace) -> None:

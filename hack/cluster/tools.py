@@ -98,14 +98,11 @@ MODULES = (
         {"versitygw": "github.com/versity/versitygw/cmd/versitygw"},
         stamp="-X main.Version={version}",
     ),
-    Module(
-        "promtool", "github.com/prometheus/prometheus", {"promtool": "github.com/prometheus/prometheus/cmd/promtool"}
-    ),
     # Without the clouds' discovery, which no test wants and whose libraries are most of what there is to build.
     Module(
         "prometheus",
         "github.com/prometheus/prometheus",
-        {"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
+        {command: f"github.com/prometheus/prometheus/cmd/{command}" for command in ("prometheus", "promtool")},
         tags="remove_all_sd",
     ),
     # Its definitions only: monitors and rules of the chart are checked against them.
@@ -186,23 +183,20 @@ def ensure(tool: str) -> Path:
     return found or require(tool)
 
 
-def ensure_profile(profile: str) -> None:
-    """Build what the set lacks, one module after the other."""
-    modules = [module for module in MODULES if _of_set(profile, module)]
-    if not all(_whole(profile, module) for module in modules):
+def ensure_profile(*profiles: str) -> None:
+    """Build what the sets lack, one module after the other; packages that several of them use are compiled once."""
+    wanted = {tool for profile in profiles for tool in TOOL_SETS[profile]}
+    modules = [module for module in MODULES if wanted & module.commands.keys()]
+    if not all(_whole(wanted, module) for module in modules):
         with _go_caches():
             for module in modules:
-                build(module, [tool for tool in _of_set(profile, module) if find(tool) is None])
+                build(module, [tool for tool in module.commands if tool in wanted and find(tool) is None])
                 if module.manifests:
                     _keep_manifests(module)
 
 
-def _of_set(profile: str, module: Module) -> list[str]:
-    return [tool for tool in TOOL_SETS[profile] if tool in module.commands]
-
-
-def _whole(profile: str, module: Module) -> bool:
-    there = all(find(tool) is not None for tool in _of_set(profile, module))
+def _whole(wanted: set[str], module: Module) -> bool:
+    there = all(find(tool) is not None for tool in wanted & module.commands.keys())
     return there and (not module.manifests or _manifests_of(module).exists())
 
 
