@@ -4,7 +4,7 @@ import math
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -17,8 +17,8 @@ from lore_core.router.http import Request, Response
 from lore_core.router.loaded import Serving
 from lore_core.router.metrics import RouterMetrics
 from lore_core.router.shadow import Comparison, Shadow
+from lore_core.router.spans import Attribute, Traced, untraced
 from lore_core.router.statistics import Statistics
-from lore_core.router.trace import OUTGOING, trace_lines
 from lore_core.router.traffic import LiveTraffic
 
 _TELL_SECONDS: Final = 10.0
@@ -35,6 +35,7 @@ class RouterApp:
         self.serving: Serving | None = None
         self.pending: PendingConfig | None = None
         self.draining = False
+        self.trace: Callable[[str, Mapping[str, str]], Traced] = untraced
         self.statistics, self.traffic = Statistics(), LiveTraffic()
         self._shadow = Shadow(self._mirrored)
         self._told: dict[tuple[str, str], float] = {}
@@ -115,24 +116,26 @@ class RouterApp:
         return answers.explanation(explain(serving, asked.query, asked.market))
 
     def _answered(self, serving: Serving, asked: requests.Asked, request: Request, encode: Encode) -> Result:
-        started = time.perf_counter()
+        started, traced = time.perf_counter(), self.trace(request.path, request.headers)
         found = begin(serving, asked)
 
         def encoded(answer: Answer) -> Response:
             response = self._encoded(answer, encode, started)
+            traced.end(_told(answer))
             self._shadow.offer(serving, asked, answer)
             return response
 
         if isinstance(found, Question):
-            return self._waited(found, trace_lines(request.headers), encoded)
+            return self._waited(found, traced, encoded)
         return encoded(found)
 
-    async def _waited(self, question: Question, trace: str, encoded: Callable[[Answer], Response]) -> Response:
-        OUTGOING.set(trace)  # of this task alone
+    async def _waited(self, question: Question, traced: Traced, encoded: Callable[[Answer], Response]) -> Response:
+        traced.enter()  # in this task alone
         try:
             with self.metrics.in_flight.track_inprogress():
                 return encoded(await finish(question))
         except Exception as error:
+            traced.end({}, type(error).__name__)
             return self._internal(error)
 
     def _encoded(self, answer: Answer, encode: Encode, started: float) -> Response:
@@ -193,3 +196,16 @@ class RouterApp:
             statistics=self.statistics.told(),
             traffic=self.traffic.told(),
         )
+
+
+def _told(answer: Answer) -> dict[str, Attribute]:
+    """What a trace says of an answer: nothing of the query or of an item."""
+    return {
+        "lore.stratum": answer.stratum,
+        "lore.tier": answer.tier,
+        "lore.revision": answer.revision,
+        "lore.sources": tuple(sorted(set(answer.sources))),
+        "lore.items": len(answer.sources),
+        "lore.fallbacks": len(answer.fallbacks),
+        "http.response.status_code": 200,
+    }

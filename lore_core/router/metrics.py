@@ -77,6 +77,9 @@ class RouterMetrics:
         self._clients = Counter(
             "lore_router_clients", "Requests of clients with a token", ["client", "result"], registry=registry
         )
+        self._spans = Counter(
+            "lore_router_spans", "Spans that ended, by what became of them", ["result"], registry=registry
+        )
         self._refused = Counter("lore_router_refused", "Requests refused", ["status"], registry=registry)
         self.swaps = Counter("lore_router_config_swaps", "Configurations that began to serve", registry=registry)
         self.load_failures = Counter(
@@ -135,6 +138,10 @@ class RouterMetrics:
     def asked_by(self, client: str, *, over: bool) -> None:
         """One request of a client with a token, within its quota or over it."""
         self._child(self._clients, client, "over" if over else "within").inc()
+
+    def spans(self, result: str, count: int) -> None:
+        """Spans that were `exported`, `failed` or `dropped`."""
+        self._spans.labels(result).inc(count)
 
     def refused(self, status: int) -> None:
         """One request that was not answered."""

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -12,8 +13,10 @@ from lore_core.router.auth import BearerTokens
 from lore_core.router.http import HttpServer
 from lore_core.router.loaded import Library
 from lore_core.router.metrics import RouterMetrics
+from lore_core.router.otlp import Exporter, settings_from
 from lore_core.router.shelf import Shelf
 from lore_core.router.source import client_from_environment, config_texts
+from lore_core.router.spans import Tracer
 from lore_core.router.swap import Swapper
 from lore_core.router.tls import ServerTls
 
@@ -64,6 +67,7 @@ async def serve(args: argparse.Namespace) -> None:
         loop.add_signal_handler(number, stop.set)
     app = RouterApp(RouterMetrics(), BearerTokens(args.token_file) if args.token_file is not None else None)
     tls = ServerTls(args.tls_folder / "tls.crt", args.tls_folder / "tls.key") if args.tls_folder is not None else None
+    exporter = _exporter(app)
     servers = await _listening(args, app, tls)
     library = Library(Shelf(args.data))
     swapper = Swapper(app, library)
@@ -80,6 +84,18 @@ async def serve(args: argparse.Namespace) -> None:
         task.cancel()
     await asyncio.gather(*(server.close(args.finish_seconds) for server in servers))
     await library.close()
+    if exporter is not None:
+        await exporter.close()
+
+
+def _exporter(app: RouterApp) -> Exporter | None:
+    """Trace questions where the environment names a receiver. Raises ValueError where it is not understood."""
+    settings = settings_from(os.environ)
+    if settings is None:
+        return None
+    exporter = Exporter(settings, app.metrics.spans)
+    app.trace = Tracer(settings.ratio, exporter.keep).begin
+    return exporter
 
 
 async def _listening(args: argparse.Namespace, app: RouterApp, tls: ServerTls | None) -> list[HttpServer]:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from lore_core.router.trace import OUTGOING
+from lore_core.router.spans import asking
 
 MAX_ANSWER_BYTES: Final = 16 << 20
 _HTTP_OK: Final = 200
@@ -42,19 +42,11 @@ class Upstream:
 
     async def post(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
         """One JSON request and its JSON answer. Raises UpstreamError or OSError."""
-        message = self._message(path, json.dumps(request, separators=(",", ":")).encode())
-        async with self._slots:
-            status, body = await self._exchange(message)
-        if status != _HTTP_OK:
-            said = body[:200].decode(errors="replace")
-            raise UpstreamError(f"{path}: status {status}: {said}", passing=status >= _SERVER_ERROR)
-        try:
-            answer = json.loads(body)
-        except ValueError as error:
-            raise UpstreamError(f"{path}: not JSON: {error}") from error
-        if not isinstance(answer, dict):
-            raise UpstreamError(f"{path}: a JSON {type(answer).__name__}, not an object")
-        return answer
+        content = json.dumps(request, separators=(",", ":")).encode()
+        with asking(path, self._host, self._port) as trace:
+            async with self._slots:
+                status, body = await self._exchange(self._message(path, content, trace))
+            return _answer(path, status, body)
 
     async def _exchange(self, message: bytes) -> tuple[int, bytes]:
         while True:
@@ -89,12 +81,25 @@ class Upstream:
         while self._idle:
             self._idle.pop().close()
 
-    def _message(self, path: str, body: bytes) -> bytes:
+    def _message(self, path: str, body: bytes, trace: str) -> bytes:
         head = (
             f"POST {self._prefix}{path} HTTP/1.1\r\nhost: {self._authority}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\n{OUTGOING.get()}\r\n"
+            f"content-length: {len(body)}\r\n{trace}\r\n"
         )
         return head.encode("latin-1") + body
+
+
+def _answer(path: str, status: int, body: bytes) -> dict[str, Any]:
+    if status != _HTTP_OK:
+        said = body[:200].decode(errors="replace")
+        raise UpstreamError(f"{path}: status {status}: {said}", passing=status >= _SERVER_ERROR)
+    try:
+        answer = json.loads(body)
+    except ValueError as error:
+        raise UpstreamError(f"{path}: not JSON: {error}") from error
+    if not isinstance(answer, dict):
+        raise UpstreamError(f"{path}: a JSON {type(answer).__name__}, not an object")
+    return answer
 
 
 class _Connection(asyncio.Protocol):
