@@ -23,6 +23,7 @@ BACKEND: Final = f"{GROUP}/backend"
 AUTOSCALER: Final = "serving.kserve.io/autoscalerClass"
 CONTAINER: Final = "kserve-container"
 
+_TRACES_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 _MODELS: Final = f"{PREFIX}models"
 _GRACE_SECONDS: Final = 60
 _START_PERIOD, _START_TRIES = 5, 360
@@ -138,6 +139,7 @@ def _server(backend: Backend, pods: PodSettings, settings: Settings, working: Vo
             *("--model", MODEL_FOLDER, "--served-model-name", backend.name),
             *("--host", "0.0.0.0", "--port", str(PORT)),
             *backend.arguments,
+            *_tracing(pods),
         ],
         "env": _environment(backend.environment, pods, settings),
         "ports": [{"name": "http1", "containerPort": PORT, "protocol": "TCP"}],
@@ -155,6 +157,12 @@ def _server(backend: Backend, pods: PodSettings, settings: Settings, working: Vo
 
 def _probe(check: Mapping[str, Any], *, period: int, failures: int) -> dict[str, Any]:
     return {**check, "periodSeconds": period, "failureThreshold": failures, "successThreshold": 1, "timeoutSeconds": 5}
+
+
+def _tracing(pods: PodSettings) -> list[str]:
+    """VLLM makes spans only where its command line names the receiver."""
+    endpoint = next((item.value for item in pods.env if item.name == _TRACES_ENDPOINT), "")
+    return ["--otlp-traces-endpoint", endpoint] if endpoint else []
 
 
 def _environment(engine: Mapping[str, str], pods: PodSettings, settings: Settings) -> list[dict[str, str]]:

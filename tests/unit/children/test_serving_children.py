@@ -196,6 +196,15 @@ def test_overrides_reach_the_servers_container() -> None:
     assert {"name": "OMP_NUM_THREADS", "value": "2"} in found[0]["env"]
 
 
+def test_a_predictor_traces_where_its_environment_names_a_receiver() -> None:
+    endpoint = {"name": "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "value": "http://collector:4317"}
+    [traced] = service(runner={"env": [endpoint]})["spec"]["predictor"]["containers"]
+    [plain] = service()["spec"]["predictor"]["containers"]
+
+    assert traced["args"] == [*plain["args"], "--otlp-traces-endpoint", "http://collector:4317"]
+    assert endpoint in traced["env"]
+
+
 def test_an_override_of_the_engines_arguments_is_refused() -> None:
     template = {"spec": {"containers": [{"name": "lore", "args": ["--dtype", "float16"]}]}}
 
