@@ -121,7 +121,8 @@ class RouterApp:
 
         def encoded(answer: Answer) -> Response:
             response = self._encoded(answer, encode, started)
-            traced.end(_told(answer))
+            if traced.span is not None:
+                traced.end(_told(answer))
             self._shadow.offer(serving, asked, answer)
             return response
 

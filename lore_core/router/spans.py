@@ -66,6 +66,7 @@ class Traced:
 
 
 _QUESTION: ContextVar[Traced | None] = ContextVar("question", default=None)
+_ALONE: Final = Traced("")
 
 
 class Tracer:
@@ -92,7 +93,7 @@ class Tracer:
 
 def untraced(_: str, headers: Mapping[str, str]) -> Traced:
     """Without a tracer: what the caller sent is passed on unchanged."""
-    return Traced(trace_lines(headers))
+    return Traced(lines) if (lines := trace_lines(headers)) else _ALONE
 
 
 @contextmanager
