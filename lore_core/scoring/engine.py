@@ -39,8 +39,13 @@ def engine_args(profile: ServingProfile, layout: PromptLayout, *, cpu: bool = Fa
 
 
 def engine_environment(*, cpu: bool = False) -> dict[str, str]:
-    """Environment of the vLLM server: no usage statistics, no model hub; on CPU a bounded KV space and no compiler."""
+    """Environment of the vLLM server: no usage statistics, no model hub; on CPU a bounded KV space and no compiler.
+
+    On CPU vLLM would bind its threads to cores that it picks from all it sees: every server of a node to the same ones. And
+    it would compute in a process of its own beside the engine's, which imports everything once more and waits by spinning.
+    """
     environment = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
     if cpu:
         environment |= {"VLLM_CPU_KVCACHE_SPACE": "1", "TORCH_COMPILE_DISABLE": "1"}
+        environment |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
     return environment

@@ -45,7 +45,13 @@ def test_a_server_without_gpu_runs_eagerly_and_differs_in_nothing_else() -> None
     assert set(engine_environment(cpu=True)) - set(engine_environment()) == {
         "VLLM_CPU_KVCACHE_SPACE",
         "TORCH_COMPILE_DISABLE",
+        "VLLM_CPU_OMP_THREADS_BIND",
+        "VLLM_ENABLE_V1_MULTIPROCESSING",
     }
+
+
+def test_servers_of_one_node_are_not_bound_to_the_same_cores() -> None:
+    assert engine_environment(cpu=True)["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
 
 
 def test_the_builder_needs_no_weights_library_no_numpy_and_no_client() -> None:
