@@ -74,13 +74,15 @@ generated-clean: venv
 unit: venv
 	$(PYTEST) tests/unit -n 2
 
-# The operator's rights are judged by one audit log: what makes use of them all, and then the judge, on one control plane.
+# The operator's rights are judged by one audit log: what makes use of them all, and then the judge, on one control plane, beside the rest.
 RIGHTS := $(addprefix tests/controlplane/test_,operator_train.py operator_serving.py gitops.py rights.py)
 
 controlplane: venv
 	$(PY) -m hack.cluster build --profile control-plane
-	$(PYTEST) tests/controlplane -n 2 --dist loadfile $(addprefix --ignore=,$(RIGHTS))
-	$(PYTEST) $(RIGHTS)
+	printed=$$(mktemp); trap 'rm -f "$$printed"' EXIT; \
+	$(PYTEST) $(RIGHTS) >"$$printed" 2>&1 & rights=$$!; \
+	$(PYTEST) tests/controlplane -n 2 --dist loadfile $(addprefix --ignore=,$(RIGHTS)) && others=0 || others=$$?; \
+	wait $$rights && judged=0 || judged=$$?; cat "$$printed"; exit $$((others + judged))
 
 integration: setup
 	$(PYTEST) tests/integration -n 2 --dist loadfile
