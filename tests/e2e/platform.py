@@ -32,13 +32,16 @@ class Platform:
     def kubectl(self) -> Kubectl:
         return self.target.kubectl
 
-    def workspace(self, namespace: str, more: Mapping[str, Path] | None = None) -> None:
-        """A claim in the namespace with the data on it; `more` adds or replaces artifacts by their place."""
+    def workspace(self, namespace: str) -> None:
+        """A claim in the namespace with the data on it."""
         self.target.provide_volume(namespace, CLAIM)
         spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
         metadata = {"name": CLAIM, "namespace": namespace}
         self.kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
-        folders = {**self.made.folders, **(more or {})}
+        self.put(namespace, self.made.folders)
+
+    def put(self, namespace: str, folders: Mapping[str, Path]) -> None:
+        """Artifacts onto the namespace's claim, by their place there."""
         seed.seed(self.kubectl, namespace, CLAIM, self.references["router"], data.Data(folders))
 
     def release(self, namespace: str) -> None:

@@ -22,10 +22,13 @@ class Quickstart:
     """Everything of examples/ applied, followed to its end, and the router asked."""
 
     platform: Platform
+    training: dict[str, Any]
     objects: dict[tuple[str, str], dict[str, Any]]
     answers: dict[str, tuple[ask.Question, ask.Answer]]
     judgements: data.Data | None
 
+
+STAGE_JOB = f"{steps.TRAIN_JOB[1]}-sft-a1"
 
 pytestmark = pytest.mark.timeout(3600)  # the first test waits for training, evaluation and roll-out
 
@@ -42,6 +45,7 @@ def quickstart(platform: Platform) -> Iterator[Quickstart]:
 def _followed(platform: Platform) -> Quickstart:
     kubectl = platform.kubectl
     steps.fill_workspace(platform.target, platform.references["router"], platform.made)
+    training = _operator_killed_while_training(platform)
     steps.train(kubectl)
     examples.apply(kubectl, "quickstart-gates")
     folder = chorus.folder()
@@ -52,7 +56,20 @@ def _followed(platform: Platform) -> Quickstart:
     answers = {question.stratum: (question, answer) for question, answer in steps.ask_router(kubectl, platform.made)}
     steps.show_gate(kubectl)
     found = {(item["kind"], item["metadata"]["name"]): item for item in follow.Follower(kubectl, NAMESPACE).objects()}
-    return Quickstart(platform, found, answers, judgements)
+    return Quickstart(platform, training, found, answers, judgements)
+
+
+def _operator_killed_while_training(platform: Platform) -> dict[str, Any]:
+    """SIGKILL for the operator while both pods of the first stage run; returns that stage's Job as it was then."""
+    examples.apply(platform.kubectl, "quickstart")
+    where, job = f"--namespace={NAMESPACE}", f"job/{STAGE_JOB}"
+    platform.await_resource(
+        NAMESPACE, *steps.TRAIN_JOB, "in a stage", lambda found: "stages" in found.get("status", {})
+    )
+    platform.kubectl("wait", where, job, "--for=jsonpath={.status.ready}=2", "--timeout=300s")
+    found = platform.kubectl.get(job, where)
+    platform.kill_operator()
+    return found
 
 
 def test_both_stages_finish_and_publish_their_models(quickstart: Quickstart) -> None:
@@ -69,8 +86,19 @@ def test_both_stages_finish_and_publish_their_models(quickstart: Quickstart) -> 
 def test_a_stage_runs_on_two_pods(quickstart: Quickstart) -> None:
     jobs = {job["metadata"]["name"]: job for job in quickstart.platform.items(NAMESPACE, "jobs.batch")}
 
-    assert jobs["lore-q-sft-a1"]["spec"]["completions"] == 2
-    assert jobs["lore-q-sft-a1"]["status"]["succeeded"] == 2
+    assert jobs[STAGE_JOB]["spec"]["completions"] == 2
+    assert jobs[STAGE_JOB]["status"]["succeeded"] == 2
+
+
+def test_an_operator_killed_while_a_stage_ran_finished_the_chain_with_the_same_job(quickstart: Quickstart) -> None:
+    items = quickstart.platform.items(NAMESPACE, "jobs.batch")
+    jobs = {job["metadata"]["name"]: job["metadata"]["uid"] for job in items}
+    stages = quickstart.objects[steps.TRAIN_JOB]["status"]["stages"]
+
+    tried = {name for name in jobs if name.startswith(("lore-q-sft-a", "lore-q-student-a"))}
+    assert tried == {STAGE_JOB, "lore-q-student-a1"}
+    assert jobs[STAGE_JOB] == quickstart.training["metadata"]["uid"]
+    assert [stage["attempt"] for stage in stages] == [1, 1]
 
 
 def test_both_models_pass_their_gates_with_intervals_in_the_message(quickstart: Quickstart) -> None:

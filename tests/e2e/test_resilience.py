@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster.fixtures import restricted_namespace
 from e2e.platform import CLAIM, Platform, conditions, republished, sft, train_job
 
 from hack.cluster import storage
@@ -15,51 +16,28 @@ from lore_core.artifacts import ArtifactRef, open_store, publish
 KIND = "RelevanceTrainJob"
 
 
-@pytest.fixture
-def workspace(platform: Platform, namespace: str) -> Iterator[str]:
-    """A namespace with the demo's data on its claim."""
-    platform.workspace(namespace)
-    yield namespace
-    platform.release(namespace)
-
-
-def running_job(platform: Platform, namespace: str, name: str) -> dict[str, Any]:
-    """The Job once two of its pods run."""
-    platform.kubectl(
-        "wait", f"--namespace={namespace}", f"job/{name}", "--for=jsonpath={.status.ready}=2", "--timeout=300s"
-    )
-    return platform.kubectl.get(f"job/{name}", f"--namespace={namespace}")
-
-
-def test_an_operator_killed_while_a_stage_runs_finishes_the_chain_with_the_same_job(
-    platform: Platform, workspace: str
-) -> None:
-    stages = [sft("first", 60), sft("second", 10, publish_as="tiny")]
-    platform.kubectl.apply(train_job(workspace, "tiny", stages))
-    platform.await_resource(workspace, KIND, "tiny", "a stage runs", lambda found: "stages" in found.get("status", {}))
-    before = running_job(platform, workspace, "tiny-first-a1")
-
-    platform.kill_operator()
-    finished = platform.await_condition(workspace, KIND, "tiny", "Complete")
-
-    jobs = {job["metadata"]["name"]: job["metadata"]["uid"] for job in platform.items(workspace, "jobs.batch")}
-    assert set(jobs) == {"tiny-first-a1", "tiny-second-a1"}
-    assert jobs["tiny-first-a1"] == before["metadata"]["uid"]
-    assert [stage["attempt"] for stage in finished["status"]["stages"]] == [1, 1]
-    assert finished["status"]["stages"][1]["published"] == "tiny"
+@pytest.fixture(scope="module")
+def workspace(platform: Platform) -> Iterator[str]:
+    """One namespace for all tests here, with the demo's data on its claim; their jobs have names of their own."""
+    name = "resilience"
+    platform.kubectl.apply(restricted_namespace(name))
+    platform.workspace(name)
+    yield name
+    platform.kubectl("delete", "namespace", name, "--wait=false")
+    platform.release(name)
 
 
 def test_a_pod_that_dies_costs_one_attempt_and_training_goes_on_from_its_checkpoint(
     platform: Platform, workspace: str
 ) -> None:
-    platform.kubectl.apply(train_job(workspace, "tiny", [sft("only", 80)]))
-    platform.await_resource(workspace, KIND, "tiny", "past a checkpoint", lambda found: _step(found) >= 10)
+    platform.kubectl.apply(train_job(workspace, "bereft", [sft("only", 80)]))
+    platform.await_resource(workspace, KIND, "bereft", "past a checkpoint", lambda found: _step(found) >= 10)
 
     platform.kubectl(
-        "delete", "pod", f"--namespace={workspace}", "--selector=batch.kubernetes.io/job-completion-index=1",
-        "--grace-period=0", "--force",
+        "delete", "pod", f"--namespace={workspace}", "--grace-period=0", "--force",
+        "--selector=batch.kubernetes.io/job-name=bereft-only-a1,batch.kubernetes.io/job-completion-index=1",
     )  # fmt: skip
-    finished = platform.await_condition(workspace, KIND, "tiny", "Complete")
+    finished = platform.await_condition(workspace, KIND, "bereft", "Complete")
 
     (stage,) = finished["status"]["stages"]
     assert (stage["phase"], stage["attempt"]) == ("Succeeded", 2)
@@ -71,7 +49,7 @@ def _step(job: dict[str, Any]) -> int:
 
 
 def test_a_broken_data_file_ends_before_training_and_file_line_and_field_are_named(
-    platform: Platform, namespace: str, tmp_path: Path
+    platform: Platform, workspace: str, tmp_path: Path
 ) -> None:
     def unknown_label(folder: Path) -> None:
         lines = (folder / "train.jsonl").read_text(encoding="utf-8").splitlines()
@@ -79,10 +57,11 @@ def test_a_broken_data_file_ends_before_training_and_file_line_and_field_are_nam
         (folder / "train.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     pairs = republished(platform.made.folders["data/pairs"], tmp_path / "pairs", "pairs", unknown_label)
-    platform.workspace(namespace, {"data/pairs": pairs})
+    platform.put(workspace, {"data/broken": pairs})
 
-    platform.kubectl.apply(train_job(namespace, "tiny", [sft("only", 10)]))
-    stalled = platform.await_condition(namespace, KIND, "tiny", "Stalled")
+    job = train_job(workspace, "broken", [sft("only", 10)], data={"uri": f"pvc://{CLAIM}/data/broken"})
+    platform.kubectl.apply(job)
+    stalled = platform.await_condition(workspace, KIND, "broken", "Stalled")
 
     failure = stalled["status"]["failure"]
     assert (failure["file"].rsplit("/", 1)[-1], failure["line"], failure["field"]) == ("train.jsonl", 3, "groundtruth")
@@ -91,16 +70,15 @@ def test_a_broken_data_file_ends_before_training_and_file_line_and_field_are_nam
     assert "3" in message
     assert "groundtruth" in message
     assert failure["attempt"] == 1
-    platform.release(namespace)
 
 
 def test_a_uri_with_nothing_there_is_named_with_the_permission_that_was_tried(
     platform: Platform, workspace: str
 ) -> None:
-    job = train_job(workspace, "tiny", [sft("only", 10)], data={"uri": f"pvc://{CLAIM}/nowhere"})
+    job = train_job(workspace, "nowhere", [sft("only", 10)], data={"uri": f"pvc://{CLAIM}/nowhere"})
 
     platform.kubectl.apply(job)
-    stalled = platform.await_condition(workspace, KIND, "tiny", "Stalled")
+    stalled = platform.await_condition(workspace, KIND, "nowhere", "Stalled")
 
     message = conditions(stalled)["Stalled"]["message"]
     assert f"pvc://{CLAIM}/nowhere" in message
