@@ -2,11 +2,13 @@
 
 For each size a fresh control plane and a fresh operator: time until every train job has its Job (all, median, 99th
 percentile of one object), CPU seconds and resident memory of the operator (`library_mib` of it are kopf and its HTTP client,
-imported and idle), creates per job (Events aside), writes and CPU at rest, and the median time from a pod's failure to the
-Job's condition and to the train job's. The Job controller of Kubernetes works beside it on the same cores and creates the pods.
+imported and idle), creates per job (Events aside), writes and CPU at rest, the median time from a pod's failure to the
+Job's condition and to the train job's, and the machine's load average when all Jobs were there. The Job controller of Kubernetes
+works beside it on the same cores and creates the pods.
 
 `--peer` sets the controller of Kubeflow Trainer beside it for each size, on the same control plane, with its shipped limits and
-with them lifted: until every TrainJob has its JobSet. Ratios of one run mean something on a busy machine, seconds do not.
+with them lifted: until every TrainJob has its JobSet. Then the creates that this operator makes, by a bare client. Ratios of one
+run mean something on a busy machine, seconds do not.
 """
 
 import argparse
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.operator import ours, trainer
-from benchmarks.operator.measure import Cost, Row, measure
+from benchmarks.operator.measure import Cost, Row, bare_seconds, measure
 from hack.cluster.controlplane import ControlPlane
 from lore_core.chart import Axis, as_file, line_chart
 
@@ -53,10 +55,13 @@ def one_size(size: int, rest: float, failures: int, peer: bool) -> Row:
         ControlPlane.temporary(definitions) as plane,
     ):
         beside = trainer.costs(plane, Path(folder), size) if peer else {}
+        bare = bare_seconds(plane, size) if peer else None
         row = measure(plane, Path(folder), size, rest, failures)
     print(" ".join(f"{value:>11.4g}" for value in asdict(row).values()), flush=True)
     for name, cost in beside.items():
         print(compared(row, name, cost), flush=True)
+    if bare is not None:
+        print(f"  bare creates, {size} objects: seconds {bare:.4g} (ours {row.seconds / bare:.2f} of it)", flush=True)
     return row
 
 
@@ -68,7 +73,7 @@ def compared(row: Row, name: str, cost: Cost) -> str:
         ("peak MiB", row.peak_mib, cost.peak_mib),
     )
     said = ", ".join(f"{unit} {theirs:.4g} (ours {mine / theirs:.2f} of it)" for unit, mine, theirs in pairs)
-    return f"  {name}, {row.objects} objects: {said}"
+    return f"  {name}, {row.objects} objects: {said}, load average {cost.load:.1f}"
 
 
 def plots(rows: Sequence[Row]) -> dict[str, str]:

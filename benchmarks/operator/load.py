@@ -5,13 +5,13 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from lore_operator.engine.client import KubeClient
 from lore_operator.engine.errors import ApiError
 from lore_operator.engine.resources import Resource
 
-_AT_ONCE = 32
+AT_ONCE: Final = 32
 Manifest = dict[str, Any]
 
 
@@ -39,7 +39,7 @@ async def create_all(
     """Create all objects at once and return when each has a child; `owner` names the object of a child."""
     run, done = Run(), asyncio.Event()
     namespace = manifests[0]["metadata"]["namespace"]
-    slots = asyncio.Semaphore(_AT_ONCE)
+    slots = asyncio.Semaphore(AT_ONCE)
 
     def note(item: Manifest) -> None:
         run.seen.setdefault(owner(item), time.monotonic())

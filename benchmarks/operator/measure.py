@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.operator import ours
+from benchmarks.operator import bare, ours
 from benchmarks.operator.failures import failure_delays
 from benchmarks.operator.load import create_all
 from benchmarks.operator.process import Controller, Usage, total
@@ -19,6 +19,7 @@ from lore_operator.engine.credentials import connect
 from lore_operator.engine.resources import JOBS, TRAIN_JOBS
 
 NAMESPACE: Final = "default"
+_BARE: Final = "bare"
 _READY_SECONDS: Final = 120.0
 _QUIET_SECONDS: Final = 3.0
 _WRITES: Final = ("create", "apply", "patch", "patch_status", "delete")
@@ -26,11 +27,12 @@ _WRITES: Final = ("create", "apply", "patch", "patch_status", "delete")
 
 @dataclass(frozen=True)
 class Cost:
-    """What both sides are compared by."""
+    """What both sides are compared by. `load` is the machine's load average of the last minute."""
 
     seconds: float
     cpu: float
     peak_mib: float
+    load: float
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Row:
     rest_cpu: float
     job_fails: float
     told: float
+    load: float
 
 
 def measure(plane: ControlPlane, folder: Path, size: int, rest: float, failures: int) -> Row:
@@ -61,13 +64,25 @@ def measure(plane: ControlPlane, folder: Path, size: int, rest: float, failures:
         return asyncio.run(_measure(operator, size, rest, failures))
 
 
+def bare_seconds(plane: ControlPlane, size: int) -> float:
+    """Seconds that the same creates take without an operator (`bare`)."""
+    os.environ["KUBECONFIG"] = str(plane.kubeconfig)
+    plane.kubectl("create", "namespace", _BARE)
+
+    async def run() -> float:
+        async with KubeClient(connect, manager="benchmark") as client:
+            return await bare.seconds(client, _BARE, size)
+
+    return asyncio.run(run())
+
+
 async def _measure(operator: Controller, size: int, rest: float, failures: int) -> Row:
     await until(lambda: operator.answers("/readyz"), "the operator is ready")
     idle, before = operator.usage(), operator.metrics()
     async with KubeClient(connect, manager="benchmark") as client:
         manifests = [ours.train_job(NAMESPACE, index) for index in range(size)]
         run = await create_all(client, manifests, TRAIN_JOBS, JOBS, ours.owner)
-        busy = operator.usage()
+        busy, load = operator.usage(), os.getloadavg()[0]
         await _settled(operator)
         after = operator.metrics()
         rest_writes, rest_cpu = await _at_rest(operator, rest)
@@ -92,6 +107,7 @@ async def _measure(operator: Controller, size: int, rest: float, failures: int) 
         rest_cpu=rest_cpu,
         job_fails=statistics.median(delay.job for delay in failed),
         told=statistics.median(delay.told for delay in failed),
+        load=load,
     )
 
 

@@ -1,6 +1,5 @@
 """The platform's operator under load: train jobs in, Jobs out."""
 
-import json
 import os
 import socket
 import subprocess
@@ -10,24 +9,25 @@ from typing import Any
 
 import yaml
 
+from benchmarks.operator.accounts import account
 from benchmarks.operator.process import Controller
 from hack.cluster import tools
 from hack.cluster.controlplane import ControlPlane
 from lore_operator.children.labels import OWNER_NAME
 
 ROOT = Path(__file__).resolve().parents[2]
-_ACCOUNT = "lore-operator"
 _DIGEST = "sha256:" + "a" * 64
 
 
 def operator(plane: ControlPlane, folder: Path, namespace: str) -> Controller:
     """The operator with the chart's rights and its report policy, for one namespace."""
     port = free_port()
+    rules = yaml.safe_load((ROOT / "charts/lore/files/rules.yaml").read_text())["rules"]
     plane.kubectl.apply(*yaml.safe_load_all(_chart("templates/reportpolicy.yaml")))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LORE_")}
     images = {f"LORE_{name}_IMAGE": f"{name.lower()}:bench" for name in ("TRAINER", "SERVER", "ROUTER")}
     own = {
-        "KUBECONFIG": str(_account(plane, folder)),
+        "KUBECONFIG": str(account(plane, folder, "lore-operator", rules)),
         "LORE_NAMESPACES": namespace,
         "LORE_HTTP_PORT": str(port),
         "LORE_SHARED_ACCOUNT": "true",
@@ -40,27 +40,6 @@ def operator(plane: ControlPlane, folder: Path, namespace: str) -> Controller:
 def _chart(template: str) -> str:
     command = [str(tools.require("helm")), "template", "lore", str(ROOT / "charts/lore"), "--show-only", template]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-def _account(plane: ControlPlane, folder: Path) -> Path:
-    rules = yaml.safe_load((ROOT / "charts/lore/files/rules.yaml").read_text())["rules"]
-    group, name = "rbac.authorization.k8s.io", {"name": _ACCOUNT}
-    plane.kubectl.apply(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {**name, "namespace": "default"}},
-        {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": name, "rules": rules},
-        {
-            "apiVersion": f"{group}/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": name,
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", **name},
-            "subjects": [{"kind": "ServiceAccount", **name, "namespace": "default"}],
-        },
-    )
-    document = json.loads(plane.kubeconfig.read_text())
-    document["users"][0]["user"] = {"token": plane.kubectl("create", "token", _ACCOUNT, "--duration=4h").strip()}
-    path = folder / "operator.kubeconfig"
-    path.write_text(json.dumps(document))
-    return path
 
 
 def train_job(namespace: str, index: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import yaml
 
+from benchmarks.operator.accounts import EVERYTHING, account
 from benchmarks.operator.load import create_all
 from benchmarks.operator.measure import Cost, until
 from benchmarks.operator.ours import free_port
@@ -58,7 +59,7 @@ async def _cost(controller: Controller, namespace: str, size: int) -> Cost:
         manifests = [_train_job(namespace, index) for index in range(size)]
         run = await create_all(client, manifests, _TRAIN_JOBS, _JOB_SETS, lambda child: str(child["metadata"]["name"]))
     end = controller.usage()
-    return Cost(run.seconds, end.cpu - idle.cpu, end.peak)
+    return Cost(run.seconds, end.cpu - idle.cpu, end.peak, os.getloadavg()[0])
 
 
 def _controller(plane: ControlPlane, folder: Path, limits: Mapping[str, Any]) -> Controller:
@@ -84,7 +85,8 @@ def _controller(plane: ControlPlane, folder: Path, limits: Mapping[str, Any]) ->
     }
     file = folder / "configuration.yaml"
     file.write_text(yaml.safe_dump(configuration))
-    environment = {**os.environ, "KUBECONFIG": str(plane.kubeconfig), "TMPDIR": str(folder)}
+    kubeconfig = account(plane, folder, "trainer", EVERYTHING)
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "TMPDIR": str(folder)}
     return Controller([str(tools.require("trainer-manager")), f"--config={file}"], environment, folder / "log", health)
 
 

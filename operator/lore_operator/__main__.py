@@ -5,6 +5,7 @@ kopf cancels tasks that it does not know when it ends, so the two share no loop.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -15,6 +16,7 @@ from collections.abc import Mapping
 import kopf
 
 from lore_operator import handlers
+from lore_operator.engine.client import Manifest
 from lore_operator.engine.credentials import connect
 from lore_operator.engine.keys import Key
 from lore_operator.engine.operator import Engine
@@ -50,12 +52,13 @@ async def _run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, engine.stop)
 
-    def changed(key: Key, version: str, deleted: bool) -> None:
+    def changed(key: Key, resource: Manifest, deleted: bool) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends
-            loop.call_soon_threadsafe(lambda: engine.parents.changed(key, version, deleted=deleted))
+            loop.call_soon_threadsafe(lambda: engine.changed(key, resource, deleted=deleted))
 
     async def watch() -> None:
         await engine.ready.wait()
+        gc.freeze()  # modules and their like stay for good: a full collection need not look at them, for 0.1 s each time
         await asyncio.to_thread(_watch, settings, changed, stop)
 
     working, watching = asyncio.create_task(engine.run()), asyncio.create_task(watch())

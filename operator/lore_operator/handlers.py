@@ -1,6 +1,6 @@
 """kopf's part: it watches the four kinds and says which object changed. No decision, no write happens here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import kopf
@@ -8,8 +8,40 @@ import kopf
 from lore_operator.engine.keys import Key
 from lore_operator.engine.resources import KINDS
 
-Changed = Callable[[Key, str, bool], None]
-"""Called with the key, its resourceVersion, and whether it was deleted. Called from kopf's thread."""
+Changed = Callable[[Key, dict[str, Any], bool], None]
+"""Called with the key, the resource as it came, and whether it was deleted. Called from kopf's thread."""
+
+
+class _NoBase(kopf.DiffBaseStorage):  # type: ignore[misc]
+    """Nothing to compare an object with: for every event kopf would else copy the whole object, twice, and compare."""
+
+    def build(self, *, body: Any, extra_fields: Any = None) -> Any:
+        return {}
+
+    def fetch(self, *, body: Any) -> None:
+        return None
+
+    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        """Nothing is kept on the objects."""
+
+
+class _NoProgress(kopf.ProgressStorage):  # type: ignore[misc]
+    """No progress of handlers: the queue keeps what is tried again."""
+
+    def fetch(self, *, key: Any, body: Any) -> None:
+        return None
+
+    def store(self, *, key: Any, record: Any, body: Any, patch: Any) -> None:
+        """Nothing is kept on the objects."""
+
+    def purge(self, *, key: Any, body: Any, patch: Any) -> None:
+        """Nothing was kept."""
+
+    def touch(self, *, body: Any, patch: Any, value: Any) -> None:
+        """Nothing is kept on the objects."""
+
+    def clear(self, *, essence: Any) -> Any:
+        return essence
 
 
 def registry_of(changed: Changed, connect: Callable[[], kopf.ConnectionInfo]) -> kopf.OperatorRegistry:
@@ -27,10 +59,12 @@ def registry_of(changed: Changed, connect: Callable[[], kopf.ConnectionInfo]) ->
 
 
 def _watch(registry: kopf.OperatorRegistry, group: str, version: str, plural: str, kind: str, changed: Changed) -> None:
-    async def event(type: str | None, meta: Mapping[str, Any], **_: Any) -> None:
-        changed(Key(kind, meta["namespace"], meta["name"]), meta["resourceVersion"], type == "DELETED")
+    async def came(event: dict[str, Any], **_: Any) -> None:
+        resource = event["object"]
+        metadata = resource["metadata"]
+        changed(Key(kind, metadata["namespace"], metadata["name"]), resource, event["type"] == "DELETED")
 
-    kopf.on.event(group, version, plural, registry=registry, id=plural)(event)
+    kopf.on.event(group, version, plural, registry=registry, id=plural)(came)
 
 
 def settings() -> kopf.OperatorSettings:
@@ -38,5 +72,7 @@ def settings() -> kopf.OperatorSettings:
     found = kopf.OperatorSettings()
     found.posting.enabled = False
     found.scanning.disabled = True
+    found.persistence.diffbase_storage = _NoBase()
+    found.persistence.progress_storage = _NoProgress()
     found.watching.inactivity_timeout = 90
     return found

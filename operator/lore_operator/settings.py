@@ -42,7 +42,7 @@ class Settings:
 
     children: ChildSettings
     namespaces: tuple[str, ...] = ()
-    workers: int = 8
+    workers: int = 24
     http_port: int = 8080
     log_level: str = "INFO"
     lease: Lease | None = None
@@ -63,7 +63,7 @@ class Settings:
                 trusted_keys=_trusted_keys(environ.get("LORE_TRUSTED_KEYS", "")),
             ),
             namespaces=_list(environ, "LORE_NAMESPACES"),
-            workers=_number(environ, "LORE_WORKERS", 8, least=1),
+            workers=_number(environ, "LORE_WORKERS", 24, least=1),
             http_port=_number(environ, "LORE_HTTP_PORT", 8080),
             log_level=_one_of(environ, "LORE_LOG_LEVEL", _LEVELS),
             lease=_lease(environ),

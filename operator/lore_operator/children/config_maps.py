@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pydantic_core import from_json, to_json
+
 from lore_core.jobs.config import WireModel
 from lore_operator.children.labels import RENDERED_BY, ROLE, owner_reference
 from lore_operator.children.names import Attempt
@@ -51,4 +53,6 @@ def _metadata(resource: Mapping[str, Any], name: str, labels: Mapping[str, str],
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    # Sorted, then indented: Python's encoder does either in C, and both together ten times as slowly in Python.
+    ordered = from_json(json.dumps(value, sort_keys=True))
+    return to_json(ordered, indent=1).decode() + "\n"

@@ -4,14 +4,17 @@ Objects are plain dicts, as the API serves them. Writes carry a field manager, `
 `managedFields` tells which fields are ours (server-side apply, Kubernetes API concepts).
 """
 
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
 
 import aiohttp
 import kopf
+from pydantic_core import from_json, to_json
+from yarl import URL
 
 from lore_operator.children.labels import FIELD_MANAGER
 from lore_operator.engine.errors import NotFound, Unauthorized, Unreachable, from_status
@@ -31,6 +34,7 @@ _MERGE: Final = "application/merge-patch+json"
 _JSON_PATCH: Final = "application/json-patch+json"
 _APPLY: Final = "application/apply-patch+yaml"
 _METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 class Listing(NamedTuple):
@@ -73,7 +77,7 @@ class KubeClient:
         self._connect, self._manager = connect, manager
         self._fence: Fence = fence or (lambda verb, path: None)
         self._observe: CallObserver = observe or (lambda verb, kind, code, seconds: None)
-        self._info: kopf.ConnectionInfo | None = None
+        self._server = ""
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "KubeClient":
@@ -132,9 +136,13 @@ class KubeClient:
         return True
 
     async def create(self, manifest: Manifest, resource: Resource) -> Manifest:
-        """Create an object. AlreadyExists where the name is taken."""
-        path = resource.path(manifest["metadata"]["namespace"])
-        return await self._call("create", resource, "POST", path, {"fieldManager": self._manager}, manifest, _JSON)
+        """Create an object; it is answered as it was given, with the metadata that it got. AlreadyExists where the name is taken.
+
+        Only metadata is sent back: of what we have just written the rest is known, and defaults are of no interest.
+        """
+        path, query = resource.path(manifest["metadata"]["namespace"]), {"fieldManager": self._manager}
+        answer = await self._call("create", resource, "POST", path, query, manifest, _JSON, _METADATA)
+        return {**manifest, "metadata": {**manifest["metadata"], **answer["metadata"]}}
 
     async def review(self, manifest: Manifest, resource: Resource) -> Manifest:
         """Ask what a cluster-wide kind of review answers; nothing is stored."""
@@ -150,10 +158,13 @@ class KubeClient:
     async def merge(
         self, resource: Resource, namespace: str, name: str, patch: Manifest, subresource: str | None = None
     ) -> Manifest:
-        """Merge-patch an object or its subresource. With `metadata.resourceVersion` in the patch: Conflict if it moved."""
-        path = resource.path(namespace, name, subresource)
-        verb = f"patch_{subresource}" if subresource else "patch"
-        return await self._call(verb, resource, "PATCH", path, {"fieldManager": self._manager}, patch, _MERGE)
+        """Merge-patch an object or its subresource. With `metadata.resourceVersion` in the patch: Conflict if it moved.
+
+        The patch of a subresource is answered with the object's metadata alone.
+        """
+        path, query = resource.path(namespace, name, subresource), {"fieldManager": self._manager}
+        verb, accept = (f"patch_{subresource}", _METADATA) if subresource else ("patch", _JSON)
+        return await self._call(verb, resource, "PATCH", path, query, patch, _MERGE, accept)
 
     async def json_patch(
         self, resource: Resource, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]
@@ -191,17 +202,16 @@ class KubeClient:
             "labelSelector": labels,
         }
         path, session = resource.path(namespace), await self._session()
+        url = self._url(path, _given(query))
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_REQUEST_SECONDS, sock_read=_SILENCE_SECONDS)
         try:
-            async with session.get(
-                self._url(path), params=_given(query), headers=self._headers(), timeout=timeout
-            ) as answer:
+            async with session.get(url, headers={"Accept": _JSON}, timeout=timeout) as answer:
                 self._observe("watch", resource.kind, answer.status, 0.0)
                 if answer.status != 200:
                     raise from_status("watch", path, answer.status, await _body(answer))
                 try:
                     async for line in _lines(answer.content):
-                        event = json.loads(line)
+                        event = from_json(line)
                         if event["type"] == "ERROR":
                             raise from_status("watch", path, int(event["object"].get("code") or 0), event["object"])
                         yield WatchEvent(event["type"], event["object"])
@@ -221,7 +231,7 @@ class KubeClient:
         content_type: str | None = None,
         accept: str = _JSON,
     ) -> Manifest:
-        payload = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        payload = None if body is None else to_json(body)
         headers = {"Accept": accept} | ({"Content-Type": content_type} if content_type else {})
         request = _Request(verb, resource.kind, method, path, _given(query or {}), payload, headers)
         try:
@@ -236,9 +246,7 @@ class KubeClient:
         if method != "GET":
             self._fence(verb, path)
         try:
-            async with session.request(
-                method, self._url(path), params=query, data=payload, headers=self._headers() | headers
-            ) as answer:
+            async with session.request(method, self._url(path, query), data=payload, headers=headers) as answer:
                 code = answer.status
                 content = await _body(answer)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -250,10 +258,13 @@ class KubeClient:
         return content
 
     async def _login(self) -> None:
-        old, self._info = self._http, self._connect()
+        old, info = self._http, self._connect()
+        self._server = str(info.server).rstrip("/")
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._info.as_ssl_context(), limit=64),
+            connector=aiohttp.TCPConnector(ssl=info.as_ssl_context(), limit=64),
             timeout=aiohttp.ClientTimeout(total=_REQUEST_SECONDS),
+            headers={"User-Agent": "lore-operator", **info.as_http_headers()},
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
         if old is not None:
             await old.close()
@@ -264,19 +275,20 @@ class KubeClient:
         assert self._http is not None
         return self._http
 
-    def _url(self, path: str) -> str:
-        assert self._info is not None
-        return str(self._info.server).rstrip("/") + path
-
-    def _headers(self) -> dict[str, str]:
-        assert self._info is not None
-        return {"User-Agent": "lore-operator", **self._info.as_http_headers()}
+    def _url(self, path: str, query: Mapping[str, str]) -> URL:
+        # Names of Kubernetes need no escapes; a selector in the query does.
+        return URL(f"{self._server}{path}?{_encoded(*query.items())}" if query else self._server + path, encoded=True)
 
 
 def _hang_up(answer: aiohttp.ClientResponse) -> None:
     """Close a stream at once: to wait for the server's part of the TLS farewell could outlive the event loop."""
     if answer.connection is not None and answer.connection.transport is not None:
         answer.connection.transport.abort()
+
+
+@lru_cache(maxsize=64)
+def _encoded(*query: tuple[str, str]) -> str:
+    return urlencode(query)
 
 
 def _given(query: Mapping[str, str]) -> dict[str, str]:
@@ -286,7 +298,7 @@ def _given(query: Mapping[str, str]) -> dict[str, str]:
 async def _body(answer: aiohttp.ClientResponse) -> Manifest:
     content = await answer.read()
     try:
-        body = json.loads(content)
+        body = from_json(content)
     except ValueError:  # a proxy's page, or nothing
         return {"message": content[:512].decode("utf-8", "replace")}
     return body if isinstance(body, dict) else {"message": str(body)[:512]}

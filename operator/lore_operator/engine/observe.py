@@ -10,6 +10,7 @@ from lore_operator.children.labels import WATCH_SELECTOR, owner_labels, owner_of
 from lore_operator.children.report_access import SHARED, SHARED_KINDS
 from lore_operator.children.settings import Settings
 from lore_operator.engine import resources
+from lore_operator.engine.absences import Absences
 from lore_operator.engine.client import KubeClient, Manifest
 from lore_operator.engine.errors import NotFound
 from lore_operator.engine.keys import Key
@@ -62,11 +63,14 @@ class Observer:
         client: KubeClient,
         watchers: Mapping[str, tuple[Watcher, ...]],
         shared: frozenset[Reference] = frozenset(),
+        absences: Absences | None = None,
     ) -> None:
         self._client, self._watchers, self._shared = client, watchers, shared
+        self._absences = absences or Absences()
 
     async def cached(self, key: Key, references: frozenset[Reference]) -> Observed:
-        """The world as the watches last told it; references and routers are read live."""
+        """The world as the watches last told it; routers are read live, and references unless they are known to be absent."""
+        references = frozenset(item for item in references if (key.namespace, item) not in self._absences)
         children = {_key(child): child for kind in _kinds(key) for child in self._owned(kind, key)}
         for name in [key.name for key in children if key.kind == _SERVED]:
             for resource in _OF_SERVED:
@@ -99,10 +103,12 @@ class Observer:
         found = await self._client.get(_RESOURCES[child.kind], key.namespace, child.name)
         return replace(observed, children={**observed.children, child: trim(found)})
 
-    def assume(self, written: Manifest) -> None:
-        """Our own write, before the watch reports it."""
+    def assume(self, written: Manifest, writer: Key) -> None:
+        """Our own write for one resource, before the watch reports it."""
+        metadata = written["metadata"]
+        self._absences.heard_of((metadata["namespace"], Reference(written["kind"], metadata["name"])))
         for watcher in self._watchers.get(written["kind"], ()):
-            watcher.assume(written)
+            watcher.assume(written, writer)
 
     def owners_of_served(self, key: Key) -> tuple[Key, ...]:
         """The resources that share an InferenceService."""
@@ -113,10 +119,12 @@ class Observer:
         self, key: Key, references: frozenset[Reference], children: dict[ObjectKey, Manifest], pods: Iterable[Manifest]
     ) -> Observed:
         slices = self._owned("EndpointSlice", key) if key.kind == "RelevanceDeployment" else ()
-        found, routers = await asyncio.gather(self._look(key.namespace, references), router_endpoints(slices))
+        found, routers = await self._look(key.namespace, references), await router_endpoints(slices)
         return Observed(children=children, pods=tuple(pods), references=found, routers=routers)
 
     async def _look(self, namespace: str, references: frozenset[Reference]) -> dict[ObjectKey, Manifest]:
+        if not references:
+            return {}
         found = await asyncio.gather(
             *(self._referenced(namespace, reference) for reference in sorted(references, key=str))
         )
@@ -126,10 +134,15 @@ class Observer:
         resource = _RESOURCES[reference.kind]
         if reference.name is None:
             return (await self._client.list_all(resource, namespace)).items
+        place = (namespace, reference)
+        self._absences.ask(place)
         try:
-            return [await self._client.get(resource, namespace, reference.name)]
+            found = await self._client.get(resource, namespace, reference.name)
         except NotFound:
+            self._absences.missing(place)
             return []
+        self._absences.heard_of(place)
+        return [found]
 
     async def _list(self, resource: Resource, namespace: str, selector: str) -> list[Manifest]:
         try:

@@ -11,7 +11,8 @@ from typing import Any
 import kopf
 
 from lore_operator.children.labels import WATCH_SELECTOR
-from lore_operator.engine.client import KubeClient
+from lore_operator.engine.arrivals import Arrivals
+from lore_operator.engine.client import KubeClient, Manifest
 from lore_operator.engine.errors import ApiError
 from lore_operator.engine.health import Health, serve
 from lore_operator.engine.keys import Key
@@ -22,7 +23,7 @@ from lore_operator.engine.parents import RESYNC_SECONDS, Parents
 from lore_operator.engine.projection import trim
 from lore_operator.engine.prometheus import Measured
 from lore_operator.engine.queue import WorkQueue
-from lore_operator.engine.reconcile import Planner, Reconciler, work
+from lore_operator.engine.reconcile import ECHO_SECONDS, Planner, Reconciler, work
 from lore_operator.engine.remedies import check_version
 from lore_operator.engine.resources import INFERENCE_SERVICES, KINDS, Resource
 from lore_operator.engine.watcher import Watcher
@@ -50,16 +51,23 @@ class Engine:
         self._leader = Leader(self._leader_client, settings.lease, candidate) if settings.lease else None
         fence = self._leader.fence if self._leader else None
         self.client = KubeClient(connect, self.metrics.called, fence=fence)
-        self.parents = Parents(self.queue.add)
+        self.parents, self._arrivals = Parents(self.queue.add), Arrivals()
         self._scopes: tuple[str | None, ...] = settings.namespaces or (None,)
         self._watchers = tuple(self._watcher(resource, namespace) for resource in WATCHED for namespace in self._scopes)
         by_kind: defaultdict[str, tuple[Watcher, ...]] = defaultdict(tuple)
         for watcher in self._watchers:
             by_kind[watcher.resource.kind] += (watcher,)
-        self._observer = Observer(self.client, by_kind, shared_by_all(settings.children))
-        measure = Measured(settings.prometheus_url)
+        self._observer = Observer(self.client, by_kind, shared_by_all(settings.children), self.parents.absences)
         self._reconciler = Reconciler(
-            self.client, self._observer, self.parents, planners, settings.children, instance, measure=measure
+            self.client,
+            self._observer,
+            self.parents,
+            planners,
+            settings.children,
+            instance,
+            measure=Measured(settings.prometheus_url),
+            arrived=self._arrivals.take,
+            crowded=lambda: self.queue.schedule.changed > 0,
         )
         self.ready = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -68,6 +76,11 @@ class Engine:
         """Take no more work; `run` returns when the passes in flight are done."""
         self._stopping.set()
         self.queue.close()
+
+    def changed(self, key: Key, resource: Manifest, *, deleted: bool) -> None:
+        """One of our resources was listed, added, changed or deleted, as kopf tells."""
+        self._arrivals.came(key, resource, deleted=deleted)
+        self.parents.changed(key, resource["metadata"]["resourceVersion"], deleted=deleted)
 
     async def run(self) -> None:
         """Run until `stop`. Raises what a task of the engine died of: the process should end and be started again."""
@@ -171,9 +184,9 @@ class Engine:
     def _wake(self, key: Key) -> None:
         if key.kind == INFERENCE_SERVICES.kind:
             for owner in self._observer.owners_of_served(key):
-                self.queue.add(owner)
+                self.queue.add_after(owner, ECHO_SECONDS)
         elif key.kind in KINDS:
-            self.queue.add(key)
+            self.queue.add_after(key, ECHO_SECONDS)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

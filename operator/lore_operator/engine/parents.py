@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from lore_operator.engine.absences import Absences
 from lore_operator.engine.client import KubeClient
 from lore_operator.engine.keys import Key
 from lore_operator.engine.resources import KINDS
@@ -18,6 +19,8 @@ from lore_operator.plan.types import Reference
 _log = logging.getLogger(__name__)
 
 RESYNC_SECONDS: Final = 300.0
+_ALL_EVERY: Final = 12
+"""Of so many resyncs one wakes everything, whatever was reported."""
 
 
 class Parents:
@@ -30,6 +33,8 @@ class Parents:
         self._looked_at_by: defaultdict[tuple[str, Reference], set[Key]] = defaultdict(set)
         self._own: dict[Key, str] = {}
         self._unreported: dict[Key, int] = {}
+        self.absences = Absences()
+        self._resyncs = 0
         self.watch_is_silent = False
 
     def changed(self, key: Key, version: str, *, deleted: bool = False) -> None:
@@ -55,6 +60,7 @@ class Parents:
 
     def referenced_changed(self, namespace: str, kind: str, name: str) -> None:
         """An object that others may look at changed."""
+        self.absences.heard_of((namespace, Reference(kind, name)))
         for reference in (Reference(kind, name), Reference(kind, None)):
             for key in self._looked_at_by.get((namespace, reference), ()):
                 self._wake(key)
@@ -66,6 +72,7 @@ class Parents:
             self._looked_at_by[gone].discard(key)
             if not self._looked_at_by[gone]:
                 del self._looked_at_by[gone]
+                self.absences.heard_of(gone)
         for reference in new:
             self._looked_at_by[reference].add(key)
         if new:
@@ -80,7 +87,10 @@ class Parents:
         self.looks_at(key, ())
 
     async def resync(self, client: KubeClient, namespaces: Iterable[str | None]) -> None:
-        """List all keys; wake what differs from what was reported, and judge the watch."""
+        """List all keys; wake what differs from what was reported and whoever looks at it, and judge the watch.
+
+        Once an hour everything is woken: a safety net that thousands of resources at rest do not pay for every five minutes.
+        """
         listed: dict[Key, int] = {}
         for namespace in namespaces:
             for resource in KINDS.values():
@@ -88,8 +98,14 @@ class Parents:
                     key = Key(resource.kind, metadata["namespace"], metadata["name"])
                     listed[key] = int(metadata["resourceVersion"])
         self._judge(listed)
-        for key in listed.keys() | self._seen.keys():
+        newer = {key for key, version in listed.items() if version > self._seen.get(key, 0)}
+        for key in newer | (self._seen.keys() - listed.keys()):
             self._wake(key)
+            self.referenced_changed(key.namespace, key.kind, key.name)
+        self._resyncs += 1
+        if self._resyncs % _ALL_EVERY == 0:
+            for key in listed:
+                self._wake(key)
 
     def _judge(self, listed: dict[Key, int]) -> None:
         behind = {key: version for key, version in listed.items() if version > self._seen.get(key, 0)}

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from lore_operator.children.config_maps import CONFIG_KEY
 from lore_operator.engine.client import Manifest
 
 _METADATA: Final = (
@@ -16,7 +17,7 @@ _METADATA: Final = (
     "deletionTimestamp",
 )
 _NOT_KEPT: Final = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})
-_WHOLE: Final = ("data", "rules", "revision", "endpoints", "ports")
+_WHOLE: Final = ("rules", "revision", "endpoints", "ports")
 
 
 def trim(manifest: Manifest) -> Manifest:
@@ -28,6 +29,8 @@ def trim(manifest: Manifest) -> Manifest:
         kept["annotations"] = annotations
     trimmed: Manifest = {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], "metadata": kept}
     trimmed |= {name: manifest[name] for name in _WHOLE if name in manifest}
+    if data := {key: text for key, text in (manifest.get("data") or {}).items() if key != CONFIG_KEY}:
+        trimmed["data"] = data  # a pod's config is the pod's; what a decision goes by is the record beside it
     if spec := _spec(manifest):
         trimmed["spec"] = spec
     if "status" in manifest:

@@ -19,10 +19,12 @@ from lore_operator.engine.parents import Parents
 from lore_operator.engine.queue import WorkQueue
 from lore_operator.engine.resources import KINDS
 from lore_operator.engine.status import write_event, write_status
-from lore_operator.plan.types import Apply, Object, Observed, Plan, Reference
+from lore_operator.plan.types import Apply, Object, ObjectKey, Observed, Plan, Reference
 
 _log = logging.getLogger(__name__)
 _NAMES_TAKEN: Final = 8
+ECHO_SECONDS: Final = 0.2
+"""What follows a write of ours (a Job's status, its pod, where it is scheduled) comes within a moment, and is looked at once."""
 
 
 class Planner(Protocol):
@@ -71,15 +73,17 @@ class Reconciler:
         instance: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         measure: Measure = _unmeasured,
+        arrived: Callable[[Key], Manifest | None] = lambda key: None,
+        crowded: Callable[[], bool] = lambda: False,
     ) -> None:
         self._client, self._observer, self._parents = client, observer, parents
         self._planners, self._settings, self._instance, self._now = planners, settings, instance, now
-        self._measure = measure
+        self._measure, self._arrived, self._crowded = measure, arrived, crowded
 
     async def reconcile(self, key: Key) -> Outcome:
         """One pass. A failed API call ends in the resource's condition and in the outcome; nothing is raised for it."""
         try:
-            resource = await self._client.get(KINDS[key.kind], key.namespace, key.name)
+            resource = self._arrived(key) or await self._client.get(KINDS[key.kind], key.namespace, key.name)
         except NotFound:
             self._parents.gone(key)
             return Outcome(gone=True)
@@ -112,20 +116,28 @@ class Reconciler:
             live = await self._observer.live(key, references)
             observed = replace(live, measurements=observed.measurements)
             plan = self._decide(key, resource, observed)
-        plan = await self._write(key, resource, observed, plan)
+        plan, news = await self._write(key, resource, observed, plan)
+        if news and self._crowded():
+            # Others are begun first; then this is told, with what has come of it meanwhile.
+            return Outcome(wake_after=ECHO_SECONDS)
         await self._tell(key, resource, plan.status)
         for event in plan.events:
             await write_event(self._client, resource, event, self._instance)
-        after = None if plan.wake_at is None else max(0.0, (plan.wake_at - self._now()).total_seconds())
-        return Outcome(wake_after=after, conditions=plan.status.get("conditions", ()), status=plan.status)
+        waits = [max(0.0, (plan.wake_at - self._now()).total_seconds())] if plan.wake_at else []
+        # What was decided before our own writes did not see them.
+        after = min([*waits, *([ECHO_SECONDS] if news else [])], default=None)
+        return Outcome(after, conditions=plan.status.get("conditions", ()), status=plan.status)
 
     def _decide(self, key: Key, resource: Manifest, observed: Observed) -> Plan:
         return self._planners[key.kind].plan(resource, observed, self._now(), self._settings)
 
-    async def _write(self, key: Key, resource: Manifest, observed: Observed, plan: Plan) -> Plan:
-        """Carry out a plan's writes; where a name turns out to be taken, look and decide again."""
+    async def _write(
+        self, key: Key, resource: Manifest, observed: Observed, plan: Plan
+    ) -> tuple[Plan, list[ObjectKey]]:
+        """Carry out a plan's writes; where a name turns out to be taken, look and decide again. Also what changed by them."""
+        news: list[ObjectKey] = []
         for _ in range(_NAMES_TAKEN):
-            taken = await self._apply(key, observed, plan)
+            taken = await self._apply(key, observed, plan, news)
             if taken is None:
                 break
             # The view was old, or the object is a stranger's: both are told apart on a live view only.
@@ -134,21 +146,26 @@ class Reconciler:
             observed = await self._observer.with_child(live, key, taken.key)
             plan = self._decide(key, resource, observed)
         for patch in plan.patch:
-            self._observer.assume(await writes.patch(self._client, key, patch))
+            self._observer.assume(await writes.patch(self._client, key, patch), key)
+            news.append(patch.key)
         for deletion in plan.delete:
             await writes.delete(self._client, key, deletion)
+            news.append(deletion.key)
             _log.info("%s: deleted %s %s", key, *deletion.key, extra={"object": str(key)})
-        return plan
+        return plan, news
 
-    async def _apply(self, key: Key, observed: Observed, plan: Plan) -> Apply | None:
+    async def _apply(self, key: Key, observed: Observed, plan: Plan, news: list[ObjectKey]) -> Apply | None:
         for wanted in plan.apply:
-            if wanted.key in observed.children:
+            if (before := observed.children.get(wanted.key)) is not None:
                 if not wanted.create_only:
-                    self._observer.assume(await writes.update(self._client, wanted))
+                    written = await writes.update(self._client, wanted)
+                    self._observer.assume(written, key)
+                    news += [wanted.key] if _version(written) != _version(before) else []
                     _log.info("%s: applied %s %s", key, *wanted.key, extra={"object": str(key)})
                 continue
             try:
-                self._observer.assume(await writes.create(self._client, wanted))
+                self._observer.assume(await writes.create(self._client, wanted), key)
+                news.append(wanted.key)
                 _log.info("%s: created %s %s", key, *wanted.key, extra={"object": str(key)})
             except AlreadyExists:
                 return wanted
@@ -175,6 +192,10 @@ def _unmoved(before: Manifest, after: Manifest) -> bool:
     """Whether nothing that decisions read changed between a read and the write of the status."""
     fields = ("generation", "labels", "annotations", "deletionTimestamp")
     return all(before["metadata"].get(field) == after["metadata"].get(field) for field in fields)
+
+
+def _version(item: Object) -> str:
+    return str(item["metadata"].get("resourceVersion"))
 
 
 def _overwrites(plan: Plan, observed: Observed) -> bool:

@@ -1,7 +1,7 @@
 """Which key is worked on next. Pure bookkeeping over an injected clock; the waiting is in `queue`."""
 
 import heapq
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -11,6 +11,8 @@ from lore_operator.engine.keys import Key
 _FIRST_DELAY: Final = 0.2
 _LONGEST_DELAY: Final = 300.0
 _JITTER: Final = 0.25
+_ECHO_SHARE: Final = 8
+"""Of so many keys that are handed out at least one is an echo, if there is any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +29,52 @@ class Backoff:
         return step * (1.0 + self.jitter * noise)
 
 
+class _Lane:
+    """Due keys, each once; kinds take turns, so ten thousand keys of one kind delay a key of another by one turn."""
+
+    def __init__(self) -> None:
+        self._due: dict[str, OrderedDict[Key, None]] = {}
+        self._turns: deque[str] = deque()
+
+    def add(self, key: Key) -> None:
+        if key.kind not in self._due:
+            self._due[key.kind] = OrderedDict()
+            self._turns.append(key.kind)
+        self._due[key.kind].setdefault(key)
+
+    def remove(self, key: Key) -> None:
+        if key.kind in self._due:
+            self._due[key.kind].pop(key, None)
+
+    def take(self) -> Key | None:
+        while self._turns:
+            kind = self._turns[0]
+            if not self._due[kind]:
+                self._turns.popleft()
+                del self._due[kind]
+                continue
+            self._turns.rotate(-1)
+            return self._due[kind].popitem(last=False)[0]
+        return None
+
+    def depth(self) -> dict[str, int]:
+        return {kind: len(keys) for kind, keys in self._due.items()}
+
+
 class Schedule:
     """Keys that are due, keys that will be, keys in flight.
 
     A key is due at most once however often it is added, is never handed out while it is in flight (an addition
-    meanwhile makes it due when it is done), and has one wake-up time, the earliest asked for. Kinds take turns, so
-    ten thousand keys of one kind delay a key of another by one turn.
+    meanwhile makes it due when it is done), and has one wake-up time, the earliest asked for.
+
+    What a person changed goes before echoes (what our own writes caused, and what time alone makes due): a thousand new
+    resources are all begun before the first is looked at again and again. Echoes keep their share, so nothing starves.
     """
 
     def __init__(self, clock: Callable[[], float], noise: Callable[[], float], backoff: Backoff | None = None) -> None:
         self._clock, self._noise, self._backoff = clock, noise, backoff or Backoff()
-        self._due: dict[str, deque[Key]] = {}
-        self._turns: deque[str] = deque()
+        self._changed, self._echoes = _Lane(), _Lane()
+        self._taken = 0
         self._since: dict[Key, float] = {}
         self._in_flight: set[Key] = set()
         self._again: set[Key] = set()
@@ -47,14 +83,15 @@ class Schedule:
         self._failures: Counter[Key] = Counter()
 
     def add(self, key: Key) -> None:
-        """Make a key due now."""
+        """Make a key due now, before all echoes."""
         if key in self._in_flight:
             self._again.add(key)
-        elif key not in self._since:
-            self._enqueue(key)
+            return
+        self._echoes.remove(key)
+        self._enqueue(key, self._changed)
 
     def add_at(self, key: Key, when: float) -> None:
-        """Make a key due at a time of the clock; an earlier wish of the same key stands."""
+        """Make a key due as an echo at a time of the clock; an earlier wish of the same key stands."""
         if when < self._wake.get(key, float("inf")):
             self._wake[key] = when
             heapq.heappush(self._heap, (when, key))
@@ -62,19 +99,15 @@ class Schedule:
     def take(self) -> Key | None:
         """The next due key, now in flight; None where nothing is due."""
         self._wake_up()
-        while self._turns:
-            kind = self._turns[0]
-            keys = self._due[kind]
-            if not keys:
-                self._turns.popleft()
-                del self._due[kind]
-                continue
-            self._turns.rotate(-1)
-            key = keys.popleft()
+        self._taken += 1
+        first, second = self._changed, self._echoes
+        if self._taken % _ECHO_SHARE == 0:
+            first, second = second, first
+        key = first.take() or second.take()
+        if key is not None:
             del self._since[key]
             self._in_flight.add(key)
-            return key
-        return None
+        return key
 
     def done(self, key: Key) -> None:
         """The work on a key ended well: its failures are forgotten."""
@@ -103,29 +136,39 @@ class Schedule:
     @property
     def depth(self) -> dict[str, int]:
         """Due keys by kind."""
-        return {kind: len(keys) for kind, keys in self._due.items()}
+        return dict(Counter(self._changed.depth()) + Counter(self._echoes.depth()))
+
+    @property
+    def due(self) -> int:
+        """How many keys are due."""
+        return len(self._since)
+
+    @property
+    def changed(self) -> int:
+        """Due keys that are no echoes."""
+        return sum(self._changed.depth().values())
 
     @property
     def oldest_age(self) -> float:
         """Seconds that the longest waiting due key has waited."""
         return max(0.0, self._clock() - min(self._since.values())) if self._since else 0.0
 
-    def _enqueue(self, key: Key) -> None:
-        if key.kind not in self._due:
-            self._due[key.kind] = deque()
-            self._turns.append(key.kind)
-        self._due[key.kind].append(key)
-        self._since[key] = self._clock()
+    def _enqueue(self, key: Key, lane: _Lane) -> None:
+        lane.add(key)
+        self._since.setdefault(key, self._clock())
         self._wake.pop(key, None)
 
     def _release(self, key: Key) -> None:
         self._in_flight.discard(key)
         if key in self._again:
             self._again.discard(key)
-            self._enqueue(key)
+            self._enqueue(key, self._changed)
 
     def _wake_up(self) -> None:
         while (when := self.next_wake()) is not None and when <= self._clock():
             _, key = heapq.heappop(self._heap)
             del self._wake[key]
-            self.add(key)
+            if key in self._in_flight:
+                self._again.add(key)
+            elif key not in self._since:
+                self._enqueue(key, self._echoes)

@@ -64,10 +64,13 @@ class Watcher:
         found = self._seen.get((namespace, name))
         return found[0] if found else None
 
-    def assume(self, item: Manifest) -> None:
-        """Take an object that we wrote ourselves as seen, if it is one of those watched here."""
+    def assume(self, item: Manifest, writer: Key | None = None) -> None:
+        """Take an object that we wrote ourselves as seen, if it is one of those watched here.
+
+        The resource that it was written for knows of it and is not woken.
+        """
         if self.namespace in (None, item["metadata"]["namespace"]) and any(self._owners(item)):
-            self._put(item)
+            self._put(item, writer)
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -118,16 +121,17 @@ class Watcher:
         for where in gone:
             self._drop(where, int(listing.resource_version))
 
-    def _put(self, item: Manifest) -> None:
-        where, projection, owners = _where(item), self._trim(item), tuple(self._owners(item))
+    def _put(self, item: Manifest, writer: Key | None = None) -> None:
+        where = _where(item)
         before = self._seen.get(where)
         if before is not None and _version(before[0]) >= _version(item):
             return  # our own write was seen first, or nothing changed since the last list
+        projection, owners = self._trim(item), tuple(self._owners(item))
         self._unlink(where, before)
         self._seen[where] = (projection, owners)
         for owner in owners:
             self._owned[owner].add(where)
-        self._notify({*owners, *(before[1] if before else ())})
+        self._notify({*owners, *(before[1] if before else ())} - {writer})
 
     def _drop(self, where: tuple[str, str], version: int) -> None:
         before = self._seen.get(where)

@@ -40,7 +40,7 @@ def effective(spec: Spec, mine: list[Record], settings: Settings) -> tuple[Spec,
     """The spec to go by, and the SpecDrift alert where the resource's own has moved away from it."""
     current = with_images(spec, settings)
     record = recorded(mine)
-    if record is None:
+    if record is None or record["spec"] == current.to_wire():
         return current, {}
     try:
         frozen = type(spec).model_validate(record["spec"], extra="ignore")

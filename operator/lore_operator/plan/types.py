@@ -134,7 +134,8 @@ class Event:
 class Plan:
     """What to do now, in this order: `apply` one by one, then `patch`, `delete`, then `status`, then `events`.
 
-    `status` is the whole status; the engine writes it only where it differs from what is stored. An error of any write
+    `status` is the whole status; the engine writes it only where it differs from what is stored. Where others wait to be
+    begun, a pass that wrote leaves status and events to the pass that follows it. An error of any write
     ends the pass, and the next pass starts from what then exists. `wake_at` is when time alone can change the decision.
     """
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lore_operator.engine.keys import Key
-from lore_operator.engine.parents import Parents
+from lore_operator.engine.parents import RESYNC_SECONDS, Parents
 from lore_operator.engine.resources import KINDS, Resource
 from lore_operator.plan.types import Reference
 
@@ -111,6 +111,36 @@ async def test_a_resync_wakes_what_was_missed(parents: Parents, woken: list[Key]
     lists = Lists()
     lists.versions[MODEL] = 7
     await parents.resync(lists, [None])  # type: ignore[arg-type]
+
+    assert woken == [MODEL]
+
+
+async def test_a_resync_wakes_who_looks_at_what_was_missed(parents: Parents, woken: list[Key]) -> None:
+    parents.looks_at(EVAL, references(("RelevanceModel", "llm")))
+    lists = Lists()
+    lists.versions[MODEL] = 7
+    await parents.resync(lists, [None])  # type: ignore[arg-type]
+
+    assert EVAL in woken
+
+
+async def test_a_resync_leaves_what_was_reported_in_peace(parents: Parents, woken: list[Key]) -> None:
+    parents.changed(MODEL, "7")
+    woken.clear()
+    lists = Lists()
+    lists.versions[MODEL] = 7
+    await parents.resync(lists, [None])  # type: ignore[arg-type]
+
+    assert woken == []
+
+
+async def test_within_an_hour_everything_is_woken(parents: Parents, woken: list[Key]) -> None:
+    parents.changed(MODEL, "7")
+    woken.clear()
+    lists = Lists()
+    lists.versions[MODEL] = 7
+    for _ in range(int(3600 / RESYNC_SECONDS)):
+        await parents.resync(lists, [None])  # type: ignore[arg-type]
 
     assert woken == [MODEL]
 

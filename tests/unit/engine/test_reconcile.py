@@ -74,11 +74,11 @@ class Server:
 class Decision:
     """A decision module of one line."""
 
-    def __init__(self, decide: Callable[[Observed], Plan]) -> None:
-        self.decide, self.seen = decide, list[Observed]()
+    def __init__(self, decide: Callable[[Observed], Plan], *looks_at: Reference) -> None:
+        self.decide, self.seen, self.looks_at = decide, list[Observed](), frozenset(looks_at)
 
     def references(self, resource: Object) -> frozenset[Reference]:
-        return frozenset()
+        return self.looks_at
 
     def plan(self, resource: Object, observed: Observed, now: datetime, settings: Settings) -> Plan:
         self.seen.append(observed)
@@ -113,7 +113,7 @@ async def client(server: Server, logins: list[str]) -> AsyncIterator[KubeClient]
         yield running
 
 
-def reconciler(client: KubeClient, decision: Decision) -> Reconciler:
+def reconciler(client: KubeClient, decision: Decision, **more: Any) -> Reconciler:
     observer = Observer(client, {})
     now = datetime(2026, 11, 1, tzinfo=UTC)
     return Reconciler(
@@ -124,6 +124,7 @@ def reconciler(client: KubeClient, decision: Decision) -> Reconciler:
         SETTINGS,
         "test",
         lambda: now,
+        **more,
     )
 
 
@@ -211,6 +212,61 @@ async def test_a_token_that_ran_out_is_read_again(server: Server, client: KubeCl
     outcome = await reconciler(client, wanting()).reconcile(KEY)
 
     assert (outcome.failure, server.tokens[-1], len(logins)) == (None, "Bearer token-1", 2)
+
+
+async def test_a_resource_that_has_just_come_is_not_asked_for(server: Server, client: KubeClient) -> None:
+    came = server.answers["GET", PARENT][0][1]
+
+    outcome = await reconciler(client, wanting(Apply(config_map())), arrived=lambda key: came).reconcile(KEY)
+
+    assert (outcome.failure, server.calls[0]) == (None, ("POST", MAPS))
+
+
+async def test_what_is_absent_is_not_asked_for_again(server: Server, client: KubeClient) -> None:
+    path = "/apis/lore-platform.io/v1alpha1/namespaces/team/relevancemodels/llm"
+    server.say("GET", path, 404, {"reason": "NotFound"})
+    passes = reconciler(client, Decision(lambda observed: Plan(status={}), Reference("RelevanceModel", "llm")))
+
+    await passes.reconcile(KEY)
+    await passes.reconcile(KEY)
+
+    assert server.calls.count(("GET", path)) == 1
+
+
+async def test_where_many_wait_what_was_begun_is_told_by_a_later_pass(server: Server, client: KubeClient) -> None:
+    decision = Decision(lambda observed: Plan(status={"phase": "Working"}, apply=(Apply(config_map()),)))
+
+    outcome = await reconciler(client, decision, crowded=lambda: True).reconcile(KEY)
+
+    assert (outcome.failure, server.status_written()) == (None, {})
+    assert outcome.wake_after is not None
+
+
+async def test_where_many_wait_a_pass_that_writes_nothing_tells(server: Server, client: KubeClient) -> None:
+    decision = Decision(lambda observed: Plan(status={"phase": "Working"}))
+
+    await reconciler(client, decision, crowded=lambda: True).reconcile(KEY)
+
+    assert server.status_written() == {"phase": "Working"}
+
+
+async def test_what_was_written_is_looked_at_soon(server: Server, client: KubeClient) -> None:
+    outcome = await reconciler(client, wanting(Apply(config_map()))).reconcile(KEY)
+
+    assert outcome.wake_after is not None
+    assert outcome.wake_after < 1
+
+
+async def test_a_write_that_changes_nothing_wakes_nobody(server: Server, client: KubeClient) -> None:
+    server.say("GET", MAPS, 200, {"items": [config_map()], "metadata": {"resourceVersion": "9"}})
+    server.say("GET", f"{MAPS}/child", 200, config_map())
+    server.say("PATCH", f"{MAPS}/child", 200, config_map())
+    decision = Decision(lambda observed: Plan(status={}, apply=(Apply(config_map(), on_live=True),)))
+
+    outcome = await reconciler(client, decision).reconcile(KEY)
+
+    assert ("PATCH", f"{MAPS}/child") in server.calls
+    assert outcome.wake_after is None
 
 
 async def test_a_resource_that_is_gone_is_left_in_peace(server: Server, client: KubeClient) -> None:

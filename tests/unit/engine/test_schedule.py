@@ -134,6 +134,32 @@ def test_a_thousand_failures_do_not_overflow() -> None:
     assert Backoff(longest=300.0).delay(5000, 0.0) == 300.0
 
 
+def test_what_was_changed_goes_before_echoes(schedule: Schedule) -> None:
+    schedule.add_at(key("echo"), 100.0)
+    schedule.add(key("a"))
+    schedule.add(key("b"))
+
+    assert drain(schedule) == [key("a"), key("b"), key("echo")]
+
+
+def test_an_echo_that_is_changed_is_one_no_more(schedule: Schedule) -> None:
+    schedule.add_at(key("echo"), 100.0)
+    schedule.add(key("a"))
+    first = schedule.take()
+    schedule.add(key("b"))
+    schedule.add(key("echo"))
+
+    assert [first, *drain(schedule)] == [key("a"), key("b"), key("echo")]
+
+
+def test_echoes_have_their_share_however_much_changes(schedule: Schedule) -> None:
+    schedule.add_at(key("echo"), 100.0)
+    for number in range(1000):
+        schedule.add(key(f"new-{number}"))
+
+    assert key("echo") in drain(schedule)[:10]
+
+
 def test_depth_and_age_show_what_waits(schedule: Schedule, clock: Clock) -> None:
     schedule.add(key("a"))
     clock.now += 7
@@ -158,6 +184,26 @@ async def test_a_closed_queue_releases_its_workers() -> None:
     queue.close()
 
     assert await waiting is None
+
+
+async def test_every_key_has_a_worker_where_several_wait() -> None:
+    queue = WorkQueue()
+    waiting = [asyncio.create_task(queue.get()) for _ in range(3)]
+    await asyncio.sleep(0)
+    for name in "abc":
+        queue.add(key(name))
+
+    assert set(await asyncio.gather(*waiting)) == {key("a"), key("b"), key("c")}
+
+
+async def test_what_falls_due_while_one_works_is_for_another() -> None:
+    queue = WorkQueue()
+    waiting = [asyncio.create_task(queue.get()) for _ in range(3)]
+    await asyncio.sleep(0)
+    for name, seconds in (("c", 0.02), ("a", 0.0), ("b", 0.0)):
+        queue.add_after(key(name), seconds)
+
+    assert set(await asyncio.gather(*waiting)) == {key("a"), key("b"), key("c")}
 
 
 async def test_a_worker_wakes_for_a_key_that_falls_due() -> None:

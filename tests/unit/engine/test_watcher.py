@@ -95,6 +95,16 @@ def test_a_list_from_before_our_write_does_not_undo_it(watcher: Watcher) -> None
     assert names(watcher) == ["demo-sft-a1"]
 
 
+def test_our_own_write_wakes_all_owners_but_the_one_it_was_made_for(watcher: Watcher, woken: list[Key]) -> None:
+    item = job()
+    reference = {"apiVersion": "lore-platform.io/v1alpha1", "kind": "RelevanceDeployment", "name": "search", "uid": "u"}
+    item["metadata"] = item["metadata"] | {"ownerReferences": [reference]}
+
+    watcher.assume(item, DEMO)
+
+    assert woken == [Key("RelevanceDeployment", "team", "search")]
+
+
 def test_what_belongs_to_nobody_is_not_assumed(watcher: Watcher) -> None:
     stranger = job()
     del stranger["metadata"]["labels"]
@@ -107,6 +117,12 @@ def test_the_specs_of_children_are_not_kept(watcher: Watcher) -> None:
     watcher.replace(Listing([job()], "10"))
 
     assert all("spec" not in item for item in watcher.owned(DEMO))
+
+
+def test_of_an_attempts_config_only_the_record_is_kept() -> None:
+    item = job() | {"kind": "ConfigMap", "data": {"config.json": "{}", "record.json": "{}"}}
+
+    assert trim(item)["data"] == {"record.json": "{}"}
 
 
 def test_owners_are_found_by_reference_too() -> None:

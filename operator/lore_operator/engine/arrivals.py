@@ -1,0 +1,29 @@
+"""New resources as kopf's watch brought them, so that a first pass does not ask for what has just been sent."""
+
+from typing import Final
+
+from lore_operator.engine.client import Manifest
+from lore_operator.engine.keys import Key
+
+_MOST: Final = 1000
+"""What is more is read again: a list of thousands at the start must not lie in memory twice."""
+
+
+class Arrivals:
+    """Resources without a status: nothing was decided about them yet, and nobody but the operator writes a status.
+
+    Each is given out once. A spec that was edited meanwhile has arrived too, or wakes its resource when it does.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[Key, Manifest] = {}
+
+    def came(self, key: Key, resource: Manifest, *, deleted: bool) -> None:
+        """A resource was listed, added, changed or deleted."""
+        self._kept.pop(key, None)
+        if not deleted and "status" not in resource and len(self._kept) < _MOST:
+            self._kept[key] = resource
+
+    def take(self, key: Key) -> Manifest | None:
+        """The resource as it came last; None where it has to be read."""
+        return self._kept.pop(key, None)
