@@ -84,6 +84,11 @@ VERBS: Final = (
         "lore_core.goodrate.estimate_command",
         "estimate Query and Item GoodRate from the ratings of a sample",
     ),
+    Verb(
+        ("goodrate", "run"),
+        "lore_core.goodrate.run_command",
+        "sample, judge and estimate a served log, apply the gates",
+    ),
     Verb(("head", "push"), "lore_core.headcache.push_command", "write a generation into a Redis or Valkey server"),
     Verb(("head", "build"), "lore_core.headcache.command", "score head candidates and write an immutable generation"),
     Verb(

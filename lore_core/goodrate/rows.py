@@ -20,7 +20,11 @@ class _Row(BaseModel):
 
 
 class Served(_Row):
-    """One answered request: the items as they were shown, best first. `stratum` is the tier's, as `x-lore-stratum` says it."""
+    """One answered request: the items as they were shown, best first.
+
+    `stratum` and `revision` are the router's, as `x-lore-stratum` and `x-lore-revision` say them; a log that does not know the
+    revision leaves it out.
+    """
 
     request: Identifier
     date: date
@@ -28,6 +32,7 @@ class Served(_Row):
     query: Annotated[str, Field(min_length=1, max_length=4096)]
     market: Annotated[str, Field(max_length=64)] = ""
     items: tuple[Identifier, ...] = Field(min_length=1, max_length=1000)
+    revision: Annotated[str, Field(max_length=63)] = ""
 
 
 class Drawn(Served):
