@@ -12,7 +12,7 @@ from lore_core.records.jsonl import read_records
 GOOD_ITEMS: Final = ("L3", "L4")
 GOOD_PAGES: Final = ("Good", "Mid")
 PAGE_LABELS: Final = ("Good", "Mid", "Bad")
-Identifier = Annotated[str, Field(min_length=1, max_length=512)]
+Identifier = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
 class _Row(BaseModel):
@@ -29,7 +29,7 @@ class Served(_Row):
     request: Identifier
     date: date
     stratum: Annotated[str, Field(min_length=1, max_length=64)]
-    query: Annotated[str, Field(min_length=1, max_length=4096)]
+    query: Annotated[str, Field(min_length=1, max_length=16_384)]
     market: Annotated[str, Field(max_length=64)] = ""
     items: tuple[Identifier, ...] = Field(min_length=1, max_length=1000)
     revision: Annotated[str, Field(max_length=63)] = ""
