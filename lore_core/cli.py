@@ -85,6 +85,11 @@ VERBS: Final = (
         "estimate Query and Item GoodRate from the ratings of a sample",
     ),
     Verb(
+        ("goodrate", "gsb"),
+        "lore_core.goodrate.sides_command",
+        "good, same or bad from side-by-side votes of two revisions",
+    ),
+    Verb(
         ("goodrate", "run"),
         "lore_core.goodrate.run_command",
         "sample, judge and estimate a served log, apply the gates",

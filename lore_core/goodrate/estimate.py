@@ -75,11 +75,11 @@ def combined(found: Sequence[Part], confidence: float = 0.95) -> Rate:
     errors = [(part.population / population) ** 2 * part.variance for part in found if part.variance is not None]
     if len(errors) < len(found):
         return Rate(value, None, None, population, rated)
-    low, high = _wilson(value, math.fsum(errors), rated, rated - len(found), confidence)
+    low, high = wilson(value, math.fsum(errors), rated, rated - len(found), confidence)
     return Rate(value, low, high, population, rated)
 
 
-def _wilson(value: float, error: float, rated: int, degrees: int, confidence: float) -> tuple[float, float]:
+def wilson(value: float, error: float, rated: int, degrees: int, confidence: float) -> tuple[float, float]:
     """Wilson's interval at the effective sample size, with Student's quantile for few ratings.
 
     It stays in [0, 1] and has a width where all ratings are equal (Dean & Pagano, Statistics in Medicine 34, 2015).

@@ -69,6 +69,25 @@ class Rating(_Row):
         return self.label in (GOOD_ITEMS if self.item is not None else GOOD_PAGES)
 
 
+class Vote(_Row):
+    """One rater's look at two pages for a query, which revisions were on which side, and the side that is better.
+
+    Raters saw no names: these are put in afterwards.
+    """
+
+    query: Annotated[str, Field(min_length=1, max_length=16_384)]
+    left: Identifier
+    right: Identifier
+    vote: Literal["left", "same", "right"]
+    rater: Identifier
+    guideline: Annotated[str, Field(min_length=1, max_length=256)]
+
+    @property
+    def better(self) -> str | None:
+        """The revision that is better; None where they are the same."""
+        return {"left": self.left, "right": self.right}.get(self.vote)
+
+
 def read_served(path: Path) -> Iterator[Served]:
     """Streamed. Raises RecordError."""
     return (row for _, row in read_records(path, Served))
@@ -77,6 +96,11 @@ def read_served(path: Path) -> Iterator[Served]:
 def read_drawn(path: Path) -> list[Drawn]:
     """The whole sample. Raises RecordError."""
     return [row for _, row in read_records(path, Drawn)]
+
+
+def read_votes(path: Path) -> list[Vote]:
+    """All votes. Raises RecordError."""
+    return [row for _, row in read_records(path, Vote)]
 
 
 def read_ratings(path: Path) -> list[Rating]:

@@ -81,7 +81,10 @@ class RouterMetrics:
             "lore_router_spans", "Spans that ended, by what became of them", ["result"], registry=registry
         )
         self._served = Counter(
-            "lore_router_served_log", "Requests for the served log, by what became of them", ["result"], registry=registry
+            "lore_router_served_log",
+            "Requests for the served log, by what became of them",
+            ["result"],
+            registry=registry,
         )
         self._refused = Counter("lore_router_refused", "Requests refused", ["status"], registry=registry)
         self.swaps = Counter("lore_router_config_swaps", "Configurations that began to serve", registry=registry)
