@@ -202,8 +202,7 @@ def breaks(root: Path, case: str) -> GoodRateConfig:
         case "a bad row":
             lines(root / "served" / f"{DAYS[0]}-x.jsonl", [ROW | {"items": []}])
         case "a request logged twice":
-            log(root, DAYS[0], "tail2", 1, request="same")
-            log(root, DAYS[0], "tail3", 1, request="same", stratum="tail2")
+            lines(root / "served" / f"{DAYS[0]}-x.jsonl", [ROW | {"stratum": "head"}] * 2)
         case "no ratings":
             return config(root, people=True, **another(2))
         case "a missing rating":
@@ -229,7 +228,7 @@ def breaks(root: Path, case: str) -> GoodRateConfig:
             "2026-11-01-x.jsonl:1: date: is 2026-11-02, the file's name says 2026-11-01",
         ),
         ("a bad row", "BadRecord", "served/2026-11-01-x.jsonl:1: items"),
-        ("a request logged twice", "BadData", "request 'same' occurs twice"),
+        ("a request logged twice", "BadData", "request 'r' occurs twice"),
         ("no ratings", "BadRatings", "has no file *.jsonl"),
         ("a missing rating", "BadRatings", "is not rated; rate all that was drawn for people"),
         ("items of another kind", "WrongArtifactKind", "is a corpus, needed is an items artifact"),
