@@ -60,7 +60,7 @@ def _too_few(gate: Gate, rate: Rate, requests: int, items: int) -> str | None:
     if items < gate.min_samples:
         return f"{items} items rated by people are fewer than minSamples {gate.min_samples}"
     if rate.low is None:
-        return "has no interval: of some day and stratum people rated fewer than two requests"
+        return "has no interval: of some day and stratum people rated one of several requests"
     return None
 
 
