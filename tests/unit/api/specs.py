@@ -86,7 +86,7 @@ class Case(NamedTuple):
     def build(self, name: str = "demo", namespace: str = "default") -> dict[str, Any]:
         found = resource(self.kind, name, namespace)
         for path, value in self.edits:
-            edit(found, path, value)
+            edit(found, path, value if value is DELETE else copy.deepcopy(value))
         return found
 
 
