@@ -84,6 +84,16 @@ VERBS: Final = (
         "lore_core.goodrate.estimate_command",
         "estimate Query and Item GoodRate from the ratings of a sample",
     ),
+    Verb(
+        ("goodrate", "gsb"),
+        "lore_core.goodrate.sides_command",
+        "good, same or bad from side-by-side votes of two revisions",
+    ),
+    Verb(
+        ("goodrate", "run"),
+        "lore_core.goodrate.run_command",
+        "sample, judge and estimate a served log, apply the gates",
+    ),
     Verb(("head", "push"), "lore_core.headcache.push_command", "write a generation into a Redis or Valkey server"),
     Verb(("head", "build"), "lore_core.headcache.command", "score head candidates and write an immutable generation"),
     Verb(

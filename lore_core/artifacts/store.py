@@ -116,6 +116,14 @@ class ArtifactStore:
             found = self._fs.ls(self._root, detail=True)
             return sorted(item["name"].rstrip("/").rpartition("/")[2] for item in found if item["type"] == "directory")
 
+    def files(self) -> list[str]:
+        """Names of the files that lie directly in this folder; none where it is not there."""
+        with self._errors("list", ""):
+            if not self._fs.exists(self._root):
+                return []
+            found = self._fs.ls(self._root, detail=True)
+            return sorted(item["name"].rpartition("/")[2] for item in found if item["type"] == "file")
+
     def remove(self) -> None:
         """Delete the folder with all that is in it: the manifest first, so that no half of it is taken for whole."""
         with self._errors("delete", ""):

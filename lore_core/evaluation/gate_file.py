@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from lore_core.jobs import Gate
 from lore_core.jobs.errors import JobError
+from lore_core.jobs.evaluation import GOODRATE_METRICS
 
 _YAML: Final = (".yaml", ".yml")
 
@@ -26,6 +27,10 @@ def read_gates(path: Path) -> tuple[Gate, ...]:
     names = [gate.name for gate in gates]
     if double := next((name for name in names if names.count(name) > 1), None):
         raise GateFileError(path, f"the gate {double!r} occurs twice; give each its own name")
+    if served := next((gate for gate in gates if gate.metric in GOODRATE_METRICS), None):
+        raise GateFileError(
+            path, f"the gate {served.name!r} is about served results, evidence is of a benchmark; leave it out"
+        )
     return gates
 
 

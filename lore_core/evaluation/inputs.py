@@ -39,7 +39,7 @@ class Benchmark:
             for name in self._subsets:
                 yield from _of_subset(self._uri, name, read_pairs(self._folder / f"{name}.jsonl", seen))
         except RecordError as error:
-            raise _with_uri(error, self._folder, self._uri) from error
+            raise error.named(self._folder, self._uri) from error
 
     def survey(self) -> Survey:
         """Read everything once."""
@@ -167,7 +167,7 @@ def _training_queries(config: EvaluateConfig, manifests: dict[str, Manifest], fo
     try:
         return tuple({pair.query: None for name in names for pair in read_pairs(folder / name)})
     except RecordError as error:
-        raise _with_uri(error, folder, config.training_data.uri) from error
+        raise error.named(folder, config.training_data.uri) from error
 
 
 def _pinned(ref: ArtifactRef, digest: str) -> ArtifactRef:
@@ -202,13 +202,6 @@ def _of_subset(uri: str, name: str, pairs: Iterable[Pair]) -> Iterator[Pair]:
         yield pair
     if not line:
         raise JobError("BadData", f"{uri}/{name}.jsonl: holds no pair", file=f"{name}.jsonl")
-
-
-def _with_uri(error: RecordError, folder: Path, uri: str) -> JobError:
-    found = error.failure
-    message = found.message.replace(str(folder), uri.rstrip("/"))
-    file = Path(found.file).name if found.file else None
-    return JobError(found.reason, message, file=file, line=found.line, field=found.field)
 
 
 def _bound(config: EvaluateConfig, manifests: dict[str, Manifest], kit: ModelKit | None) -> Bound:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,8 @@ from lore_core.evaluation.hosted import ask_all, asked_how
 from lore_core.evaluation.inputs import Inputs, LocalModel, check_config, fetch, resolve
 from lore_core.evaluation.leaks import FIELD, leak_fields
 from lore_core.evaluation.parts import Parts, in_parts, part_count, part_size
-from lore_core.jobs import EvaluateConfig, Progress
-from lore_core.jobs.reporter import Reporter
+from lore_core.jobs import EvaluateConfig
+from lore_core.jobs.reporter import Counted, Reporter
 from lore_core.prompts import ModelKit, RuleSource
 from lore_core.records import Pair
 from lore_core.scoring.client import VllmClient
@@ -51,7 +50,7 @@ def score(
     parts, size = Parts(config, manifests), part_size(inputs.survey.pairs)
     mine = range(shard, part_count(inputs.survey.pairs), config.shards)
     missing = [number for number in mine if not parts.there(number)]
-    progress = _Progress(reporter, _pairs_of(inputs, mine), _pairs_of(inputs, mine) - _pairs_of(inputs, missing))
+    progress = Counted(reporter, _pairs_of(inputs, mine), _pairs_of(inputs, mine) - _pairs_of(inputs, missing))
     if not missing:
         return 0
     with _answering(config, inputs, endpoint, progress) as (answers, how):
@@ -66,26 +65,9 @@ def _pairs_of(inputs: Inputs, parts: range | list[int]) -> int:
     return sum(min(size, pairs - number * size) for number in parts)
 
 
-class _Progress:
-    """Pairs of the shard that have an answer, and how long the rest takes at the pace so far."""
-
-    def __init__(self, reporter: Reporter, total: int, done: int) -> None:
-        self._reporter, self._total, self._done, self._before = reporter, total, done, done
-        self._started = time.monotonic()
-        reporter.progress(Progress(step=done, total_steps=total, unit="pairs"))
-
-    def __call__(self, answered: int) -> None:
-        self._done += answered
-        paid, seconds = self._done - self._before, time.monotonic() - self._started
-        left = round(seconds / paid * (self._total - self._done)) if paid else None
-        self._reporter.progress(
-            Progress(step=self._done, total_steps=self._total, unit="pairs", seconds_remaining=left)
-        )
-
-
 @contextlib.contextmanager
 def _answering(
-    config: EvaluateConfig, inputs: Inputs, endpoint: Endpoint | None, progress: _Progress
+    config: EvaluateConfig, inputs: Inputs, endpoint: Endpoint | None, progress: Counted
 ) -> Iterator[tuple[_Answers, dict[str, JsonValue]]]:
     """What answers pairs, and under which decoding parameters."""
     if inputs.model is None:
@@ -99,7 +81,7 @@ def _answering(
 
 
 async def _answered(
-    config: EvaluateConfig, kit: ModelKit, rules: RuleSource, pairs: list[Pair], served: Endpoint, progress: _Progress
+    config: EvaluateConfig, kit: ModelKit, rules: RuleSource, pairs: list[Pair], served: Endpoint, progress: Counted
 ) -> list[AnswerRow]:
     async with VllmClient(kit, served.url, served.model, timeout=600.0, concurrency=served.concurrency) as client:
         answerer: Answerer = Scorer(client)

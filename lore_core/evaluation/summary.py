@@ -1,11 +1,12 @@
 """What the operator is told: the verdict and the scores, within a report's size."""
 
 import json
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
 from lore_core.artifacts import ArtifactRef
 from lore_core.evaluation.evidence import EvidenceReport
-from lore_core.evaluation.gates import number
+from lore_core.evaluation.gates import GateOutcome, Outcome, number
 from lore_core.evaluation.scores import PRIMARY, ScoreRow
 from lore_core.evaluation.slices import Slice
 from lore_core.jobs.config import Decimal, WireModel
@@ -34,30 +35,58 @@ def summary(
     report: EvidenceReport, evidence: ArtifactRef, measured: Timing | None = None, attestation: str | None = None
 ) -> dict[str, Any]:
     """The report's summary, shortened until it fits; the evidence holds everything but the time it took."""
+    more: dict[str, Any] = {"attestation": attestation} if attestation is not None else {}
+    if measured is not None:
+        more["timing"] = measured.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return fitting(lambda scores, characters: _summary(report, evidence, scores, characters) | more)
+
+
+def fitting(made: Callable[[int, int], dict[str, Any]]) -> dict[str, Any]:
+    """The fullest summary that fits a report; `made` is given the most scores and the most characters of a message."""
     for scores, characters in _SIZES:
-        found = _summary(report, evidence, scores, characters)
-        if attestation is not None:
-            found["attestation"] = attestation
-        if measured is not None:
-            found["timing"] = measured.model_dump(mode="json", by_alias=True, exclude_none=True)
+        found = made(scores, characters)
         if len(json.dumps(found, ensure_ascii=False).encode()) <= _ROOM:
             break
     return found
 
 
-def _summary(report: EvidenceReport, evidence: ArtifactRef, scores: int, characters: int) -> dict[str, Any]:
-    bound = report.bound
+class Judged(Protocol):
+    """What every report says, whatever was judged."""
+
+    @property
+    def verdict(self) -> Outcome:
+        """Of all gates together."""
+
+    @property
+    def why(self) -> str:
+        """The gates that decided it, in words."""
+
+    @property
+    def gates(self) -> tuple[GateOutcome, ...]:
+        """Every gate."""
+
+    @property
+    def scores(self) -> tuple[ScoreRow, ...]:
+        """The most important first."""
+
+
+def judged(report: Judged, primary: str, scores: int, characters: int) -> dict[str, Any]:
+    """Verdict, gates and the first scores; `primary` is the metric of the column, left out where it has no value."""
+    gates = [gate.model_copy(update={"message": _cut(gate.message, characters)}) for gate in report.gates]
+    row = next((row for row in report.scores if row.metric == primary), None)
     return {
         "verdict": report.verdict.value,
         "message": _cut(report.why, characters),
-        "primary": _primary(report),
-        "gates": [
-            gate.model_copy(update={"message": _cut(gate.message, characters)}).model_dump(
-                mode="json", by_alias=True, exclude_none=True
-            )
-            for gate in report.gates
-        ],
+        **({"primary": {"name": row.metric, "value": row.value, "interval": _interval(row)}} if row else {}),
+        "gates": [gate.model_dump(mode="json", by_alias=True, exclude_none=True) for gate in gates],
         "scores": [row.model_dump(mode="json", by_alias=True, exclude_none=True) for row in report.scores[:scores]],
+    }
+
+
+def _summary(report: EvidenceReport, evidence: ArtifactRef, scores: int, characters: int) -> dict[str, Any]:
+    bound = report.bound
+    return {
+        **judged(report, PRIMARY, scores, characters),
         **({"modelDigest": bound.model, "profileDigest": bound.profile} if bound.model else {}),
         **({"endpointDigest": bound.endpoint} if bound.endpoint else {}),
         "benchmarkDigest": bound.benchmark,
@@ -72,11 +101,6 @@ def _summary(report: EvidenceReport, evidence: ArtifactRef, scores: int, charact
         "meanOutside": report.mean_outside,
         "evidence": {"uri": evidence.uri, "digest": evidence.digest},
     }
-
-
-def _primary(report: EvidenceReport) -> dict[str, str]:
-    row = next(row for row in report.scores if row.metric == PRIMARY)
-    return {"name": row.metric, "value": row.value, "interval": _interval(row)}
 
 
 def _interval(row: ScoreRow) -> str:

@@ -20,7 +20,7 @@ from lore_core.goodrate.sampling import Cell, cell_of
 
 @dataclass(frozen=True)
 class Part:
-    """One cell: traffic, how many requests people rated, the estimate and its variance (None below two ratings)."""
+    """One cell: traffic, how many requests people rated, the estimate, and its variance: None below two of more requests."""
 
     population: int
     rated: int
@@ -30,7 +30,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Rate:
-    """An estimate with a two-sided interval; bounds are None where a cell has fewer than two requests rated by people."""
+    """An estimate with a two-sided interval; bounds are None where of a cell people rated one of several requests."""
 
     value: float | None
     low: float | None
@@ -53,6 +53,8 @@ def _part(rows: Sequence[Drawn], people: Mapping[str, float], judge: Mapping[str
     if not rated:
         return Part(population, 0, None, None)
     seen, count = [people[request] for request in rated], len(rated)
+    if count == population:  # nothing was left to chance, be it one request
+        return Part(population, count, fmean(seen), 0.0)
     spread = variance(seen) if count > 1 else None
     if judge is None:
         error = None if spread is None else (1 - count / population) * spread / count
@@ -75,11 +77,11 @@ def combined(found: Sequence[Part], confidence: float = 0.95) -> Rate:
     errors = [(part.population / population) ** 2 * part.variance for part in found if part.variance is not None]
     if len(errors) < len(found):
         return Rate(value, None, None, population, rated)
-    low, high = _wilson(value, math.fsum(errors), rated, rated - len(found), confidence)
+    low, high = wilson(value, math.fsum(errors), rated, rated - len(found), confidence)
     return Rate(value, low, high, population, rated)
 
 
-def _wilson(value: float, error: float, rated: int, degrees: int, confidence: float) -> tuple[float, float]:
+def wilson(value: float, error: float, rated: int, degrees: int, confidence: float) -> tuple[float, float]:
     """Wilson's interval at the effective sample size, with Student's quantile for few ratings.
 
     It stays in [0, 1] and has a width where all ratings are equal (Dean & Pagano, Statistics in Medicine 34, 2015).

@@ -1,6 +1,6 @@
 """A judge over an OpenAI-compatible endpoint: every item of the sample under one versioned rubric, each answer paid once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,11 +40,18 @@ def shown(drawn: Sequence[Drawn], items: Mapping[str, Item]) -> list[Shown]:
 
 
 async def judge(
-    endpoint: JudgedEndpoint, wanted: Sequence[Shown], requests: ArtifactRef, clock: Clock | None = None
+    endpoint: JudgedEndpoint,
+    wanted: Sequence[Shown],
+    requests: ArtifactRef,
+    progress: Callable[[int], None] = lambda _: None,
+    clock: Clock | None = None,
 ) -> tuple[list[Rating], int]:
-    """Its ratings, and how many answers could not be read or were refused: those have none. Raises JobError."""
+    """Its ratings, and how many answers could not be read or were refused: those have none. Raises JobError.
+
+    `progress` is told of each answer.
+    """
     async with chat(endpoint, requests, MOST_TOKENS, clock) as asked:
-        said = await crowd(_Judge(asked), endpoint.concurrency, wanted, lambda _: None)
+        said = await crowd(_Judge(asked), endpoint.concurrency, wanted, progress)
     check_answered(endpoint, sum(one is None for one in said), len(said))
     ratings = [
         Rating.model_validate(

@@ -1,32 +1,31 @@
 """What a measurement found, for people and programs: rates by day and stratum, and how far raters and judge agree."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lore_core.goodrate.agreement import cohen_kappa, krippendorff_alpha
-from lore_core.goodrate.estimate import Part, Rate, combined, parts
+from lore_core.goodrate.estimate import Rate
 from lore_core.goodrate.rows import Drawn, Rating
-from lore_core.goodrate.sampling import Cell
-from lore_core.goodrate.values import Values, judge_values, people_values
+from lore_core.goodrate.traffic import Traffic
+from lore_core.jobs.evaluation import GOODRATE_METRICS
 
 _LABELS: Final = ("L1", "L2", "L3", "L4")
-_SCOPES: Final[Mapping[str, Callable[[Cell], str]]] = {
-    "all": lambda _: "all",
-    "day": lambda cell: cell[0],
-    "stratum": lambda cell: cell[1],
-    "day and stratum": " ".join,
-}
+_KINDS: Final = dict(zip(("item", "query"), GOODRATE_METRICS, strict=True))
 
 
 def report(drawn: Sequence[Drawn], people: Sequence[Rating], judge: Sequence[Rating] | None) -> dict[str, Any]:
     """Everything, as JSON. The ratings are checked (values.check). Raises ValueError where something is not rated."""
-    seen = people_values(drawn, people)
-    guessed = judge_values(drawn, judge) if judge is not None else None
+    traffic = Traffic(drawn, people, judge)
+    rates = [row for kind, metric in _KINDS.items() for row in _rates(kind, metric, traffic)]
+    return {"rates": rates, **ratings(people, judge)}
+
+
+def ratings(people: Sequence[Rating], judge: Sequence[Rating] | None) -> dict[str, Any]:
+    """Who rated under which guidelines, and how far they agree with each other; with a judge, how far it does with people."""
     found: dict[str, Any] = {
         "guidelines": sorted({rating.guideline for rating in people}),
         "raters": len({rating.rater for rating in people}),
-        "rates": [*_rates("item", drawn, seen, guessed), *_rates("query", drawn, seen, guessed)],
         "agreement": _agreement(people),
     }
     if judge is not None:
@@ -38,21 +37,15 @@ def report(drawn: Sequence[Drawn], people: Sequence[Rating], judge: Sequence[Rat
     return found
 
 
-def _rates(kind: str, drawn: Sequence[Drawn], seen: Values, guessed: Values | None) -> list[dict[str, Any]]:
-    pick: Callable[[Values], Mapping[str, float]] = (lambda v: v.items) if kind == "item" else (lambda v: v.page)
-    found = parts(drawn, pick(seen), pick(guessed) if guessed else None)
-    rows = []
-    for scope, name_of in _SCOPES.items():
-        groups: defaultdict[str, list[Part]] = defaultdict(list)
-        for cell, part in found.items():
-            groups[name_of(cell)].append(part)
-        rows += [_rate(kind, scope, name, combined(group)) for name, group in sorted(groups.items())]
-    return rows
+def _rates(kind: str, metric: str, traffic: Traffic) -> Iterator[dict[str, Any]]:
+    for where in traffic.slices():
+        if (rate := traffic.rate(metric, where)) is not None:
+            yield _rate(kind, " and ".join(where) or "all", " ".join(where.values()) or "all", rate)
 
 
 def _rate(kind: str, scope: str, name: str, rate: Rate) -> dict[str, Any]:
     numbers = {"value": rate.value, "low": rate.low, "high": rate.high}
-    shown = {key: None if number is None else round(number, 6) for key, number in numbers.items()}
+    shown = {key: _rounded(number) for key, number in numbers.items()}
     return {"kind": kind, "by": scope, "of": name, **shown, "requests": rate.population, "rated": rate.rated}
 
 

@@ -12,7 +12,7 @@ from lore_core.records.jsonl import read_records
 GOOD_ITEMS: Final = ("L3", "L4")
 GOOD_PAGES: Final = ("Good", "Mid")
 PAGE_LABELS: Final = ("Good", "Mid", "Bad")
-Identifier = Annotated[str, Field(min_length=1, max_length=512)]
+Identifier = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
 class _Row(BaseModel):
@@ -20,14 +20,19 @@ class _Row(BaseModel):
 
 
 class Served(_Row):
-    """One answered request: the items as they were shown, best first. `stratum` is the tier's, as `x-lore-stratum` says it."""
+    """One answered request: the items as they were shown, best first.
+
+    `stratum` and `revision` are the router's, as `x-lore-stratum` and `x-lore-revision` say them; a log that does not know the
+    revision leaves it out.
+    """
 
     request: Identifier
     date: date
     stratum: Annotated[str, Field(min_length=1, max_length=64)]
-    query: Annotated[str, Field(min_length=1, max_length=4096)]
+    query: Annotated[str, Field(min_length=1, max_length=16_384)]
     market: Annotated[str, Field(max_length=64)] = ""
     items: tuple[Identifier, ...] = Field(min_length=1, max_length=1000)
+    revision: Annotated[str, Field(max_length=63)] = ""
 
 
 class Drawn(Served):
@@ -64,6 +69,25 @@ class Rating(_Row):
         return self.label in (GOOD_ITEMS if self.item is not None else GOOD_PAGES)
 
 
+class Vote(_Row):
+    """One rater's look at two pages for a query, which revisions were on which side, and the side that is better.
+
+    Raters saw no names: these are put in afterwards.
+    """
+
+    query: Annotated[str, Field(min_length=1, max_length=16_384)]
+    left: Identifier
+    right: Identifier
+    vote: Literal["left", "same", "right"]
+    rater: Identifier
+    guideline: Annotated[str, Field(min_length=1, max_length=256)]
+
+    @property
+    def better(self) -> str | None:
+        """The revision that is better; None where they are the same."""
+        return {"left": self.left, "right": self.right}.get(self.vote)
+
+
 def read_served(path: Path) -> Iterator[Served]:
     """Streamed. Raises RecordError."""
     return (row for _, row in read_records(path, Served))
@@ -72,6 +96,11 @@ def read_served(path: Path) -> Iterator[Served]:
 def read_drawn(path: Path) -> list[Drawn]:
     """The whole sample. Raises RecordError."""
     return [row for _, row in read_records(path, Drawn)]
+
+
+def read_votes(path: Path) -> list[Vote]:
+    """All votes. Raises RecordError."""
+    return [row for _, row in read_records(path, Vote)]
 
 
 def read_ratings(path: Path) -> list[Rating]:

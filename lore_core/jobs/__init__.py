@@ -29,6 +29,7 @@ from lore_core.jobs.evaluation import (
     Signing,
     gate_set_digest,
 )
+from lore_core.jobs.goodrate import GoodRateConfig, Sampling
 from lore_core.jobs.report import Failure, Phase, Progress, Report, Result
 
 CONFIG_PATH: Final = "/etc/lore/config.json"
@@ -46,6 +47,7 @@ __all__ = [
     "Failure",
     "Gate",
     "Generation",
+    "GoodRateConfig",
     "HeadBuildConfig",
     "JudgedEndpoint",
     "Phase",
@@ -53,6 +55,7 @@ __all__ = [
     "Report",
     "Result",
     "RuleMode",
+    "Sampling",
     "ServedAt",
     "ServingProfile",
     "SftStage",

@@ -29,9 +29,13 @@ class BenchmarkInput(WireModel):
 GateMetric = Literal[
     "Accuracy4", "Accuracy2", "MacroF1", "WeightedF1", "F1", "Precision", "Recall", "QuadraticKappa", "MeanAbsoluteError",
     "CalibrationError", "LowConfidence", "TierMacroF1", "NDCG5", "NDCG10", "QueryAUC", "CrossTierInversion", "RuleFlip",
-    "ParseRate", "Leakage",
+    "ParseRate", "Leakage", "ItemGoodRate", "QueryGoodRate",
 ]  # fmt: skip
 """What a gate can be about; docs/evaluation.md says what each is."""
+GOODRATE_METRICS: Final = ("ItemGoodRate", "QueryGoodRate")
+"""Of served results; the others are of a benchmark."""
+GOODRATE_SLICES: Final = ("day", "stratum")
+"""What served results can be sliced by."""
 LABEL_METRICS: Final = ("F1", "Precision", "Recall")
 REGRESSION_METRICS: Final = ("Accuracy4", "Accuracy2", "MacroF1", "F1", "RuleFlip", "ParseRate")
 """Shares of pairs or of classes, whose least believable error is known; only these can be held against a champion."""
@@ -71,6 +75,8 @@ class Gate(WireModel):
             raise ValueError(
                 f"gate {self.name}: maxRegression goes with {', '.join(REGRESSION_METRICS)}; give {self.metric} a min or max"
             )
+        if self.metric in GOODRATE_METRICS and (self.subset is not None or set(self.where) - set(GOODRATE_SLICES)):
+            raise ValueError(f"gate {self.name}: {self.metric} is sliced by where.day and where.stratum alone")
         return self
 
 
@@ -153,13 +159,15 @@ class EvaluateConfig(WireModel):
             raise ValueError("signing: only what is computed from a model's own bytes is signed; leave it out")
         if self.endpoint is not None:
             _check_asked(self.endpoint, self.generation, self.training_data)
+        if wrong := [gate.name for gate in self.gates if gate.metric in GOODRATE_METRICS]:
+            raise ValueError(f"gate {wrong[0]}: a benchmark has no GoodRate, served results have")
         return self
 
     @property
     def requests(self) -> ArtifactRef:
         """Where an endpoint's answers are kept by the content of their requests, so that none is paid twice."""
         assert self.endpoint is not None
-        return self.workspace.child(f"endpoint-answers/{self.endpoint.identity.removeprefix('sha256:')[:20]}")
+        return endpoint_answers(self.workspace, self.endpoint)
 
     @property
     def output(self) -> ArtifactRef:
@@ -169,6 +177,11 @@ class EvaluateConfig(WireModel):
     def part(self, number: int) -> ArtifactRef:
         """Where the answers of one part of the benchmark go, so that an equal evaluation that was stopped goes on there."""
         return self.workspace.child(f"answers/{self.input_key.removeprefix('sha256:')[:20]}/part-{number:05d}")
+
+
+def endpoint_answers(workspace: ArtifactRef, endpoint: JudgedEndpoint) -> ArtifactRef:
+    """Where the answers of this endpoint are kept, whoever asks."""
+    return workspace.child(f"endpoint-answers/{endpoint.identity.removeprefix('sha256:')[:20]}")
 
 
 def _check_asked(endpoint: JudgedEndpoint, generation: Generation | None, training: ArtifactRef | None) -> None:

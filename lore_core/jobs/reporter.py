@@ -143,6 +143,24 @@ class Reporter:
             print(f"report not sent, the work goes on: {error}", file=sys.stderr)
 
 
+class Counted:
+    """Things of a known number that are done, and how long the rest takes at the pace so far."""
+
+    def __init__(self, reporter: Reporter, total: int, done: int = 0, unit: str = "pairs") -> None:
+        self._reporter, self._total, self._done, self._before, self._unit = reporter, total, done, done, unit
+        self._started = time.monotonic()
+        reporter.progress(Progress(step=done, total_steps=total, unit=unit))
+
+    def __call__(self, more: int) -> None:
+        """So many more are done."""
+        self._done += more
+        here, seconds = self._done - self._before, time.monotonic() - self._started
+        left = round(seconds / here * (self._total - self._done)) if here else None
+        self._reporter.progress(
+            Progress(step=self._done, total_steps=self._total, unit=self._unit, seconds_remaining=left)
+        )
+
+
 def reporter_from_environment(file: Path | None = None) -> Reporter:
     """`LORE_REPORT=NAMESPACE/NAME` names the ConfigMap; `file` wins; with neither a person at a terminal sees it."""
     if file is not None:

@@ -13,3 +13,10 @@ class RecordError(JobError):
     def __init__(self, problem: str, remedy: str, *, file: Path | str, line: int, field: str | None = None) -> None:
         place = f"{file}:{line}" + (f": {field}" if field else "")
         super().__init__(BAD_RECORD, f"{place}: {problem}; {remedy}", file=str(file), line=line, field=field)
+
+    def named(self, folder: Path, uri: str) -> JobError:
+        """The same, with the artifact's uri in place of the local folder that its files were fetched into."""
+        found = self.failure
+        file = Path(found.file).name if found.file else None
+        message = found.message.replace(str(folder), uri.rstrip("/"))
+        return JobError(found.reason, message, file=file, line=found.line, field=found.field)

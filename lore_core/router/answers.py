@@ -103,10 +103,15 @@ def _labels(answer: Answer) -> list[str]:
     ]
 
 
-def rerank(asked: AskedRerank, answer: Answer, request_id: str) -> Response:
-    """The answer to `/v1/rerank`: the best `top_n` documents, best first, equal ones in the order given."""
+def ranking(asked: AskedRerank, answer: Answer) -> list[int]:
+    """Indexes of the best `top_n` documents, best first, equal ones in the order given."""
     grades = answer.grades.tolist()
-    best = sorted(range(len(grades)), key=lambda index: (-grades[index], index))[: asked.top_n]
+    return sorted(range(len(grades)), key=lambda index: (-grades[index], index))[: asked.top_n]
+
+
+def rerank(asked: AskedRerank, answer: Answer, best: list[int], request_id: str) -> Response:
+    """The answer to `/v1/rerank`: the documents `best`."""
+    grades = answer.grades.tolist()
     results = [
         RankedDocument(
             index,

@@ -16,6 +16,7 @@ from lore_core.router.explain import explain
 from lore_core.router.http import Request, Response
 from lore_core.router.loaded import Serving
 from lore_core.router.metrics import RouterMetrics
+from lore_core.router.served_log import ServedLog
 from lore_core.router.shadow import Comparison, Shadow
 from lore_core.router.spans import Attribute, Traced, untraced
 from lore_core.router.statistics import Statistics
@@ -35,6 +36,7 @@ class RouterApp:
         self.serving: Serving | None = None
         self.pending: PendingConfig | None = None
         self.draining = False
+        self.served: ServedLog | None = None
         self.trace: Callable[[str, Mapping[str, str]], Traced] = untraced
         self.statistics, self.traffic = Statistics(), LiveTraffic()
         self._shadow = Shadow(self._mirrored)
@@ -107,9 +109,14 @@ class RouterApp:
 
     def _rerank(self, serving: Serving, request: Request) -> Result:
         ranked = requests.rerank(request.body, serving.config.limits)
-        return self._answered(
-            serving, ranked.asked, request, lambda answer, _: answers.rerank(ranked, answer, str(uuid.uuid4()))
-        )
+
+        def encode(answer: Answer, _: float) -> Response:
+            best, name = answers.ranking(ranked, answer), str(uuid.uuid4())
+            if self.served is not None:
+                self.served.offer(name, ranked.asked, answer, best)
+            return answers.rerank(ranked, answer, best, name)
+
+        return self._answered(serving, ranked.asked, request, encode)
 
     def _explain(self, serving: Serving, request: Request) -> Result:
         asked = requests.explain(request.body, serving.config.limits)

@@ -80,6 +80,12 @@ class RouterMetrics:
         self._spans = Counter(
             "lore_router_spans", "Spans that ended, by what became of them", ["result"], registry=registry
         )
+        self._served = Counter(
+            "lore_router_served_log",
+            "Requests for the served log, by what became of them",
+            ["result"],
+            registry=registry,
+        )
         self._refused = Counter("lore_router_refused", "Requests refused", ["status"], registry=registry)
         self.swaps = Counter("lore_router_config_swaps", "Configurations that began to serve", registry=registry)
         self.load_failures = Counter(
@@ -142,6 +148,10 @@ class RouterMetrics:
     def spans(self, result: str, count: int) -> None:
         """Spans that were `exported`, `failed` or `dropped`."""
         self._spans.labels(result).inc(count)
+
+    def served(self, result: str) -> None:
+        """A request for the served log that was `written`, `dropped` or `unnamed`."""
+        self._child(self._served, result).inc()
 
     def refused(self, status: int) -> None:
         """One request that was not answered."""

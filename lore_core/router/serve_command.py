@@ -14,6 +14,7 @@ from lore_core.router.http import HttpServer
 from lore_core.router.loaded import Library
 from lore_core.router.metrics import RouterMetrics
 from lore_core.router.otlp import Exporter, settings_from
+from lore_core.router.served_log import ServedLog
 from lore_core.router.shelf import Shelf
 from lore_core.router.source import client_from_environment, config_texts
 from lore_core.router.spans import Tracer
@@ -42,6 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tls-port", type=int, default=8443)
     parser.add_argument(
+        "--served-log-percent",
+        type=int,
+        choices=range(101),
+        default=0,
+        metavar="PERCENT",
+        help="write this share of the answered rerank requests to standard output, JSONL for `lore goodrate` (default 0)",
+    )
+    parser.add_argument(
         "--drain-seconds", type=float, default=5.0,
         help="after SIGTERM: how long to answer as not ready before closing, so that endpoints are withdrawn first",
     )  # fmt: skip
@@ -68,6 +77,8 @@ async def serve(args: argparse.Namespace) -> None:
     app = RouterApp(RouterMetrics(), BearerTokens(args.token_file) if args.token_file is not None else None)
     tls = ServerTls(args.tls_folder / "tls.crt", args.tls_folder / "tls.key") if args.tls_folder is not None else None
     exporter = _exporter(app)
+    if args.served_log_percent:
+        app.served = ServedLog(args.served_log_percent, app.metrics.served)
     servers = await _listening(args, app, tls)
     library = Library(Shelf(args.data))
     swapper = Swapper(app, library)

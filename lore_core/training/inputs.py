@@ -119,14 +119,7 @@ def read_train_split(uri: str, folder: Path) -> list[Pair]:
     try:
         pairs = read_splits(folder, names)[TRAIN]
     except RecordError as error:
-        raise _with_uri(error, folder, uri) from error
+        raise error.named(folder, uri) from error
     if not pairs:
         raise JobError("BadData", f"{uri}/train.jsonl: holds no pair; add training pairs", file="train.jsonl")
     return pairs
-
-
-def _with_uri(error: RecordError, folder: Path, uri: str) -> JobError:
-    found = error.failure
-    message = found.message.replace(str(folder), uri.rstrip("/"))
-    file = Path(found.file).name if found.file else None
-    return JobError(found.reason, message, file=file, line=found.line, field=found.field)

@@ -332,6 +332,34 @@ async def test_a_tier_is_judged_where_it_serves_once_it_does(
     assert (judged["status"]["subject"], "model" in judged["status"]) == ("search/tail", False)
 
 
+async def test_traffic_is_measured_to_a_verdict_that_is_none_of_a_model(
+    api: Api, operator: OperatorProcess, cluster: Cluster
+) -> None:
+    window = {"served": {"uri": "s3://logs/served"}, "firstDay": "2026-11-01", "lastDay": "2026-11-07"}
+    gate = {"name": "floor", "metric": "ItemGoodRate", "min": "0.8"}
+    spec = {"traffic": window, "workspace": {"uri": "pvc://lore/runs"}, "gates": [gate]}
+    await api.create(lore("RelevanceEval", "live-eval", spec))
+    job = await cluster.job_like("live-eval-")
+    config = json.loads((await api.get(CONFIG_MAPS, job))["data"]["config.json"])
+    told = {"requests": 9000, "sampled": 200, "rated": 50, "unreadable": 0, "raters": 2, "judgeAgreement": "0.930000"}
+    summary = {
+        "verdict": "Passed",
+        "primary": {"name": "ItemGoodRate", "value": "0.83", "interval": "[0.80, 0.86]"},
+        "gates": [{"name": "floor", "outcome": "Passed", "severity": "Required"}],
+        "gateSetDigest": config["gateSetDigest"],
+        "traffic": {**window, "served": "s3://logs/served", **told, "itemsBothRated": 400},
+    }
+
+    await cluster.end_job(job, digest("e"), summary)
+
+    found = await until(
+        lambda: api.get(EVALS, "live-eval"), lambda item: condition(item, "Ready").get("reason") == "Passed"
+    )
+    assert (found["status"]["subject"], "model" in found["status"]) == ("traffic 2026-11-01..2026-11-07", False)
+    assert found["status"]["traffic"] == summary["traffic"]
+    assert "judge and people agree on 0.930000 of 400 items" in condition(found, "Ready")["message"]
+
+
 async def test_a_status_that_is_wiped_while_serving_moves_nothing(
     api: Api, operator: OperatorProcess, cluster: Cluster
 ) -> None:

@@ -375,18 +375,28 @@ REPORTS: Final = (
     ),
     Reason(
         "EndpointUnavailable",
-        "A judged endpoint gave no answer after all tries. It is tried again; what was answered is not paid again.",
-        "Look at the endpoint and its limits, or lower endpoint.requestsPerMinute.",
+        "A judged endpoint, or a judge, gave no answer after all tries. It is tried again; what was answered is not paid again.",
+        "Look at the endpoint and its limits, or lower its requestsPerMinute.",
     ),
     Reason(
         "EndpointRefused",
-        "A judged endpoint refuses every request.",
-        "Correct url, model, the Secret's key `token`, or endpoint.reasoningModel.",
+        "A judged endpoint, or a judge, refuses every request.",
+        "Correct its url, model, the Secret's key `token`, or reasoningModel.",
     ),
     Reason(
         "WrongModel",
-        "A judged endpoint answered as another model than was asked.",
-        "Correct endpoint.model, or name in endpoint.answersAs what it calls itself.",
+        "A judged endpoint, or a judge, answered as another model than was asked.",
+        "Correct its model, or name in answersAs what it calls itself.",
+    ),
+    Reason(
+        "ServedLogMissing",
+        "The served log has nothing of a day of the window, or of the revision.",
+        "Wait until the log is there, or correct firstDay, lastDay or revision.",
+    ),
+    Reason(
+        "BadRatings",
+        "People's ratings do not fit the sample: one is missing, given twice, or of something that was not drawn.",
+        "Correct what the message names; rate all that the sample marks with people: true.",
     ),
     Reason(
         "TeacherUnavailable",

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final, Literal
 
 from lore_core import jobs
-from lore_core.jobs import CONFIG_PATH, EvaluateConfig
+from lore_core.jobs import CONFIG_PATH, EvaluateConfig, GoodRateConfig
 from lore_core.prompts.chat import CHAT_PROMPT_DIGEST
 from lore_core.router.config import PredictorStratum
 from lore_operator.api.v1alpha1.common import SECRET_ROOT, ArtifactRef, PodSettings, Resources, seconds
-from lore_operator.api.v1alpha1.evaluation import EvalSpec, RelevanceEval
+from lore_operator.api.v1alpha1.evaluation import Benchmark, EvalSpec, RelevanceEval
+from lore_operator.api.v1alpha1.subject import Traffic
 from lore_operator.children.config_maps import config_map, report_map
 from lore_operator.children.input_key import input_key
 from lore_operator.children.job import job, sharded
@@ -58,14 +60,56 @@ class Resolved:
         )
 
 
-def eval_config(evaluation: RelevanceEval, resolved: Resolved, run: str, settings: Settings) -> EvaluateConfig:
+EvalConfig = EvaluateConfig | GoodRateConfig
+"""What the pod is told: to evaluate on a benchmark, or to measure what was served."""
+
+
+def eval_config(evaluation: RelevanceEval, resolved: Resolved, run: str, settings: Settings) -> EvalConfig:
     """The config, with every reference resolved to a digest."""
-    spec, model = evaluation.spec, resolved.model
+    spec = evaluation.spec
     gates = tuple(jobs.Gate.model_validate(gate.model_dump()) for gate in spec.gates)
+    if spec.traffic is not None:
+        return _traffic_config(evaluation, spec.traffic, gates, run, settings)
+    assert spec.benchmark is not None  # the spec holds: whatever is not traffic has one
+    return _benchmark_config(evaluation, spec.benchmark, gates, resolved, run, settings)
+
+
+def _traffic_config(
+    evaluation: RelevanceEval, traffic: Traffic, gates: tuple[jobs.Gate, ...], run: str, settings: Settings
+) -> GoodRateConfig:
+    spec, judge = evaluation.spec, traffic.judge.mounted() if traffic.judge else None
+    inputs = {"served": traffic.served, "people": traffic.people, "items": traffic.items}
+    return GoodRateConfig(
+        evaluation=evaluation.metadata.name,
+        served=traffic.served.mounted(),
+        first_day=date.fromisoformat(traffic.first_day),
+        last_day=date.fromisoformat(traffic.last_day),
+        revision=traffic.revision,
+        sampling=traffic.sampling,
+        people=traffic.people.mounted() if traffic.people else None,
+        items=traffic.items.mounted() if traffic.items else None,
+        judge=judge,
+        gates=gates,
+        gate_set_digest=jobs.gate_set_digest(gates),
+        workspace=spec.workspace.mounted(),
+        # Log and ratings have no digest, so each run has a key of its own and reads them as they are then.
+        input_key=input_key("goodrate", inputs, {"image": _image(spec, settings)}, run),
+    )
+
+
+def _benchmark_config(
+    evaluation: RelevanceEval,
+    benchmark: Benchmark,
+    gates: tuple[jobs.Gate, ...],
+    resolved: Resolved,
+    run: str,
+    settings: Settings,
+) -> EvaluateConfig:
+    spec, model = evaluation.spec, resolved.model
     subject = _subject(spec, resolved, settings)
     inputs = {
         "model": model,
-        "benchmark": spec.benchmark,
+        "benchmark": benchmark,
         "rules": spec.rule_set,
         "trainingData": spec.training_data,
         "champion": resolved.champion,
@@ -74,9 +118,9 @@ def eval_config(evaluation: RelevanceEval, resolved: Resolved, run: str, setting
         evaluation=evaluation.metadata.name,
         **subject,
         benchmark=jobs.BenchmarkInput(
-            **spec.benchmark.mounted().model_dump(),
-            subsets=spec.benchmark.subsets,
-            rule_mode=spec.benchmark.rule_mode,
+            **benchmark.mounted().model_dump(),
+            subsets=benchmark.subsets,
+            rule_mode=benchmark.rule_mode,
         ),
         rule_set=spec.rule_set.mounted() if spec.rule_set else None,
         training_data=spec.training_data.mounted() if spec.training_data else None,
@@ -85,7 +129,7 @@ def eval_config(evaluation: RelevanceEval, resolved: Resolved, run: str, setting
         gate_set_digest=jobs.gate_set_digest(gates),
         champion=_champion(resolved),
         workspace=spec.workspace.mounted(),
-        input_key=input_key("evaluate", inputs, _parameters(spec, resolved, gates, run, settings), run),
+        input_key=input_key("evaluate", inputs, _parameters(spec, benchmark, resolved, gates, run, settings), run),
         shards=spec.shards,
         signing=_signing(spec),
     )
@@ -116,15 +160,20 @@ def _generation(spec: EvalSpec) -> jobs.Generation | None:
 
 
 def _parameters(
-    spec: EvalSpec, resolved: Resolved, gates: tuple[jobs.Gate, ...], run: str, settings: Settings
+    spec: EvalSpec,
+    benchmark: Benchmark,
+    resolved: Resolved,
+    gates: tuple[jobs.Gate, ...],
+    run: str,
+    settings: Settings,
 ) -> dict[str, Any]:
     """What else an equal evaluation has in common. A served tier is asked anew by each run."""
     generation, endpoint = _generation(spec), spec.endpoint
     return {
         **({} if endpoint else {"profile": _profile(spec, resolved, settings).content_digest()}),
         "gates": jobs.gate_set_digest(gates),
-        "subsets": sorted(spec.benchmark.subsets),
-        "ruleMode": spec.benchmark.rule_mode,
+        "subsets": sorted(benchmark.subsets),
+        "ruleMode": benchmark.rule_mode,
         "image": _image(spec, settings),
         **({"generation": generation.content_digest()} if generation else {}),
         **({"endpoint": endpoint.mounted().identity, "prompt": CHAT_PROMPT_DIGEST} if endpoint else {}),
@@ -166,25 +215,24 @@ def eval_objects(
     evaluation: RelevanceEval,
     attempt: Attempt,
     labels: dict[str, str],
-    config: EvaluateConfig,
+    config: EvalConfig,
     resolved: Resolved,
     settings: Settings,
     step: Step = "evaluate",
 ) -> list[dict[str, Any]]:
     """The objects of one attempt in the order they are created. Raises InvalidPodTemplate."""
     spec = evaluation.spec
-    references = (resolved.model, spec.benchmark, spec.rule_set, spec.training_data, resolved.champion)
-    inputs = tuple(ref for ref in references if ref)
+    verb = ("evaluate",) if spec.traffic is None else ("goodrate", "run")
     record = {"spec": spec.to_wire(), **resolved.to_record()}
     workload = Workload(
         attempt=attempt,
         namespace=evaluation.metadata.namespace,
         image=_image(spec, settings),
-        command=("lore", "evaluate", "--config", CONFIG_PATH, *_OPTIONS[step]),
+        command=("lore", *verb, "--config", CONFIG_PATH, *_OPTIONS[step]),
         pods=_without_devices(spec.runner) if step == "reduce" else spec.runner,
         service_account=service_account_name(resource, spec.runner, settings),
         labels=labels,
-        inputs=inputs,
+        inputs=_inputs(spec, resolved),
         workspace=spec.workspace,
         secrets=_secrets(spec, step),
     )
@@ -196,10 +244,21 @@ def eval_objects(
     ]
 
 
+def _inputs(spec: EvalSpec, resolved: Resolved) -> tuple[ArtifactRef, ...]:
+    """Everything that the pod reads from a store."""
+    found: tuple[ArtifactRef | None, ...]
+    if spec.traffic is not None:
+        found = (spec.traffic.served, spec.traffic.people, spec.traffic.items)
+    else:
+        found = (resolved.model, spec.benchmark, spec.rule_set, spec.training_data, resolved.champion)
+    return tuple(ref for ref in found if ref)
+
+
 def _secrets(spec: EvalSpec, step: Step) -> tuple[str, ...]:
     """The signing key where a verdict is made, the endpoint's key where it is asked."""
     signing = spec.signing.secret_ref.name if spec.signing and step != "shards" else None
-    asked = spec.endpoint.secret_ref if spec.endpoint and step != "reduce" else None
+    endpoint = spec.traffic.judge if spec.traffic else spec.endpoint
+    asked = endpoint.secret_ref if endpoint and step != "reduce" else None
     return tuple(name for name in (signing, asked.name if asked else None) if name)
 
 

@@ -165,6 +165,8 @@ def _router(
     if router.tls is not None:
         container["command"] += ["--tls-folder", TLS_FOLDER, "--tls-port", str(TLS_PORT)]
         ports.append({"name": "https", "containerPort": TLS_PORT, "protocol": "TCP"})
+    if router.served_log is not None:
+        container["command"] += ["--served-log-percent", str(router.served_log.sample_percent)]
     if router.tokens is not None:
         container["command"] += ["--token-file", f"{TOKENS_FOLDER}/tokens"]
     return {

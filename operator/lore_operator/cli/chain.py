@@ -65,7 +65,7 @@ class Chain:
         )
 
     def tree(self) -> list[Node]:
-        """The roots: train jobs, models that no train job here publishes, evaluations of endpoints and served tiers."""
+        """The roots: train jobs, models that no train job here publishes, evaluations of anything else."""
         published = {name for job in self.jobs.values() for name in published_models(job)}
         named = dict.fromkeys([*self.models, *self._judged, *self._served])
         roots = [self._node(job, children=self._models_of(job)) for job in self.jobs.values()]
@@ -96,7 +96,7 @@ def published_models(job: Mapping[str, Any]) -> dict[str, str]:
 
 
 def judged_model(evaluation: Mapping[str, Any]) -> str:
-    """The model that an evaluation names; empty where it judges an endpoint or a served tier."""
+    """The model that an evaluation names; empty where it judges an endpoint, a served tier or traffic."""
     return str(evaluation["spec"].get("modelRef", {}).get("name", ""))
 
 
@@ -105,6 +105,8 @@ def judged_otherwise(evaluation: Mapping[str, Any]) -> str:
     spec = evaluation["spec"]
     if tier := spec.get("deploymentRef"):
         return f"tier {tier['stratum']} of {tier['name']}"
+    if traffic := spec.get("traffic"):
+        return f"traffic {traffic.get('firstDay', '')}..{traffic.get('lastDay', '')}"
     return f"endpoint model {spec.get('endpoint', {}).get('model', '')}"
 
 

@@ -13,7 +13,7 @@ from lore_operator.console import reasons
 from lore_operator.console.markup import Element, cells, chip, drawing, table, tag
 from lore_operator.console.pipeline import link
 
-_ALL: Final = "all pairs"
+_ALL: Final = ("all pairs", "all traffic")
 _NEWEST: Final = 10
 _LINES: Final = 5
 _BOUND: Final = ("benchmarkDigest", "gateSetDigest", "profileDigest", "rulesDigest")
@@ -28,7 +28,7 @@ def page(namespace: str, item: Object, objects: Sequence[Object]) -> list[Elemen
         tag("p", *_verdict(status)),
         *reasons.because(namespace, found),
         *_gates(status.get("gates") or ()),
-        *_scores([row for row in _rows(status) if row["slice"] == _ALL]),
+        *_scores([row for row in _rows(status) if row["slice"] in _ALL]),
         *_slices(status),
         *_over_time(namespace, item, Chain(objects)),
         *_digests(status),
@@ -39,7 +39,7 @@ def _verdict(status: Row) -> Iterator[str | Element]:
     yield "Verdict "
     yield chip(str(status.get("verdict") or "Waiting"))
     judged = status.get("model") or {}
-    yield f" of {judged.get('name', 'a model that is not resolved yet')} "
+    yield f" of {judged.get('name') or status.get('subject') or 'a model that is not resolved yet'} "
     yield tag("code", str(judged.get("digest", "")))
 
 

@@ -46,7 +46,10 @@ def judged(analysis: Analysis | None, seen: Seen, *, shadow: bool) -> Judgement:
     if counted.outcome is Outcome.TOO_FEW:
         return counted
     checks = [measured(check, seen.names, seen.measurements) for check in analysis.prometheus]
-    verdicts = [verdict(name, seen.evaluations.get(name), seen.models) for name in analysis.evaluations]
+    verdicts = [
+        verdict(name, seen.evaluations.get(name), seen.models, seen.names.get("revision"))
+        for name in analysis.evaluations
+    ]
     return worst([counted, *checks, *verdicts])
 
 

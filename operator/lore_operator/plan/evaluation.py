@@ -1,17 +1,20 @@
-"""RelevanceEval: one scored model, one verdict, bound to the digests of everything that could change it."""
+"""RelevanceEval: one scored model or window of traffic, one verdict, bound to the digests of everything that could change it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from lore_core.jobs import EvaluateConfig, Report
+from pydantic import ValidationError
+
+from lore_core.jobs import GoodRateConfig, Report
 from lore_operator.api import InvalidResource, parse_eval, parse_model
 from lore_operator.api.v1alpha1 import RelevanceEval
 from lore_operator.api.v1alpha1.common import ArtifactRef, LocalReference
+from lore_operator.api.v1alpha1.eval_status import MeasuredTraffic
 from lore_operator.api.v1alpha1.evaluation import EvalSpec
 from lore_operator.api.v1alpha1.subject import ModelReference
-from lore_operator.children.eval_job import Resolved, Step, eval_config, eval_objects, is_custom
+from lore_operator.children.eval_job import EvalConfig, Resolved, Step, eval_config, eval_objects, is_custom
 from lore_operator.children.labels import ATTEMPT, RUN, STAGE, owner_labels
 from lore_operator.children.names import Attempt, eval_base, score_base
 from lore_operator.children.report_access import report_access
@@ -133,7 +136,7 @@ class _Parts(NamedTuple):
     draft: Draft
     evaluation: RelevanceEval
     run: Run
-    config: EvaluateConfig
+    config: EvalConfig
     resolved: Resolved
     settings: Settings
 
@@ -188,7 +191,7 @@ def _count(indexes: str) -> int:
     return sum(int(last or first) - int(first) + 1 for first, _, last in ranges)
 
 
-def _finding(draft: Draft, run: Run, standing: Standing, config: EvaluateConfig, fields: dict[str, Any]) -> Finding:
+def _finding(draft: Draft, run: Run, standing: Standing, config: EvalConfig, fields: dict[str, Any]) -> Finding:
     found = standing.outcome
     if found.phase is Phase.RUNNING:
         return _running(draft, standing, fields)
@@ -216,9 +219,30 @@ def _running(draft: Draft, standing: Standing, fields: dict[str, Any]) -> Findin
     return Finding(State.AWAITING_VERDICT, "AwaitingVerdict", f"{where} runs")
 
 
-def mismatch(report: Report, config: EvaluateConfig) -> str | None:
+def mismatch(report: Report, config: EvalConfig) -> str | None:
     """What a report says it judged must be what was asked; the first difference in words."""
-    asked = {
+    for name, digest in _asked(config).items():
+        if digest is not None and report.summary.get(name) != digest:
+            return f"the report's {name} is {report.summary.get(name)}, asked for was {digest}"
+    return _traffic_mismatch(report, config) if isinstance(config, GoodRateConfig) else None
+
+
+def _traffic_mismatch(report: Report, config: GoodRateConfig) -> str | None:
+    try:
+        told = MeasuredTraffic.model_validate(report.summary.get("traffic"), extra="ignore")
+    except ValidationError as error:
+        return f"what the report says of the traffic cannot be read ({error.error_count()} errors)"
+    found = (told.served, told.first_day, told.last_day, told.revision or "")
+    asked = (config.served.uri, str(config.first_day), str(config.last_day), config.revision or "")
+    return None if found == asked else f"the report is about {' '.join(found)}, asked for was {' '.join(asked)}"
+
+
+def _asked(config: EvalConfig) -> dict[str, str | None]:
+    """The digests that the report must repeat; those that are None may be any."""
+    if isinstance(config, GoodRateConfig):
+        judge = config.judge.identity if config.judge else None
+        return {"gateSetDigest": config.gate_set_digest, "endpointDigest": judge}
+    return {
         "modelDigest": config.model.digest if config.model else None,
         "endpointDigest": config.endpoint.identity if config.endpoint else None,
         "gateSetDigest": config.gate_set_digest,
@@ -227,16 +251,12 @@ def mismatch(report: Report, config: EvaluateConfig) -> str | None:
         "rulesDigest": config.rule_set.digest if config.rule_set else None,
         "championDigest": config.champion.evidence.digest if config.champion else None,
     }
-    for name, digest in asked.items():
-        if digest is not None and report.summary.get(name) != digest:
-            return f"the report's {name} is {report.summary.get(name)}, asked for was {digest}"
-    return None
 
 
 def _verdict(report: Report) -> Finding:
     verdict, gates = str(report.summary.get("verdict")), _gates(report)
     refused = [gate for gate in gates if gate.get("outcome") != "Passed" and gate.get("severity") != "Advisory"]
-    text = f"{_passed(gates)} gates passed"
+    text = f"{_passed(gates)} gates passed{_agreement(report.summary)}"
     if details := "; ".join(f"{gate.get('name')}: {gate.get('message', '')}" for gate in refused):
         text = f"{text}; {details}"
     if verdict == "Passed":
@@ -245,6 +265,15 @@ def _verdict(report: Report) -> Finding:
     if reason is None:
         return Finding(State.STALLED, "ReportMismatch", f"the report's verdict is {verdict}")
     return Finding(State.REFUSED, reason, text)
+
+
+def _agreement(summary: Mapping[str, Any]) -> str:
+    """How far a judge of served results agrees with people, in words."""
+    told = _measured(summary) or {}
+    if "judgeAgreement" not in told:
+        return ""
+    kappa = f", kappa {told['judgeKappa']}" if "judgeKappa" in told else ""
+    return f"; judge and people agree on {told['judgeAgreement']} of {told['itemsBothRated']} items{kappa}"
 
 
 def _passed(gates: Sequence[Mapping[str, Any]]) -> str:
@@ -269,8 +298,14 @@ def _verdict_status(report: Report) -> dict[str, Any]:
         "scores": _without_nulls(scores)[:_MAX_SCORES] if isinstance(scores, list) else None,
         "evidence": {"uri": made.uri, "digest": made.digest} if made else None,
         "attestation": summary.get("attestation"),
+        "traffic": _measured(summary),
         **{name: summary.get(name) for name in _BOUND},
     }
+
+
+def _measured(summary: Mapping[str, Any]) -> dict[str, Any] | None:
+    told = summary.get("traffic")
+    return MeasuredTraffic.model_validate(told, extra="ignore").to_wire() if told else None
 
 
 def _without_nulls(value: Any) -> Any:
@@ -292,6 +327,8 @@ def _resolved_status(evaluation: RelevanceEval, resolved: Resolved) -> dict[str,
 def _subject_status(spec: EvalSpec, resolved: Resolved) -> dict[str, Any]:
     """What is judged. `model` is what gates and promotions look for: only a verdict on a model's own bytes has it."""
     model, served = resolved.model, resolved.served
+    if spec.traffic is not None:
+        return {"subject": spec.traffic.title}
     if model is None:
         return {"subject": spec.endpoint.model if spec.endpoint else None}
     if served is not None:

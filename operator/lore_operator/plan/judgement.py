@@ -56,15 +56,20 @@ def measured(check: PrometheusCheck, names: Mapping[str, str], measurements: Map
     return Judgement(Outcome.PASSED)
 
 
-def verdict(name: str, evaluation: Object | None, models: frozenset[str]) -> Judgement:
-    """The verdict of a named evaluation of a model, or of a served tier, which must be one that the candidate serves."""
+def verdict(name: str, evaluation: Object | None, models: frozenset[str], revision: str | None) -> Judgement:
+    """The verdict of a named evaluation of a model, or of a served tier, which must be one that the candidate serves.
+
+    One of traffic counts where it judged what the candidate, `revision`, answered.
+    """
     status: Mapping[str, Any] = (evaluation or {}).get("status") or {}
     said = status.get("verdict")
     if evaluation is None or said is None:
         why = "there is no RelevanceEval of this name" if evaluation is None else "it has no verdict yet"
         return Judgement(Outcome.INCONCLUSIVE, f"evaluation {name}: {why}")
-    judged = status.get("model") or status.get("tier") or {}
-    if judged.get("digest") not in models:
+    if (traffic := status.get("traffic")) is not None:
+        if revision is None or traffic.get("revision") != revision:
+            return Judgement(Outcome.INCONCLUSIVE, f"evaluation {name}: it judged no traffic of the new composition")
+    elif (status.get("model") or status.get("tier") or {}).get("digest") not in models:
         return Judgement(Outcome.INCONCLUSIVE, f"evaluation {name}: it judged no model of the new composition")
     if said == "Passed" or status.get("override"):
         return Judgement(Outcome.PASSED)

@@ -11,6 +11,7 @@ _COPIED: Final = (
         "subject",
         "model",
         "tier",
+        "traffic",
         "primary",
         "gates",
         "gatesPassed",

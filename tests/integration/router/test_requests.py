@@ -1,11 +1,15 @@
 """Bad requests are refused with the field named; hostile ones harm nobody; the rerank shape is what its clients expect."""
 
 import asyncio
+import io
 import json
+import threading
 from typing import Any
 
 import pytest
 from integration.router.world import QUERIES, RunningRouter, World
+
+from lore_core.router.served_log import ServedLog
 
 ITEM = {"id": "i1"}
 
@@ -176,6 +180,24 @@ async def test_rerank_orders_texts_by_grade_in_the_shape_of_cohere_and_jina(read
     ]
     assert all(0 <= r["relevance_score"] <= 1 for r in answer["results"])
     assert answer["model"] == "any"
+
+
+async def test_what_a_rerank_request_was_answered_is_logged_under_the_answers_own_id(ready: RunningRouter) -> None:
+    class Lines(io.BytesIO):
+        written = threading.Event()
+
+        def flush(self) -> None:
+            self.written.set()
+
+    lines = Lines()
+    ready.app.served = ServedLog(100, ready.app.metrics.served, lines)
+    body = {"query": QUERIES["head"], "documents": [{"id": "i1"}, {"id": "i2"}], "top_n": 1}
+    answer = await ready.client.post("/v1/rerank", json=body)
+    assert await asyncio.to_thread(lines.written.wait, 20)
+    row = json.loads(lines.getvalue())
+    best = body["documents"][answer.json()["results"][0]["index"]]["id"]
+    assert (row["request"], row["items"]) == (answer.json()["id"], [best])
+    assert (row["stratum"], row["revision"]) == (answer.headers["x-lore-stratum"], answer.headers["x-lore-revision"])
 
 
 async def test_rerank_finds_text_only_documents_in_the_head_by_their_content(ready: RunningRouter) -> None:

@@ -86,7 +86,7 @@ class Case(NamedTuple):
     def build(self, name: str = "demo", namespace: str = "default") -> dict[str, Any]:
         found = resource(self.kind, name, namespace)
         for path, value in self.edits:
-            edit(found, path, value)
+            edit(found, path, value if value is DELETE else copy.deepcopy(value))
         return found
 
 
@@ -116,7 +116,12 @@ _BY_TIER: tuple[tuple[str, Any], ...] = (
     ("spec.modelRef", DELETE),
     ("spec.deploymentRef", {"name": "search", "stratum": "tail"}),
 )
-_ONE_SUBJECT = "give exactly one of modelRef, endpoint, deploymentRef"
+_ONE_SUBJECT = "give exactly one of modelRef, endpoint, deploymentRef, traffic"
+_SERVED = {"served": {"uri": "s3://logs/served"}, "firstDay": "2026-11-01", "lastDay": "2026-11-07"}
+_GOODRATE = {"name": "floor", "metric": "ItemGoodRate", "where": {"stratum": "tail"}, "min": "0.8"}
+_BY_TRAFFIC: tuple[tuple[str, Any], ...] = (
+    ("spec", {"traffic": _SERVED, "workspace": {"uri": "pvc://lore/runs"}, "gates": [_GOODRATE]}),
+)
 _UNPROVEN = {"name": "calibrated", "metric": "CalibrationError", "maxRegression": "0.02"}
 REFUSED = [
     case(
@@ -184,6 +189,44 @@ REFUSED = [
         *_BY_ENDPOINT,
         ("spec.endpoint.reasoningModel", True),
         ("spec.generation", {"samples": 4}),
+    ),
+    case("RelevanceEval", _ONE_SUBJECT, *_BY_TRAFFIC, _BY_ENDPOINT[1]),
+    case("RelevanceEval", "traffic is judged as it was served, without benchmark", ("spec.benchmark", DELETE)),
+    case(
+        "RelevanceEval",
+        "traffic is judged as it was served, without benchmark",
+        *_BY_TRAFFIC,
+        ("spec.benchmark", {"uri": "s3://a", "ruleMode": "None"}),
+    ),
+    case("RelevanceEval", "gates on traffic have the metrics", *_BY_TRAFFIC, ("spec.gates.0.metric", "ParseRate")),
+    case("RelevanceEval", "gates on traffic have the metrics", ("spec.gates.0", _GOODRATE)),
+    case(
+        "RelevanceEval", "GoodRate is sliced by", *_BY_TRAFFIC, ("spec.gates.0.where", {"day": "2026-11-01", "x": "y"})
+    ),
+    case("RelevanceEval", "GoodRate is sliced by", *_BY_TRAFFIC, ("spec.gates.0.subset", "general")),
+    case("RelevanceEval", "shards go with a benchmark", *_BY_TRAFFIC, ("spec.shards", 2)),
+    case("RelevanceEval", "go with a benchmark, not with traffic", *_BY_TRAFFIC, ("spec.ruleSet", {"uri": "s3://a"})),
+    case(
+        "RelevanceEval",
+        "lastDay must be firstDay or up to 91 days later",
+        *_BY_TRAFFIC,
+        ("spec.traffic.lastDay", "2026-10-31"),
+    ),
+    case(
+        "RelevanceEval",
+        "lastDay must be firstDay or up to 91 days later",
+        *_BY_TRAFFIC,
+        ("spec.traffic.lastDay", "2027-02-01"),
+    ),
+    case("RelevanceEval", "peopleSize must be at most sampleSize", *_BY_TRAFFIC, ("spec.traffic.sampleSize", 49)),
+    case("RelevanceEval", "judge and items go together", *_BY_TRAFFIC, ("spec.traffic.judge", _HOSTED)),
+    case("RelevanceEval", "judge and items go together", *_BY_TRAFFIC, ("spec.traffic.items", {"uri": "s3://a"})),
+    case("RelevanceEval", "folders that grow: they have no digest", *_BY_TRAFFIC, ("spec.traffic.served.digest", D)),
+    case(
+        "RelevanceEval",
+        "folders that grow: they have no digest",
+        *_BY_TRAFFIC,
+        ("spec.traffic.people", {"uri": "s3://a", "digest": D}),
     ),
     case("RelevanceEval", _WORKSPACE, ("spec.workspace.digest", D)),
     case("RelevanceEval", _RESERVED, ("spec.runner.env.0", _LORE)),
@@ -278,6 +321,8 @@ MALFORMED = [
     case("RelevanceEval", "Unsupported value", *_BY_TIER, ("spec.deploymentRef.stratum", "head")),
     case("RelevanceEval", "Duplicate value", ("spec.benchmark.subsets", ["general", "general"])),
     case("RelevanceEval", "Unsupported value", ("spec.gates.0.metric", "Recall5")),
+    case("RelevanceEval", "must be of type date", *_BY_TRAFFIC, ("spec.traffic.lastDay", "2026-11-31")),
+    case("RelevanceEval", "Required value", *_BY_TRAFFIC, ("spec.traffic.firstDay", DELETE)),
     case("RelevanceModel", "Unsupported value", ("spec.role", "Oracle")),
     case("RelevanceModel", "Required value", ("spec.digest", DELETE)),
     case("RelevanceDeployment", "Required value", ("spec.strata.digest", DELETE)),
@@ -313,6 +358,17 @@ ACCEPTED = [
     case("RelevanceEval", None, *_BY_ENDPOINT),
     case("RelevanceEval", None, *_BY_ENDPOINT, ("spec.generation", {"samples": 8})),
     case("RelevanceEval", None, *_BY_TIER),
+    case("RelevanceEval", None, *_BY_TRAFFIC),
+    case(
+        "RelevanceEval",
+        None,
+        *_BY_TRAFFIC,
+        ("spec.traffic.lastDay", "2027-01-31"),
+        ("spec.traffic.people", {"uri": "s3://logs/people"}),
+        ("spec.traffic.items", {"uri": "s3://a", "digest": D}),
+        ("spec.traffic.judge", _HOSTED),
+        ("spec.gates.0", {"name": "floor", "metric": "QueryGoodRate", "min": "0.8"}),
+    ),
     case("RelevanceDeployment", None, ("spec.gate", {"mode": "Disabled"})),
     case(
         "RelevanceDeployment",

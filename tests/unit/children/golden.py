@@ -158,6 +158,28 @@ SERVED = Served(
 )
 
 
+TRAFFIC = {
+    "traffic": {
+        "served": {"uri": "s3://logs/served", "secretRef": {"name": "logs"}},
+        "firstDay": "2026-11-01",
+        "lastDay": "2026-11-07",
+        "people": {"uri": "pvc://ratings/people"},
+        "items": {"uri": "pvc://lore/items", "digest": D},
+        "judge": HOSTED,
+    },
+    "workspace": {"uri": "s3://runs", "secretRef": {"name": "store"}},
+    "gates": [{"name": "tail", "metric": "ItemGoodRate", "where": {"stratum": "tail"}, "min": "0.8"}],
+}
+
+
+def traffic() -> list[dict[str, Any]]:
+    stored = {**EVAL, "spec": TRAFFIC}
+    evaluation, resolved = parse_eval(stored), Resolved(None)
+    config = eval_config(evaluation, resolved, "run", SETTINGS)
+    attempt = Attempt(eval_base("nightly"), 1)
+    return eval_objects(stored, evaluation, attempt, labels(EVAL, "eval"), config, resolved, SETTINGS)
+
+
 def head() -> list[dict[str, Any]]:
     deployment = parse_deployment(DEPLOYMENT)
     predictor = deployment.spec.tiers[1].predictor
@@ -205,6 +227,7 @@ GOLDEN = {
     "eval-shards.yaml": lambda: evaluation(4, "shards"),
     "eval-endpoint.yaml": lambda: evaluation_of({"endpoint": HOSTED}),
     "eval-tier.yaml": lambda: evaluation_of({"deploymentRef": {"name": "search", "stratum": "tail"}}, SERVED),
+    "eval-traffic.yaml": traffic,
     "head.yaml": head,
     "backend.yaml": backend,
     "router.yaml": router_objects,

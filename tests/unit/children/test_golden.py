@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import yaml
-from unit.children.golden import FOLDER, GOLDEN, evaluation, head, render, train
+from unit.children.golden import FOLDER, GOLDEN, evaluation, head, render, traffic, train
 
-from lore_core.jobs import EvaluateConfig, HeadBuildConfig, SynthesizeConfig, TrainConfig
+from lore_core.jobs import EvaluateConfig, GoodRateConfig, HeadBuildConfig, SynthesizeConfig, TrainConfig
 
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
@@ -27,9 +27,10 @@ def test_rendering_twice_gives_the_same_bytes(name: str) -> None:
         (train(1), TrainConfig),
         (train(2), SynthesizeConfig),
         (evaluation(), EvaluateConfig),
+        (traffic(), GoodRateConfig),
         (head(), HeadBuildConfig),
     ],
-    ids=["sft", "distill", "synthesize", "evaluate", "head"],
+    ids=["sft", "distill", "synthesize", "evaluate", "traffic", "head"],
 )
 def test_the_pod_accepts_the_config_that_the_operator_renders(objects: list[dict[str, Any]], config: Any) -> None:
     (found,) = (item["data"]["config.json"] for item in objects if item["kind"] == "ConfigMap" and "data" in item)

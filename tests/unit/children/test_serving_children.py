@@ -247,8 +247,9 @@ def test_the_routers_budget_selects_the_routers_pods() -> None:
 
 
 def secured() -> tuple[dict[str, Any], dict[str, Any]]:
-    """Service and Deployment of a router with a certificate and tokens."""
-    given = {"tls": {"secretRef": {"name": "cert"}}, "tokens": {"secretRef": {"name": "callers"}}}
+    """Service and Deployment of a router with a certificate, tokens and a served log."""
+    given: dict[str, Any] = {"tls": {"secretRef": {"name": "cert"}}, "tokens": {"secretRef": {"name": "callers"}}}
+    given["servedLog"] = {"samplePercent": 5}
     found = {item["kind"]: item for item in router_objects(**given)}
     return found["Service"], found["Deployment"]["spec"]["template"]["spec"]
 
@@ -263,6 +264,14 @@ def test_a_certificate_and_tokens_are_mounted_into_the_router_alone() -> None:
     command = " ".join(router["command"])
     assert "--tls-folder /etc/lore/tls --tls-port 8443" in command
     assert "--token-file /etc/lore/tokens/tokens" in command
+
+
+def test_the_router_alone_logs_the_share_of_what_was_served_that_the_spec_says() -> None:
+    _, pod = secured()
+    plain = next(item for item in router_objects() if item["kind"] == "Deployment")["spec"]["template"]["spec"]
+    assert "--served-log-percent 5" in " ".join(container(pod, "lore")["command"])
+    assert "--served-log-percent" not in " ".join(container(pod, "lore-loader")["command"])
+    assert "--served-log-percent" not in " ".join(container(plain, "lore")["command"])
 
 
 def test_beside_tls_the_service_keeps_the_plain_port_for_probes_and_scrapes() -> None:

@@ -117,6 +117,7 @@ def test_evidence_of_another_digest_is_refused(tmp_path, finished, capsys):
         ([FLOOR, FLOOR], "the gate 'floor' occurs twice"),
         ([FLOOR | {"max": "0.9"}], "gates[0]: Value error, gate floor: give exactly one of min, max, maxRegression"),
         ([FLOOR | {"metric": "Vibes"}], "gates[0].metric: "),
+        ([{"name": "served", "metric": "ItemGoodRate", "min": "0.8"}], "the gate 'served' is about served results"),
         ([FLOOR | {"min": "lots"}], "gates[0].min: "),
         ([FLOOR | {"subset": "hard"}], "gates.floor.subset: hard is not scored"),
         ([FLOOR | {"where": {"planet": "mars"}}], "gates.floor.where: no field 'planet'; use one of cell, industry"),

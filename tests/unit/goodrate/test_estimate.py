@@ -103,6 +103,17 @@ def test_a_cell_that_nobody_rated_leaves_no_estimate() -> None:
     assert combined(list(parts(drawn, {}, {row.request: 1.0 for row in drawn}).values())).value is None
 
 
+def test_a_single_request_that_was_rated_leaves_no_doubt_and_one_of_several_does() -> None:
+    def bounds(rare: int) -> tuple[float | None, float | None]:
+        log = [*served("tail", 500), *served("tail", rare, day=date(2026, 11, 3))]
+        drawn = [row for row in draw(log, 30, 30, seed=1) if row.date == DAY] + draw(log[500:], 30, 1, seed=1)
+        rate = combined(list(parts(drawn, {row.request: 1.0 for row in drawn}, None).values()))
+        return rate.low, rate.high
+
+    assert None not in bounds(1)
+    assert bounds(2) == (None, None)
+
+
 def test_equal_ratings_everywhere_are_no_certainty() -> None:
     drawn = draw(served("tail", 500), 30, 30, seed=1)
     rate = combined(list(parts(drawn, {row.request: 1.0 for row in drawn}, None).values()))

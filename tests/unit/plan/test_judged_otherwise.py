@@ -1,6 +1,7 @@
-"""RelevanceEvals of an endpoint and of a served tier: what is asked where, and that their verdicts let no model serve."""
+"""RelevanceEvals of an endpoint, a served tier and of traffic: what is asked where, and that their verdicts let no model serve."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +17,18 @@ from lore_operator.plan.types import Object, ObjectKey
 
 TIER = {"deploymentRef": {"name": "search", "stratum": "tail"}}
 HOSTED = {"endpoint": {"url": "https://judge/v1", "model": "judge-1", "secretRef": {"name": "judge-key"}}}
+TRAFFIC = {
+    "traffic": {
+        "served": {"uri": "s3://logs/served", "secretRef": {"name": "logs"}},
+        "firstDay": "2026-11-01",
+        "lastDay": "2026-11-02",
+        "revision": "search-7",
+        "items": {"uri": "pvc://lore/items"},
+        "judge": HOSTED["endpoint"],
+    },
+    "workspace": {"uri": "s3://runs/evals"},
+    "gates": [{"name": "tail", "metric": "ItemGoodRate", "where": {"stratum": "tail"}, "min": "0.8"}],
+}
 LORE = resource("RelevanceModel", "lore", {"uri": "pvc://lore/model", "digest": digest("a"), "role": "Generative"})
 JOB = "nightly-eval-a1"
 
@@ -74,6 +87,76 @@ def tier() -> World:
     return passed(w, modelDigest=digest("a"), profileDigest=profile.content_digest())
 
 
+def measured(w: World, **changes: Any) -> dict[str, Any]:
+    """What the pod of TRAFFIC reports."""
+    told = {
+        "served": "s3://logs/served", "firstDay": "2026-11-01", "lastDay": "2026-11-02", "revision": "search-7",
+        "requests": 90000, "sampled": 1200, "rated": 300, "unreadable": 2, "raters": 3, "ratersAlpha": "0.810000",
+        "itemsBothRated": 2400, "judgeAgreement": "0.930000", "judgeKappa": "0.700000",
+    }  # fmt: skip
+    config = config_of(w, JOB)
+    return {
+        "verdict": "Passed",
+        "primary": {"name": "ItemGoodRate", "value": "0.83", "interval": "[0.80, 0.86]"},
+        "gates": [{"name": "tail", "outcome": "Passed", "severity": "Required"}],
+        "gateSetDigest": config["gateSetDigest"],
+        "endpointDigest": JudgedEndpoint.model_validate(config["judge"]).identity,
+        "traffic": told | changes,
+    }
+
+
+def traffic(**changes: Any) -> World:
+    w = World(evaluation, resource("RelevanceEval", "nightly", json.loads(json.dumps(TRAFFIC))))
+    w.settle()
+    w.succeed(JOB, "e", measured(w, **changes))
+    w.settle()
+    return w
+
+
+def test_traffic_is_measured_by_a_pod_with_the_keys_of_log_and_judge() -> None:
+    w = World(evaluation, resource("RelevanceEval", "nightly", json.loads(json.dumps(TRAFFIC))))
+    w.settle()
+    config, pod = config_of(w, JOB), w.find("Job", JOB)["spec"]["template"]["spec"]
+
+    assert pod["containers"][0]["command"][:3] == ["lore", "goodrate", "run"]
+    assert (config["firstDay"], config["lastDay"], config["revision"]) == ("2026-11-01", "2026-11-02", "search-7")
+    assert (config["served"]["credentials"], config["judge"]["credentials"]) == (
+        "/mnt/lore/secrets/logs",
+        "/mnt/lore/secrets/judge-key",
+    )
+    assert {"logs", "judge-key"} <= {volume.get("secret", {}).get("secretName") for volume in pod["volumes"]}
+
+
+def test_another_run_reads_log_and_ratings_anew() -> None:
+    w = traffic()
+    first = config_of(w, JOB)["inputKey"]
+    w.resource["spec"]["runToken"] = "rated"
+    w.settle()
+
+    assert [name for name in w.names("Job") if name != JOB] == ["nightly-eval-a2"]
+    assert config_of(w, "nightly-eval-a2")["inputKey"] != first
+
+
+def test_what_was_measured_and_how_far_the_judge_agrees_with_people_is_told() -> None:
+    plan = traffic().plan()
+    status, ready = EvalStatus.model_validate(plan.status), condition(plan, "Ready")
+
+    assert status.subject == "traffic 2026-11-01..2026-11-02 of search-7"
+    assert status.traffic is not None
+    assert (status.traffic.requests, status.traffic.rated, status.traffic.judge_kappa) == (90000, 300, "0.700000")
+    assert ready is not None
+    assert ready["message"] == "1/1 gates passed; judge and people agree on 0.930000 of 2400 items, kappa 0.700000"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"revision": "search-8"}, {"lastDay": "2026-11-03"}, {"served": "s3://logs/other"}, {"rated": "many"}],
+    ids=["revision", "days", "log", "unreadable"],
+)
+def test_a_report_about_other_traffic_is_no_verdict(changes: dict[str, Any]) -> None:
+    assert statuses(traffic(**changes).plan()) == {"Ready": "False", "Stalled": "True", "reason": "ReportMismatch"}
+
+
 def test_an_endpoint_is_asked_under_its_name_with_the_key_from_its_secret() -> None:
     w = world(HOSTED)
     w.settle()
@@ -97,9 +180,9 @@ def test_a_tier_is_asked_where_it_serves_under_the_profile_it_serves_with() -> N
     assert (config["profile"]["dtype"], config["profile"]["image"]) == ("bfloat16", SETTINGS.images.server)
 
 
-@pytest.mark.parametrize("judged", ["hosted", "tier"])
-def test_its_verdict_passes_and_is_no_verdict_on_a_model(judged: str) -> None:
-    w = {"hosted": hosted, "tier": tier}[judged]()
+@pytest.mark.parametrize("judged", [hosted, tier, traffic])
+def test_its_verdict_passes_and_is_no_verdict_on_a_model(judged: Callable[[], World]) -> None:
+    w = judged()
     plan = w.plan()
     status = EvalStatus.model_validate(plan.status)
 

@@ -8,7 +8,7 @@ from unit.plan.test_rollout_steps import candidate, rolling
 from unit.plan.world import condition, statuses
 
 from lore_core.router.config import RevisionStatistics
-from lore_operator.plan.types import Measurement
+from lore_operator.plan.types import Measurement, Object, ObjectKey
 
 CHECK = {"name": "errors", "query": 'errors{revision="${revision}", stable="${stable}"}', "max": "0.02"}
 ENOUGH = RevisionStatistics(answers=60)
@@ -128,6 +128,24 @@ def test_a_failed_verdict_fails_the_candidate() -> None:
     serve(w)
     assert [c.revision for c in w.config().compositions] == [stable]
     assert "evaluation live: its verdict is Failed" in rolled_back(w)
+
+
+def of_traffic(revision: str | None) -> Object:
+    found = evaluation("live", "a", verdict="Passed")
+    del found["status"]["model"]
+    return found | {"status": found["status"] | {"traffic": {"revision": revision} if revision else {}}}
+
+
+def test_a_verdict_on_traffic_counts_where_it_judged_what_the_candidate_answered() -> None:
+    w = held(evaluations=["live"])
+    found, stable = candidate(w), w.config().stable
+    for judged in (None, stable):
+        w.objects[ObjectKey("RelevanceEval", "live")] = of_traffic(judged)
+        serve(w)
+        assert "evaluation live: it judged no traffic of the new composition" in message(w)
+    w.objects[ObjectKey("RelevanceEval", "live")] = of_traffic(found)
+    serve(w)
+    assert w.config().stable == found
 
 
 def test_a_verdict_on_a_served_tier_counts_by_its_model() -> None:

@@ -38,6 +38,13 @@ class SecretUse(ApiModel):
     """The Secret."""
 
 
+class ServedLog(ApiModel):
+    """Answered rerank requests on the router's standard output: queries of people, with the items they got."""
+
+    sample_percent: int = Field(ge=1, le=100)
+    """Share of the requests. Leave it as it is within a window that is measured: strata are weighed by what was logged."""
+
+
 class Router(ApiModel):
     """The pods that answer requests."""
 
@@ -53,6 +60,8 @@ class Router(ApiModel):
     """Volume for generations and snapshots; it must hold two of each."""
     tls: SecretUse | None = None
     """Certificate and key (keys tls.crt, tls.key). Questions are then answered on port 443 alone."""
+    served_log: ServedLog | None = None
+    """What GoodRate is measured from; off without it."""
     tokens: SecretUse | None = None
     """Bearer tokens (key `tokens`): a line is TOKEN, TOKEN CLIENT, or TOKEN CLIENT REQUESTS_A_SECOND of one router."""
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from lore_core.attestation.trust import MAX_ENVELOPE
-from lore_core.jobs.config import Name
+from lore_core.jobs.config import Decimal, Name
 from lore_core.router.config import PredictorStratum
 from lore_operator.api.v1alpha1.common import (
     ApiModel,
@@ -21,6 +21,9 @@ from lore_operator.api.v1alpha1.schema_hints import (
     atomic,
     list_map,
 )
+
+Total = Annotated[int, Field(ge=0, le=1_000_000_000_000)]
+"""A count that traffic has."""
 
 
 class OverrideStatus(ApiModel):
@@ -60,6 +63,37 @@ class JudgedModel(ApiModel):
     """What it is."""
 
 
+class MeasuredTraffic(ApiModel):
+    """What was measured of served results, and how far raters and judge agree."""
+
+    served: str = Field(max_length=1024)
+    """Folder of the served log."""
+    first_day: str = Field(max_length=10)
+    """First day of the window."""
+    last_day: str = Field(max_length=10)
+    """Last day of the window."""
+    revision: Name | None = None
+    """Revision whose answers were measured; all without one."""
+    requests: Total
+    """Requests of the window in the log."""
+    sampled: Total
+    """Of these were drawn."""
+    rated: Total
+    """Of these people rated."""
+    unreadable: Total
+    """Answers of the judge without a label."""
+    raters: Total
+    """People who rated."""
+    raters_alpha: Decimal | None = None
+    """Krippendorff's alpha of people over L1 to L4."""
+    items_both_rated: Total | None = None
+    """Items that judge and people rated."""
+    judge_agreement: Decimal | None = None
+    """Share of these on which the judge agrees with most people on good or not."""
+    judge_kappa: Decimal | None = None
+    """Cohen's kappa of that."""
+
+
 class GateOutcome(ApiModel):
     """What a gate found; further numbers are stored as the report gives them."""
 
@@ -94,11 +128,13 @@ class EvalStatus(CommonStatus):
     verdict: Literal["Passed", "Failed", "Inconclusive"] | None = None
     """The verdict."""
     subject: str | None = Field(default=None, max_length=256)
-    """What is judged, for the column: a model, an endpoint's model, or deployment/stratum."""
+    """What is judged, for the column: a model, an endpoint's model, deployment/stratum, or traffic with its days."""
     model: JudgedModel | None = None
-    """Model it is about; absent where an endpoint or a served tier is judged."""
+    """Model it is about; absent where an endpoint, a served tier or traffic is judged."""
     tier: ServedTier | None = None
     """Served tier it is about."""
+    traffic: MeasuredTraffic | None = None
+    """Served results it is about."""
     primary: Unchecked | None = None
     """The metric for the column: name, value, interval."""
     gates: Annotated[tuple[GateOutcome, ...], *list_map("name", 64)] = ()

@@ -1,4 +1,4 @@
-"""RelevanceEval: one model on one benchmark under a set of gates; its verdict is evidence bound to digests."""
+"""RelevanceEval: one model on one benchmark, or what was served, under a set of gates; its verdict is bound to digests."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from lore_core import jobs
 from lore_core.jobs.config import Name, RuleMode
-from lore_core.jobs.evaluation import LABEL_METRICS, REGRESSION_METRICS
+from lore_core.jobs.evaluation import GOODRATE_METRICS, GOODRATE_SLICES, LABEL_METRICS, REGRESSION_METRICS
 from lore_operator.api.v1alpha1.common import (
     ApiModel,
     ArtifactRef,
@@ -29,7 +29,7 @@ from lore_operator.api.v1alpha1.schema_hints import (
     list_set,
     short_name,
 )
-from lore_operator.api.v1alpha1.subject import JudgedEndpoint, ModelReference, TierReference
+from lore_operator.api.v1alpha1.subject import JudgedEndpoint, ModelReference, TierReference, Traffic
 
 MAX_NAME = 52
 """`NAME-eval-aNNN` must fit the 63 characters of a label value."""
@@ -48,6 +48,11 @@ class Gate(jobs.Gate):
             Rule(
                 f"!has(self.maxRegression) || self.metric in {list(REGRESSION_METRICS)}",
                 f"maxRegression goes with {', '.join(REGRESSION_METRICS)}; give other metrics a min or max",
+            ),
+            Rule(
+                f"!(self.metric in {list(GOODRATE_METRICS)}) || (!has(self.subset) && (!has(self.where) || "
+                f"size(self.where) == {' + '.join(f'({name!r} in self.where ? 1 : 0)' for name in GOODRATE_SLICES)}))",
+                "GoodRate is sliced by where.day and where.stratum alone",
             ),
         )
     )
@@ -123,24 +128,40 @@ _CHAMPION_THERE = Rule(
     "has(self.champion) || self.gates.all(g, !has(g.maxRegression))", "a gate with maxRegression needs a champion"
 )
 _SUBSETS_SCORED = Rule(
-    "self.gates.all(g, !has(g.subset) || g.subset in self.benchmark.subsets)",
+    "self.gates.all(g, !has(g.subset) || (has(self.benchmark) && g.subset in self.benchmark.subsets))",
     "a gate's subset must be one of benchmark.subsets",
 )
 _LEAKS_CHECKED = Rule(
     "has(self.trainingData) || self.gates.all(g, g.metric != 'Leakage')", "a gate on Leakage needs trainingData"
 )
 _NO_ORACLE = Rule(
-    "self.benchmark.ruleMode != 'Oracle' || self.gates.all(g, g.severity == 'Advisory')",
+    "!has(self.benchmark) || self.benchmark.ruleMode != 'Oracle' || self.gates.all(g, g.severity == 'Advisory')",
     "ruleMode Oracle may show gold labels: it cannot satisfy a Required gate",
 )
 
 _RULES_THERE = Rule(
-    "has(self.ruleSet) || self.benchmark.ruleMode != 'Retrieved'",
+    "has(self.ruleSet) || !has(self.benchmark) || self.benchmark.ruleMode != 'Retrieved'",
     "ruleMode Retrieved needs ruleSet; give it or use ruleMode None",
 )
 
 
-_ONE_SUBJECT = exactly_one("modelRef", "endpoint", "deploymentRef")
+_SUBJECTS = ("modelRef", "endpoint", "deploymentRef", "traffic")
+_ONE_SUBJECT = exactly_one(*_SUBJECTS)
+_OF_A_BENCHMARK = ("ruleSet", "trainingData", "generation", "champion")
+_OF_TRAFFIC = (
+    Rule(
+        "has(self.traffic) != has(self.benchmark)",
+        "traffic is judged as it was served, without benchmark; all else needs one",
+    ),
+    Rule(
+        f"self.gates.all(g, has(self.traffic) == (g.metric in {list(GOODRATE_METRICS)}))",
+        f"gates on traffic have the metrics {', '.join(GOODRATE_METRICS)}, and no other gate has",
+    ),
+    Rule(
+        f"!has(self.traffic) || ({' && '.join(f'!has(self.{name})' for name in _OF_A_BENCHMARK)} && self.shards == 1)",
+        f"{', '.join(_OF_A_BENCHMARK)} and shards go with a benchmark, not with traffic",
+    ),
+)
 _NO_PROFILE = "".join(
     f" && (!has(self.servingProfile.{name}) || self.servingProfile.{name} == {value!r})"
     for name, value in ServingProfile().model_dump(by_alias=True, exclude_none=True).items()
@@ -175,6 +196,7 @@ class EvalSpec(ApiModel):
             _LEAKS_CHECKED,
             _NO_ORACLE,
             _RULES_THERE,
+            *_OF_TRAFFIC,
             *_OF_A_MODEL,
         )
     )
@@ -185,10 +207,12 @@ class EvalSpec(ApiModel):
     """Or a model behind an OpenAI-compatible endpoint, by answers it generates."""
     deployment_ref: TierReference | None = None
     """Or a tier of a deployment, asked where it serves."""
+    traffic: Traffic | None = None
+    """Or what was served: GoodRate, without a benchmark."""
     serving_profile: ServingProfile = ServingProfile()
     """How it is served; the verdict holds for this profile only."""
-    benchmark: Benchmark
-    """What it is judged on."""
+    benchmark: Benchmark | None = None
+    """What it is judged on; traffic has none."""
     rule_set: ArtifactRef | None = None
     """Rules shown in the prompt."""
     training_data: ArtifactRef | None = None
@@ -223,22 +247,38 @@ class EvalSpec(ApiModel):
         if self.workspace.digest is not None:
             raise ValueError("workspace is a place, not an artifact: it has no digest")
         self._check_subject()
-        if self.benchmark.rule_mode == RuleMode.RETRIEVED and self.rule_set is None:
-            raise ValueError("ruleMode Retrieved needs ruleSet; give it or use ruleMode None")
+        self._check_traffic()
         for gate in self.gates:
             if gate.max_regression is not None and self.champion is None:
                 raise ValueError(f"gate {gate.name}: maxRegression needs a champion")
             if gate.metric == "Leakage" and self.training_data is None:
                 raise ValueError(f"gate {gate.name}: Leakage needs trainingData")
-            if gate.subset is not None and gate.subset not in self.benchmark.subsets:
-                raise ValueError(f"gate {gate.name}: subset {gate.subset} is not one of benchmark.subsets")
-            if self.benchmark.rule_mode == RuleMode.ORACLE and gate.severity == "Required":
-                raise ValueError(f"gate {gate.name}: ruleMode Oracle cannot satisfy a Required gate")
+        if self.benchmark is not None:
+            self._check_benchmark(self.benchmark)
         return self
 
+    def _check_benchmark(self, benchmark: Benchmark) -> None:
+        if benchmark.rule_mode == RuleMode.RETRIEVED and self.rule_set is None:
+            raise ValueError("ruleMode Retrieved needs ruleSet; give it or use ruleMode None")
+        for gate in self.gates:
+            if gate.subset is not None and gate.subset not in benchmark.subsets:
+                raise ValueError(f"gate {gate.name}: subset {gate.subset} is not one of benchmark.subsets")
+            if benchmark.rule_mode == RuleMode.ORACLE and gate.severity == "Required":
+                raise ValueError(f"gate {gate.name}: ruleMode Oracle cannot satisfy a Required gate")
+
+    def _check_traffic(self) -> None:
+        if (self.traffic is None) == (self.benchmark is None):
+            raise ValueError("traffic is judged as it was served, without benchmark; all else needs one")
+        for gate in self.gates:
+            if (gate.metric in GOODRATE_METRICS) != (self.traffic is not None):
+                raise ValueError(f"gate {gate.name}: gates on traffic have the metrics {', '.join(GOODRATE_METRICS)}")
+        beside = (self.rule_set, self.training_data, self.generation, self.champion)
+        if self.traffic is not None and (self.shards != 1 or any(given is not None for given in beside)):
+            raise ValueError(f"{', '.join(_OF_A_BENCHMARK)} and shards go with a benchmark, not with traffic")
+
     def _check_subject(self) -> None:
-        if sum(given is not None for given in (self.model_ref, self.endpoint, self.deployment_ref)) != 1:
-            raise ValueError("give exactly one of modelRef, endpoint, deploymentRef")
+        if sum(given is not None for given in (self.model_ref, self.endpoint, self.deployment_ref, self.traffic)) != 1:
+            raise ValueError(f"give exactly one of {', '.join(_SUBJECTS)}")
         # The image is left out: a spec that a run began with carries the installation's there, whatever is judged.
         given = self.serving_profile.model_copy(update={"image": None})
         if self.model_ref is None and given != ServingProfile():

@@ -61,7 +61,8 @@ class Analysis(ApiModel):
     prometheus: Annotated[tuple[PrometheusCheck, ...], *list_map("name", 16)] = ()
     """Bounds on what the installation's Prometheus (the chart's prometheus.url) answers."""
     evaluations: Annotated[tuple[Name, ...], *list_set(8)] = ()
-    """RelevanceEvals, each of a model of the new composition, that must have passed; one that failed fails the composition."""
+    """RelevanceEvals that must have passed, each of a model of the new composition, or of traffic that its revision answered;
+    one that failed fails the composition."""
 
 
 class Step(ApiModel):

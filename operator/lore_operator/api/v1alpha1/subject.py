@@ -1,16 +1,35 @@
-"""What a RelevanceEval judges: a model, an endpoint, or a served tier."""
+"""What a RelevanceEval judges: a model, an endpoint, a served tier, or what was served."""
 
-from pydantic import Field
+from datetime import date
+from typing import Annotated
+
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from lore_core import jobs
 from lore_core.jobs.config import Name
+from lore_core.jobs.goodrate import MOST_DAYS
 from lore_core.router.config import PredictorStratum
 from lore_operator.api.v1alpha1.common import (
     SECRET_ROOT,
     ApiModel,
+    ArtifactRef,
     Digest,
     LocalReference,
 )
+from lore_operator.api.v1alpha1.schema_hints import Rule, cel
+
+
+def _day(text: str) -> str:
+    date.fromisoformat(text)
+    return text
+
+
+Day = Annotated[
+    str,
+    Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", max_length=10, json_schema_extra={"format": "date"}),
+    AfterValidator(_day),
+]
+"""A day as YYYY-MM-DD."""
 
 
 class ModelReference(ApiModel):
@@ -59,3 +78,76 @@ class TierReference(ApiModel):
     """Tier with a model."""
     concurrency: int = Field(default=4, ge=1, le=512)
     """Requests at once, a pod: the tier answers its callers meanwhile."""
+
+
+_LENGTH = "self.lastDay - self.firstDay"
+"""CEL reads a string of format date as a point in time."""
+
+
+class Traffic(ApiModel):
+    """What was served in some days: GoodRate of a sample that people and a judge rate. Its verdict lets no model serve."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            Rule(
+                f"{_LENGTH} >= duration('0h') && {_LENGTH} < duration('{24 * MOST_DAYS}h')",
+                f"lastDay must be firstDay or up to {MOST_DAYS - 1} days later",
+            ),
+            Rule(
+                "self.peopleSize <= self.sampleSize", "peopleSize must be at most sampleSize: people rate a part of it"
+            ),
+            Rule(
+                "has(self.judge) == has(self.items)",
+                "judge and items go together: a judge needs the texts of what was shown",
+            ),
+            Rule(
+                "!has(self.served.digest) && (!has(self.people) || !has(self.people.digest))",
+                "served and people are folders that grow: they have no digest",
+            ),
+        )
+    )
+
+    served: ArtifactRef
+    """Folder with the served log, files DAY*.jsonl: request, date, stratum, revision, query, market, items as they were shown."""
+    first_day: Day
+    """First day of the window."""
+    last_day: Day
+    """Last day of the window; its log must be complete."""
+    revision: Name | None = None
+    """Only what this revision of a deployment answered. Without it no step of a rollout takes the verdict."""
+    sample_size: int = Field(default=200, ge=1, le=10_000)
+    """Requests of each day and stratum that are drawn, all of them for the judge."""
+    people_size: int = Field(default=50, ge=0, le=10_000)
+    """How many of these are for people too."""
+    seed: int = Field(default=17, ge=0, le=2_147_483_647)
+    """Another seed draws others."""
+    people: ArtifactRef | None = None
+    """Folder with people's ratings of the sample, files *.jsonl: request, item, rater, label, guideline."""
+    items: ArtifactRef | None = None
+    """Texts of what was shown, for the judge."""
+    judge: JudgedEndpoint | None = None
+    """Model that rates the whole sample; people's ratings correct it. It must not be of the served model's lineage."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Traffic":
+        length = (date.fromisoformat(self.last_day) - date.fromisoformat(self.first_day)).days
+        if not 0 <= length < MOST_DAYS:
+            raise ValueError(f"lastDay must be firstDay or up to {MOST_DAYS - 1} days later")
+        if self.people_size > self.sample_size:
+            raise ValueError("peopleSize must be at most sampleSize: people rate a part of it")
+        if (self.judge is None) != (self.items is None):
+            raise ValueError("judge and items go together: a judge needs the texts of what was shown")
+        if self.served.digest is not None or (self.people is not None and self.people.digest is not None):
+            raise ValueError("served and people are folders that grow: they have no digest")
+        return self
+
+    @property
+    def sampling(self) -> jobs.Sampling:
+        """How many are drawn."""
+        return jobs.Sampling(sample_size=self.sample_size, people_size=self.people_size, seed=self.seed)
+
+    @property
+    def title(self) -> str:
+        """For the column: `traffic DAY..DAY`, with the revision where one is named."""
+        days = self.first_day if self.first_day == self.last_day else f"{self.first_day}..{self.last_day}"
+        return f"traffic {days}" + (f" of {self.revision}" if self.revision else "")
