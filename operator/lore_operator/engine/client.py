@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple
 
 import aiohttp
-import kopf
 
 from lore_operator.children.labels import FIELD_MANAGER
 from lore_operator.engine.errors import NotFound, Unauthorized, Unreachable, from_status
+from lore_operator.engine.framework import kopf
 from lore_operator.engine.resources import Resource
 
 Manifest = dict[str, Any]
