@@ -1,4 +1,4 @@
-"""docs/quickstart.md as a newcomer follows it: its shell commands, and a shell whose `helm`, `kubectl` and `lore` are the tree's."""
+"""docs/quickstart.md as a newcomer follows it: its shell commands, and a shell with the tree's `helm`, `kubectl` and `lore`."""
 
 import os
 import re
