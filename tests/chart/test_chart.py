@@ -246,6 +246,18 @@ def test_monitors_and_alerts_come_where_the_cluster_serves_their_kinds(render):
     assert monitoring(render(*served, *never)) == []
 
 
+def test_the_notes_name_what_was_left_out_for_want_of_the_prometheus_operator(helm):
+    def notes(*options: str) -> str:
+        done = helm("install", "lore", CHART, "--dry-run=client", "--namespace=lore-system", *options)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.partition("NOTES:")[2]
+
+    assert "PodMonitor, PrometheusRule, ServiceMonitor of monitoring.coreos.com/v1" in notes()
+    assert "monitoring.coreos.com" not in notes(
+        "--set=metrics.serviceMonitor=Never,metrics.podMonitors=Never,metrics.prometheusRule=Always"
+    )
+
+
 def test_what_is_measured_of_an_evaluation_keeps_the_evaluations_namespace(render):
     (monitor,) = of_kind(render("--set", "metrics.serviceMonitor=Always"), "ServiceMonitor")
 

@@ -131,10 +131,15 @@ class KubeClient:
             return False
         return True
 
-    async def create(self, manifest: Manifest, resource: Resource) -> Manifest:
-        """Create an object. AlreadyExists where the name is taken."""
+    async def create(self, manifest: Manifest, resource: Resource, *, strict: bool = False) -> Manifest:
+        """Create an object. AlreadyExists where the name is taken.
+
+        `strict`: BadRequest that names a field which the cluster's version of the kind does not know; else such a field is
+        dropped in silence.
+        """
         path = resource.path(manifest["metadata"]["namespace"])
-        return await self._call("create", resource, "POST", path, {"fieldManager": self._manager}, manifest, _JSON)
+        query = {"fieldManager": self._manager, "fieldValidation": "Strict" if strict else ""}
+        return await self._call("create", resource, "POST", path, _given(query), manifest, _JSON)
 
     async def review(self, manifest: Manifest, resource: Resource) -> Manifest:
         """Ask what a cluster-wide kind of review answers; nothing is stored."""
