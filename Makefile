@@ -109,6 +109,7 @@ bench: setup ## every benchmark, whole
 	$(PY) -m benchmarks.gates
 	$(PY) -m benchmarks.training
 	$(PY) -m benchmarks.operator --peer
+	$(PY) -m benchmarks.install
 
 bench-quality: setup ## three seeds of the generated benchmark's yardsticks
 	$(PY) -m benchmarks.quality

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from benchmarks.operator.accounts import account
-from benchmarks.operator.process import Controller
+from benchmarks.operator.process import Controller, mebibytes
 from hack.cluster import tools
 from hack.cluster.controlplane import ControlPlane
 from lore_operator.children.labels import OWNER_NAME
@@ -66,9 +66,9 @@ def name(index: int) -> str:
 
 def library_mib() -> float:
     """Resident MiB of a process that has imported kopf with its HTTP client and done nothing yet."""
-    said = "import kopf, aiohttp; print(next(line for line in open('/proc/self/status') if line.startswith('VmRSS')))"
+    said = "from lore_operator.engine.framework import kopf; import aiohttp; print(open('/proc/self/status').read())"
     done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
-    return int(done.stdout.split()[1]) / 1024
+    return mebibytes(done.stdout, "VmRSS")
 
 
 def owner(child: dict[str, Any]) -> str:

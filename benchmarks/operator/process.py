@@ -53,7 +53,7 @@ class Controller:
         fields = (folder / "stat").read_text().rpartition(")")[2].split()
         status = (folder / "status").read_text()
         return Usage(
-            (int(fields[11]) + int(fields[12])) / _TICKS, _mebibytes(status, "VmRSS"), _mebibytes(status, "VmHWM")
+            (int(fields[11]) + int(fields[12])) / _TICKS, mebibytes(status, "VmRSS"), mebibytes(status, "VmHWM")
         )
 
     def answers(self, path: str) -> bool:
@@ -83,6 +83,7 @@ def total(samples: Mapping[str, float], name: str, **labels: str) -> float:
     )
 
 
-def _mebibytes(status: str, name: str) -> float:
+def mebibytes(status: str, name: str) -> float:
+    """A size from proc(5)'s status."""
     found = re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE)
     return int(found[1]) / 1024 if found else 0.0

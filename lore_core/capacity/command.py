@@ -1,7 +1,6 @@
 """`lore plan`: traffic, boundaries and measured service times to replicas and GPU-hours of each tier."""
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
+from lore_core import output
 from lore_core.artifacts.store import ArtifactError
 from lore_core.capacity.plan import Fleet, HeadBuild, Load, Pair, Plan, Planner, Pool, TierNeed, zipf
 from lore_core.capacity.service_times import ServiceTimes, read_service_times
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tier-policy", type=TierPolicy, choices=[*TierPolicy], default=TierPolicy.PER_QUERY, help="router.tierPolicy")
     add("--candidates", type=int, default=200, help="items scored beforehand for a head query (default 200)")
     add("--churn", type=float, default=0.02, help="share of them that changes in a day (default 0.02)")
-    add("--output", choices=("table", "json"), default="table")
+    output.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,7 +61,10 @@ def run(args: argparse.Namespace) -> int:
         print(f"lore plan: {error}", file=sys.stderr)
         return 1
     alone = planner.everything_to_the_tail()
-    print(_json(planner, plans, alone) if args.output == "json" else _text(planner, plans, alone))
+    if args.output == "table":
+        print(_text(planner, plans, alone))
+    else:
+        print(output.document(_document(planner, plans, alone), args.output))
     return 0
 
 
@@ -154,14 +157,13 @@ def _row(plan: Plan, less: float | None) -> tuple[str, ...]:
     return (*shares, f"{plan.router_cores:.2f}", *replicas, *hours, "-" if less is None else f"{less:.2f}")
 
 
-def _json(planner: Planner, plans: list[Plan], alone: TierNeed) -> str:
-    document = {
+def _document(planner: Planner, plans: list[Plan], alone: TierNeed) -> dict[str, Any]:
+    return {
         "serviceTimes": planner.times.model_dump(by_alias=True),
         "load": {"peak": planner.load.peak, "mean": planner.load.mean, "items": planner.load.items},
         "tailAlone": _tier(alone),
         "plans": [_plain(plan, _less(plan, alone)) for plan in plans],
     }
-    return json.dumps(document, indent=1)
 
 
 def _plain(plan: Plan, less: float | None) -> dict[str, Any]:

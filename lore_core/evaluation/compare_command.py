@@ -1,13 +1,13 @@
 """`lore compare EVIDENCE…`: several finished evaluations of one benchmark as one table, one row a model."""
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from lore_core import output
 from lore_core.artifacts import ArtifactError
 from lore_core.evaluation.evidence import EvidenceReport, check_comparable, read
 from lore_core.evaluation.gate_command import artifact_ref
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("evidence", nargs="+", help="folders, report.json files or uris of evidence on one benchmark")
     add("--slice", default=_ALL, metavar="FIELD=VALUE", help="compare on this slice instead of all pairs")
-    add("--json", action="store_true", help="print JSON, one object a model")
+    output.add_arguments(parser)
     add("--credentials", help="folder with the keys of the store's Secret")
 
 
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     except (ArtifactError, JobError, ValueError) as error:
         print(f"lore compare: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(rows, indent=1) if args.json else _table(rows))
+    print(_table(rows) if args.output == "table" else output.document(rows, args.output))
     return 0
 
 

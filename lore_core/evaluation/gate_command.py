@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from lore_core import output
 from lore_core.artifacts import ArtifactError, ArtifactRef
 from lore_core.evaluation.evidence import REPORT, Evidence, read
 from lore_core.evaluation.gate_file import read_gates
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `lore gate dry-run`."""
     add_evidence_arguments(parser)
     parser.add_argument("--gates", type=Path, required=True, help="gates as JSON or YAML, or a RelevanceEval manifest")
+    output.add_arguments(parser)
     parser.epilog = "exit status: 0 Passed, 3 Failed, 4 Inconclusive, 1 where it cannot be judged"
 
 
@@ -58,6 +60,12 @@ def run(args: argparse.Namespace) -> int:
     except (ArtifactError, JobError, ValueError) as error:
         print(f"lore gate dry-run: {error}", file=sys.stderr)
         return 1
-    print(f"dry run on {evidence.report.model_name}, evidence {evidence.digest}; this is no verdict")
-    print("\n".join(explain(outcomes)))
-    return _STATUS[combine(outcomes)[0]]
+    outcome, _ = combine(outcomes)
+    if args.output == "table":
+        print(f"dry run on {evidence.report.model_name}, evidence {evidence.digest}; this is no verdict")
+        print("\n".join(explain(outcomes)))
+    else:
+        gates_told = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in outcomes]
+        told = {"model": evidence.report.model_name, "evidence": evidence.digest, "outcome": outcome.value}
+        print(output.document({**told, "gates": gates_told}, args.output))
+    return _STATUS[outcome]

@@ -1,10 +1,10 @@
 """`lore goodrate estimate SAMPLE`: Query and Item GoodRate from the ratings of a sample."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
+from lore_core import output
 from lore_core.goodrate.report import report, table
 from lore_core.goodrate.rows import read_drawn, read_ratings
 from lore_core.goodrate.values import check
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("sample", type=Path, help="what `lore goodrate sample` wrote")
     add("--people", type=Path, required=True, help="ratings by people, JSONL: request, item, rater, label, guideline")
     add("--judge", type=Path, help="what `lore goodrate judge` wrote; people correct it")
-    add("--json", action="store_true", help="print JSON")
+    output.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,5 +30,5 @@ def run(args: argparse.Namespace) -> int:
     except (RecordError, ValueError) as error:
         print(f"lore goodrate estimate: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(found, indent=1) if args.json else table(found))
+    print(table(found) if args.output == "table" else output.document(found, args.output))
     return 0

@@ -11,6 +11,7 @@ from lore_core.artifacts.store import ArtifactError, verify
 from lore_core.headcache.generation import JSON_NAME, GenerationError, HeadGeneration
 from lore_core.headcache.redis_store import StoreError, push
 from lore_core.headcache.reuse import SCORER, Scorer
+from lore_core.progress import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
             verify(ref, Path(work))
             described = json.loads((Path(work) / JSON_NAME).read_bytes())
             scorer = Scorer(**described[SCORER])
-            entries = HeadGeneration.open(Path(work)).entries()
+            entries = counted(HeadGeneration.open(Path(work)).entries(), "pairs")
             count = push(args.store, scorer, entries, args.expire, args.store_credentials)
     except (KeyError, TypeError):
         print(f"lore head push: {args.generation}: its head.json names no scorer; build it again", file=sys.stderr)

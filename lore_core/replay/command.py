@@ -4,8 +4,10 @@ import argparse
 import asyncio
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 
+from lore_core.progress import counted
 from lore_core.replay.compare import Difference
 from lore_core.replay.log import ReplayError, RequestLog, read_log
 from lore_core.replay.page import page
@@ -54,9 +56,9 @@ async def _replay(log: RequestLog, args: argparse.Namespace, token: str | None) 
     found = Difference()
     async with side(args.before, token, args.timeout) as before, side(args.after, token, args.timeout) as after:
         replies = ask_both((before, after), log.requests, args.concurrency)
-        numbered = iter(log.requests)
-        async for both in replies:
-            found.add(next(numbered), both)
+        with closing(counted(log.requests, "requests", len(log.requests))) as numbered:
+            async for both in replies:
+                found.add(next(numbered), both)
     return found
 
 

@@ -1,11 +1,12 @@
 """`lore route explain QUERY --url ROUTER`: which stratum, tier and composition answer a query, and why."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 import httpx
+
+from lore_core import output
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", required=True, help="base address of a router, such as http://search-router")
     parser.add_argument("--market", default="")
     parser.add_argument("--token-file", type=Path, help="file with a bearer token in its first line")
-    parser.add_argument("--json", action="store_true", help="print the router's answer as it is")
+    output.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     if response.status_code != httpx.codes.OK:
         print(f"lore route explain: {args.url}: status {response.status_code}: {response.text[:500]}", file=sys.stderr)
         return 1
-    print(json.dumps(found, ensure_ascii=False, indent=1) if args.json else _text(found))
+    print(_text(found) if args.output == "table" else output.document(found, args.output))
     return 0
 
 

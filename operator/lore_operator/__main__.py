@@ -13,11 +13,10 @@ import sys
 import threading
 from collections.abc import Mapping
 
-import kopf
-
 from lore_operator import handlers
 from lore_operator.engine.client import Manifest
 from lore_operator.engine.credentials import connect
+from lore_operator.engine.framework import kopf
 from lore_operator.engine.keys import Key
 from lore_operator.engine.operator import Engine
 from lore_operator.engine.reconcile import Planner

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-import kopf
-
+from lore_operator.engine.framework import kopf
 from lore_operator.engine.keys import Key
 from lore_operator.engine.resources import KINDS
 

@@ -75,20 +75,40 @@ def test_a_misspelt_field_would_be_found(render, schemas):
     assert "imagePulPolicy" in conforms(schemas, [deployment]).stdout
 
 
-@pytest.mark.parametrize("name", ["lore-operator", "lore-console", "lore-verdicts"])
-def test_every_pod_is_admitted_under_the_restricted_profile(render, kubectl: Kubectl, name):
+EVERYTHING = "--set=console.enabled=true,verdicts.enabled=true,verdicts.tlsSecret=verdicts-tls,imagePullSecrets={team}"
+
+
+def pods(manifests: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The spec of every pod that the chart runs, by the name of what runs it; `helm test`'s among them."""
+    templates = {item["metadata"]["name"]: item["spec"]["template"] for item in of_kind(manifests, "Deployment")}
+    alone = {item["metadata"]["name"]: item for item in of_kind(manifests, "Pod")}
+    return {name: item["spec"] for name, item in (templates | alone).items()}
+
+
+def test_every_pod_is_admitted_under_the_restricted_profile(render, kubectl: Kubectl):
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "restricted", "labels": labels}})
-    everything = render("--set=console.enabled=true,verdicts.enabled=true,verdicts.tlsSecret=verdicts-tls")
-    deployments = {item["metadata"]["name"]: item for item in of_kind(everything, "Deployment")}
-    template = deployments[name]["spec"]["template"]
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "restricted"}}
-    spec = {name: value for name, value in template["spec"].items() if name != "serviceAccountName"}
+    found = pods(render(EVERYTHING))
+    assert {*found} == {"lore-operator", "lore-console", "lore-verdicts", "lore-operator-ready"}
 
-    said = kubectl("create", "--dry-run=server", "--filename=-", stdin=json.dumps({**pod, "spec": spec}))
+    for name, spec in found.items():
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "restricted"}}
+        rest = {field: value for field, value in spec.items() if field != "serviceAccountName"}
+        said = kubectl("create", "--dry-run=server", "--filename=-", stdin=json.dumps({**pod, "spec": rest}))
+        assert f"pod/{name} created" in said
+        assert [one["securityContext"]["readOnlyRootFilesystem"] for one in spec["containers"]] == [True]
 
-    assert "created" in said
-    assert spec["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+
+def test_every_pod_pulls_with_the_named_secrets(render):
+    assert [spec["imagePullSecrets"] for spec in pods(render(EVERYTHING)).values()] == [[{"name": "team"}]] * 4
+
+
+def test_a_cluster_too_old_is_refused_and_told_what_is_needed(helm):
+    done = helm("template", "lore", CHART, "--kube-version=1.29.9")
+
+    assert done.returncode != 0
+    assert "requires kubeVersion: >=1.30.0-0" in done.stderr
+    assert "v1.29.9" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -224,6 +244,18 @@ def test_monitors_and_alerts_come_where_the_cluster_serves_their_kinds(render):
     assert monitoring(render()) == []
     assert monitoring(render(*served)) == [*MONITORING]
     assert monitoring(render(*served, *never)) == []
+
+
+def test_the_notes_name_what_was_left_out_for_want_of_the_prometheus_operator(helm):
+    def notes(*options: str) -> str:
+        done = helm("install", "lore", CHART, "--dry-run=client", "--namespace=lore-system", *options)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.partition("NOTES:")[2]
+
+    assert "PodMonitor, PrometheusRule, ServiceMonitor of monitoring.coreos.com/v1" in notes()
+    assert "monitoring.coreos.com" not in notes(
+        "--set=metrics.serviceMonitor=Never,metrics.podMonitors=Never,metrics.prometheusRule=Always"
+    )
 
 
 def test_what_is_measured_of_an_evaluation_keeps_the_evaluations_namespace(render):

@@ -1,20 +1,25 @@
 """Install, upgrade and uninstall on a real API server, with an operator that runs as the release set it up. No kubelet."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cluster.audit import asked, refused
 from cluster.fixtures import REPOSITORY, definitions
-from cluster.operator_process import Api, OperatorProcess, until, with_token
+from cluster.operator_process import Api, OperatorProcess, await_rights, until, with_token
 
+from hack.cluster.controlplane import ControlPlane
 from hack.cluster.errors import ClusterError
 from hack.cluster.kubectl import Kubectl
 from lore_operator.engine.resources import JOBS, TRAIN_JOBS
 
 CHART = REPOSITORY / "charts" / "lore"
 SYSTEM = "lore-lifecycle"
+ACCOUNT = f"system:serviceaccount:{SYSTEM}:life-operator"
+DEFINITION = "files/crds/lore-platform.io_relevancetrainjobs.yaml"
 
 
 @pytest.fixture
@@ -51,20 +56,50 @@ def job(name: str) -> dict[str, Any]:
     }
 
 
+@pytest.fixture
+def previous(tmp_path: Path) -> Path:
+    """The chart one version back: its train jobs do not know `runToken` yet."""
+    chart = shutil.copytree(CHART, tmp_path / "previous")
+    about = yaml.safe_load((chart / "Chart.yaml").read_text())
+    (chart / "Chart.yaml").write_text(yaml.safe_dump(about | {"version": "0.0.9", "appVersion": "0.0.9"}))
+    definition = yaml.safe_load((chart / DEFINITION).read_text())
+    del spec_of(definition)["runToken"]
+    (chart / DEFINITION).write_text(yaml.safe_dump(definition))
+    return chart
+
+
+def spec_of(definition: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a definition's spec."""
+    (version,) = definition["spec"]["versions"]
+    fields: dict[str, Any] = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    return fields
+
+
 async def started(api: Api, name: str) -> None:
     """The operator has created the Job; without a node its pod stays unscheduled."""
     await until(lambda: api.names(JOBS), lambda found: f"{name}-sft-a1" in found, seconds=180)
 
 
 async def test_a_release_from_its_first_day_to_its_last(
-    release, kubectl: Kubectl, kubeconfig: Path, namespace: str, api: Api, tmp_path: Path
+    release: Any,
+    previous: Path,
+    control_plane: ControlPlane,
+    kubectl: Kubectl,
+    kubeconfig: Path,
+    namespace: str,
+    api: Api,
+    tmp_path: Path,
 ) -> None:
-    refused = release("install", "life", CHART)
-    assert refused.returncode != 0
-    assert "relevancedeployments.lore-platform.io" in refused.stderr, "definitions have one owner"
-    installed = release("install", "life", CHART, "--take-ownership", f"--set=namespaces={{{namespace}}}")
+    refused_install = release("install", "life", previous)
+    assert refused_install.returncode != 0
+    assert "relevancedeployments.lore-platform.io" in refused_install.stderr, "definitions have one owner"
+    # The definitions of the fixture are kubectl's: to take them over is said twice.
+    taken = ("--take-ownership", "--force-conflicts")
+    installed = release("install", "life", previous, *taken, f"--set=namespaces={{{namespace}}}")
     assert installed.returncode == 0, installed.stderr
+    assert "runToken" not in spec_of(kubectl.get("crd", "relevancetrainjobs.lore-platform.io"))
 
+    await_rights(kubectl, ACCOUNT, namespace)
     token = kubectl("create", "token", "life-operator", "-n", SYSTEM).strip()
     login, log = with_token(kubeconfig, token, tmp_path / "kubeconfig"), tmp_path / "operator.log"
     operator = OperatorProcess(login, namespace, log, variables(kubectl))
@@ -74,16 +109,14 @@ async def test_a_release_from_its_first_day_to_its_last(
         await started(api, "first")
         assert operator.stop() == 0
         before = await api.versions()
+        assert asked(control_plane.audit_log, ACCOUNT)
+        assert refused(control_plane.audit_log, ACCOUNT) == set(), "a Role in the namespace is enough"
 
-        upgraded = release(
-            "upgrade",
-            "life",
-            CHART,
-            f"--set=namespaces={{{namespace}}}",
-            "--set=images.trainer.tag=v2,images.operator.tag=v2",
-        )
+        upgraded = release("upgrade", "life", CHART, "--set=images.trainer.tag=v2,images.operator.tag=v2")
         assert upgraded.returncode == 0, upgraded.stderr
-        operator = OperatorProcess(login, namespace, log, variables(kubectl))
+        assert "runToken" in spec_of(kubectl.get("crd", "relevancetrainjobs.lore-platform.io"))
+        await_rights(kubectl, ACCOUNT)
+        operator = OperatorProcess(login, "", log, variables(kubectl))
         operator.start()
         await api.create(job("second"))
         await started(api, "second")
@@ -92,9 +125,11 @@ async def test_a_release_from_its_first_day_to_its_last(
             item["metadata"]["name"]: item["spec"]["template"]["spec"]["containers"][0]["image"]
             for item in await api.items(JOBS)
         }
-        assert images == {"first-sft-a1": "lore-trainer:0.1.0", "second-sft-a1": "lore-trainer:v2"}
-        children = {name: version for name, version in before.items() if not name.startswith("Relevance")}
+        assert images == {"first-sft-a1": "lore-trainer:0.0.9", "second-sft-a1": "lore-trainer:v2"}
+        children = {name: version for name, version in before.items() if "/first-" in name}
+        assert len(children) == 6
         assert {name: after[name] for name in children} == children, "the upgrade wrote to what was there"
+        assert refused(control_plane.audit_log, ACCOUNT) == set(), "and a ClusterRole for all namespaces"
     finally:
         operator.kill()
         print(log.read_text()[-8000:])
@@ -107,7 +142,7 @@ async def test_a_release_from_its_first_day_to_its_last(
     kubectl("delete", "crd", *named, "--timeout=60s")
     await until(lambda: api.names(JOBS), lambda found: not found)
     with pytest.raises(ClusterError, match="NotFound"):
-        kubectl("get", "role", "life-operator", "-n", namespace)
+        kubectl("get", "clusterrole", "life-operator")
 
 
 def test_the_manifests_without_helm_are_the_charts(kubectl: Kubectl) -> None:

@@ -1,14 +1,19 @@
-"""A rollout's checks asked of a real Prometheus that scrapes a router's metrics."""
+"""A real Prometheus that scrapes operator and router: a rollout's checks, the alerts, and every expression of a dashboard."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import numpy as np
 import pytest
 import yaml
 from aiohttp import web
+from cluster.fixtures import REPOSITORY
 from cluster.operator_process import until
+from unit.observability.test_names import SUFFIXES, VLLM, named, operator_metrics
 
 from hack.cluster import ports, tools
 from lore_core.router.answering import Answer
@@ -16,6 +21,8 @@ from lore_core.router.metrics import RouterMetrics
 from lore_operator.engine.prometheus import ask
 from lore_operator.plan.types import Measurement
 
+FILES = REPOSITORY / "charts/lore/files"
+ALERTS = FILES / "alerts.yaml"
 NEUTRAL = 'sum(lore_router_answers_total{revision="r2",tier="neutral"}) / sum(lore_router_answers_total{revision="r2"})'
 
 
@@ -26,16 +33,19 @@ def answered(metrics: RouterMetrics, tier: str) -> None:
 
 @pytest.fixture
 async def router() -> AsyncIterator[int]:
-    """The port of a router's metrics: of four answers one was given by no tier."""
-    metrics = RouterMetrics()
+    """The port of a router's metrics, of four answers one was given by no tier, and of an operator's below /operator."""
+    metrics, operator = RouterMetrics(), operator_metrics()
     for tier in ("tail", "tail", "tail", "neutral"):
         answered(metrics, tier)
 
-    async def text(_: web.Request) -> web.Response:
-        return web.Response(body=metrics.text(), headers={"content-type": "text/plain; version=0.0.4; charset=utf-8"})
+    def served(path: str, text: Callable[[], bytes]) -> web.RouteDef:
+        async def answer(_: web.Request) -> web.Response:
+            return web.Response(body=text(), headers={"content-type": "text/plain; version=0.0.4; charset=utf-8"})
+
+        return web.get(path, answer)
 
     app = web.Application()
-    app.add_routes([web.get("/metrics", text)])
+    app.add_routes([served("/metrics", metrics.text), served("/operator", operator.render)])
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -45,9 +55,18 @@ async def router() -> AsyncIterator[int]:
 
 @pytest.fixture
 async def prometheus(router: int, tmp_path: Path) -> AsyncIterator[str]:
-    """Its address."""
-    scrape = {"job_name": "router", "scrape_interval": "1s", "static_configs": [{"targets": [f"127.0.0.1:{router}"]}]}
-    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump({"scrape_configs": [scrape]}))
+    """Its address. It loads the chart's alerts and scrapes both programs."""
+    targets = [{"targets": [f"127.0.0.1:{router}"]}]
+    scrapes = [
+        {"job_name": name, "metrics_path": path, "scrape_interval": "1s", "static_configs": targets}
+        for name, path in (("router", "/metrics"), ("operator", "/operator"))
+    ]
+    configuration = {
+        "global": {"evaluation_interval": "1s"},
+        "rule_files": [str(ALERTS)],
+        "scrape_configs": scrapes,
+    }
+    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(configuration))
     with ports.claim(1) as (port,), (tmp_path / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             tools.require("prometheus"),
@@ -69,6 +88,46 @@ async def prometheus(router: int, tmp_path: Path) -> AsyncIterator[str]:
 async def test_a_check_gets_the_number_that_routers_told(prometheus: str) -> None:
     found = await until(lambda: ask(prometheus, [NEUTRAL]), lambda seen: seen[NEUTRAL].value is not None)
     assert found == {NEUTRAL: Measurement(0.25)}
+
+
+async def answer(url: str, path: str, **query: str) -> Any:
+    """What Prometheus' HTTP API answers; a refused query fails with its words."""
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/api/v1/{path}", params=query) as got:
+        said = await got.json()
+    assert said["status"] == "success", (query, said)
+    return said["data"]
+
+
+def panels() -> Iterator[tuple[str, str]]:
+    """(dashboard and panel, expression), with the dashboard's variables at `All`."""
+    for path in sorted((FILES / "dashboards").glob("*.json")):
+        for panel in json.loads(path.read_text())["panels"]:
+            for target in panel["targets"]:
+                text = target["expr"].replace("$namespace", ".*").replace("$deployment", ".*")
+                yield f"{path.stem}: {panel['title']}", text
+
+
+async def test_the_alerts_are_loaded_and_every_expression_finds_the_metrics_that_it_names(prometheus: str) -> None:
+    def judged(groups: list[dict[str, Any]]) -> dict[str, str]:
+        return {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
+
+    async def rules() -> dict[str, str]:
+        return judged((await answer(prometheus, "rules"))["groups"])
+
+    loaded = yaml.safe_load(ALERTS.read_text())["groups"]
+    alerts = {rule["alert"]: rule["expr"] for group in loaded for rule in group["rules"]}
+    await until(rules, lambda found: found == dict.fromkeys(alerts, "ok"))
+
+    async def told() -> dict[str, str]:
+        return {name: entries[0]["type"] for name, entries in (await answer(prometheus, "metadata")).items()}
+
+    families = await until(told, lambda found: {"lore_router_answers_total", "lore_operator_objects"} <= found.keys())
+    samples = {
+        f"{name.removesuffix('_total')}{suffix}" for name, kind in families.items() for suffix in SUFFIXES.get(kind, ())
+    }
+    for where, expression in (*alerts.items(), *panels()):
+        assert named(expression) - VLLM <= samples, where
+        await answer(prometheus, "query", query=expression)
 
 
 async def test_what_is_no_number_says_why(prometheus: str) -> None:

@@ -1,33 +1,21 @@
-"""docs/quickstart.md is run: its commands, as they stand there, on an API server that has never seen the platform."""
+"""docs/quickstart.md is run: its commands, as they stand there, on an API server that has never seen the platform.
 
-import os
+What needs pods is run by tests/e2e/test_quickstart.py.
+"""
+
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from cluster.fixtures import REPOSITORY
+from cluster.quickstart_page import run, sections
 
 from hack.cluster import tools
 from hack.cluster.controlplane import ControlPlane
 from lore_core.router.requests import RelevanceBody
 
-PAGE = REPOSITORY / "docs" / "quickstart.md"
-RUN = ("Install", "Apply", "Look")
-
-
-def sections() -> dict[str, str]:
-    """Heading → its shell commands."""
-    parts = re.split(r"^## (.+)$", PAGE.read_text(), flags=re.MULTILINE)[1:]
-    blocks = {head: re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL) for head, text in _pairs(parts)}
-    return {head: "".join(found) for head, found in blocks.items()}
-
-
-def _pairs(parts: list[str]) -> list[tuple[str, str]]:
-    return list(zip(parts[::2], parts[1::2], strict=True))
+WITHOUT_PODS = ("Install", "Apply", "Look")
 
 
 @pytest.fixture
@@ -39,26 +27,17 @@ def fresh() -> Iterator[ControlPlane]:
 
 
 def test_the_pages_commands_lead_to_the_chain_that_it_speaks_of(fresh: ControlPlane, tmp_path: Path) -> None:
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name in ("helm", "kubectl"):
-        (programs / name).symlink_to(tools.require(name))
-    (programs / "lore").write_text(f'#!/bin/sh\nexec {sys.executable} -m lore_core "$@"\n')
-    (programs / "lore").chmod(0o755)
-    libraries = os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "operator")))
-    path = os.pathsep.join((str(programs), os.environ["PATH"]))
-    environment = {**os.environ, "PATH": path, "KUBECONFIG": str(fresh.kubeconfig), "PYTHONPATH": libraries}
-    script = "set -eux\n" + "".join(sections()[head] for head in RUN)
-
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
-    )
+    done = run("".join(sections()[head] for head in WITHOUT_PODS), fresh.kubeconfig, tmp_path)
 
     assert done.returncode == 0, done.stderr
     for name in ("RelevanceTrainJob/lore-q", "RelevanceEval/lore-q", "RelevanceDeployment/search"):
         assert name in done.stdout
     for kind, name in re.findall(r"\b(rtj|rdep)/([\w-]+)", sections()["Where pods run"]):
         assert fresh.kubectl("get", kind, name, "--namespace=lore-quickstart")
+
+
+def test_every_section_of_the_page_is_run_somewhere() -> None:
+    assert [head for head, script in sections().items() if script] == [*WITHOUT_PODS, "Where pods run"]
 
 
 def test_the_pages_question_is_one_that_the_router_takes() -> None:

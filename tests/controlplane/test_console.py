@@ -174,6 +174,8 @@ async def test_a_person_signs_in_and_reads_what_blocks_what(
 
         await browser.click("RelevanceEval/second")
         judged = await browser.text()
+        whole = int(await browser.evaluate("document.documentElement.scrollHeight"))
+        pictures["console-evaluation.png"] = await browser.picture(height=whole)
         await browser.go(f"{console}/namespaces/{namespace}/deployments/search")
         served = await browser.text()
         pictures["console-deployment.png"] = await browser.picture(height=985)

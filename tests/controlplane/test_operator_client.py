@@ -11,7 +11,7 @@ from hack.cluster.kubectl import Kubectl
 from lore_operator.engine import writes
 from lore_operator.engine.client import KubeClient
 from lore_operator.engine.credentials import connect
-from lore_operator.engine.errors import AlreadyExists, Conflict, Invalid, NotFound, Unreachable
+from lore_operator.engine.errors import AlreadyExists, BadRequest, Conflict, Invalid, NotFound, Unreachable
 from lore_operator.engine.keys import Key
 from lore_operator.engine.resources import CONFIG_MAPS, TRAIN_JOBS
 from lore_operator.plan.types import Apply, Delete, ObjectKey, Patch
@@ -54,6 +54,20 @@ async def test_an_impossible_spec_is_refused_with_the_rule(client: KubeClient, n
     }
     with pytest.raises(Invalid, match=r"spec\.baseModel"):
         await client.create(broken, TRAIN_JOBS)
+
+
+async def test_a_field_that_the_cluster_does_not_know_is_refused_by_its_name(
+    client: KubeClient, namespace: str
+) -> None:
+    job: dict[str, Any] = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "newer", "namespace": namespace},
+        "spec": {"futureField": 1, "template": {"spec": {"restartPolicy": "Never", "containers": []}}},
+    }
+    with pytest.raises(BadRequest, match=r'unknown field "spec\.futureField"') as refused:
+        await writes.create(client, Apply(job))
+    assert refused.value.condition_reason == "ApiInvalid"
 
 
 async def test_a_list_is_whole_however_many_pages_it_has(

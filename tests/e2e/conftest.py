@@ -1,6 +1,7 @@
 """Tests on a real node: the cluster that KUBECONFIG names, else the one-node cluster of hack/, brought up if need be."""
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hack.cluster.images import BUSYBOX
 from hack.cluster.kubectl import Kubectl
 from hack.cluster.node import Node
 from hack.cluster.paths import cluster_directory
-from hack.demo import data, steps
+from hack.demo import data, install
 from hack.demo.target import Target
 
 __all__ = ["namespace"]
@@ -66,7 +67,10 @@ def platform(request: pytest.FixtureRequest, kubectl: Kubectl) -> Platform:
     """The operator installed by its chart, the images where the cluster finds them, and the generated data."""
     node = None if _named_by_the_user() else request.getfixturevalue("node")
     target = Target(kubectl, node)
-    return Platform(target, steps.install_platform(target), data.prepare())
+    references, made = target.provide_images(), data.prepare()
+    started = time.monotonic()
+    install.install(kubectl, references)
+    return Platform(target, references, made, time.monotonic() - started)
 
 
 @pytest.fixture(scope="session")

@@ -22,11 +22,12 @@ SMALL = {"requests": {"cpu": "100m", "memory": "1Gi"}, "limits": {"memory": "4Gi
 
 @dataclass(frozen=True)
 class Platform:
-    """An installed operator, the images, and the generated data."""
+    """An installed operator, the images, and the generated data. `install_seconds`: Helm's, until the operator was ready."""
 
     target: Target
     references: Mapping[str, str]
     made: data.Data
+    install_seconds: float
 
     @property
     def kubectl(self) -> Kubectl:

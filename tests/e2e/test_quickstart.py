@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster.quickstart_page import run, sections
 from e2e.platform import Platform, conditions
 
 from hack.demo import ask, chorus, data, examples, follow, gates, install, seed, steps
@@ -19,10 +21,15 @@ from hack.demo.phases import Phases
 
 @dataclass(frozen=True)
 class Quickstart:
-    """Everything of examples/ applied, followed to its end, and the router asked."""
+    """Everything of examples/ applied, followed to its end, and the router asked.
+
+    `minutes` are from `helm install` to the first routed answer, images and data in place; the operator is killed once on
+    the way, and the gate demonstration runs beside it.
+    """
 
     platform: Platform
     training: dict[str, Any]
+    minutes: float
     objects: dict[tuple[str, str], dict[str, Any]]
     answers: dict[str, tuple[ask.Question, ask.Answer]]
     judgements: data.Data | None
@@ -45,6 +52,7 @@ def quickstart(platform: Platform) -> Iterator[Quickstart]:
 def _followed(platform: Platform) -> Quickstart:
     kubectl = platform.kubectl
     steps.fill_workspace(platform.target, platform.references["router"], platform.made)
+    started = time.monotonic() - platform.install_seconds
     training = _operator_killed_while_training(platform)
     steps.train(kubectl)
     examples.apply(kubectl, "quickstart-gates")
@@ -54,9 +62,10 @@ def _followed(platform: Platform) -> Quickstart:
         steps.start_chorus(kubectl, platform.references["router"], judgements)
     steps.serve(kubectl)
     answers = {question.stratum: (question, answer) for question, answer in steps.ask_router(kubectl, platform.made)}
+    minutes = (time.monotonic() - started) / 60
     steps.show_gate(kubectl)
     found = {(item["kind"], item["metadata"]["name"]): item for item in follow.Follower(kubectl, NAMESPACE).objects()}
-    return Quickstart(platform, training, found, answers, judgements)
+    return Quickstart(platform, training, minutes, found, answers, judgements)
 
 
 def _operator_killed_while_training(platform: Platform) -> dict[str, Any]:
@@ -106,6 +115,20 @@ def test_both_models_pass_their_gates_with_intervals_in_the_message(quickstart: 
         status = quickstart.objects[key]["status"]
         assert status["verdict"] == "Passed"
         assert all("[" in gate["message"] for gate in status["gates"])
+
+
+def test_the_last_section_of_the_page_leads_to_an_answer(
+    quickstart: Quickstart, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The lines as they stand in docs/quickstart.md; those before them are run by tests/chart/test_quickstart.py."""
+    done = run(sections()["Where pods run"], quickstart.platform.kubectl.kubeconfig, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    answer, _ = json.JSONDecoder().raw_decode(done.stdout, done.stdout.rindex('\n{"') + 1)
+    assert [item["id"] for item in answer["items"]] == ["1"]
+    assert answer["tier"] in ("head", "torso", "tail")
+    with capsys.disabled():
+        print(f"\nquickstart: {quickstart.minutes:.1f} minutes from helm install to a routed answer", end=" ")
 
 
 @pytest.mark.parametrize("stratum", ["head", "torso", "tail"])

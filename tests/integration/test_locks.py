@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 UV = Path(os.environ.get("LORE_CACHE", Path.home() / ".cache" / "lore-platform")) / "bootstrap" / "bin" / "uv"
 
 IMPORTS = {
-    "operator": "kopf, kubernetes.aio, prometheus_client, lore_operator.api",
+    "operator": "prometheus_client, lore_operator.__main__",
     "router": "httptools, uvloop, s3fs, lore_core.router.serve_command, lore_core.router.load_command",
     "strata": "duckdb, pyarrow",
     "training": "torch, transformers, deepspeed, safetensors, lore_core.training.command",

@@ -480,7 +480,7 @@ API: Final = (
     Reason(
         "ApiInvalid",
         "The API server refuses an object that the operator rendered.",
-        "Correct the field that the message names, often in podTemplate.",
+        "Correct the field that the message names, often in podTemplate; an unknown one may need a newer Kubernetes or KServe.",
     ),
     Reason("ApiThrottled", "The API server asks for patience (429). It is tried again."),
     Reason("ApiUnreachable", "The API server did not answer. It is tried again."),

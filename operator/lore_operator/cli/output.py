@@ -1,26 +1,13 @@
-"""How answers are printed: tables for people, JSON and YAML for programs."""
+"""How answers about a cluster are printed: as every verb prints them, and tables that nothing in a cluster can spoil."""
 
-import argparse
-import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-FORMATS: Final = ("table", "json", "yaml")
+from lore_core.output import add_arguments, document
+
+__all__ = ["add_arguments", "document", "printable", "shortened", "table"]
+
 _WIDEST: Final = 100
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The option that chooses."""
-    parser.add_argument("-o", "--output", choices=FORMATS, default="table", help="how to print the answer")
-
-
-def document(value: Any, form: str) -> str:
-    """The value as JSON or YAML."""
-    if form == "json":
-        return json.dumps(value, indent=2, ensure_ascii=False)
-    import yaml
-
-    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)).rstrip("\n")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

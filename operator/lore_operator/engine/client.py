@@ -12,12 +12,12 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 import aiohttp
-import kopf
 from pydantic_core import from_json, to_json
 from yarl import URL
 
 from lore_operator.children.labels import FIELD_MANAGER
 from lore_operator.engine.errors import NotFound, Unauthorized, Unreachable, from_status
+from lore_operator.engine.framework import kopf
 from lore_operator.engine.resources import Resource
 
 Manifest = dict[str, Any]
@@ -135,13 +135,16 @@ class KubeClient:
             return False
         return True
 
-    async def create(self, manifest: Manifest, resource: Resource) -> Manifest:
+    async def create(self, manifest: Manifest, resource: Resource, *, strict: bool = False) -> Manifest:
         """Create an object; it is answered as it was given, with the metadata that it got. AlreadyExists where the name is taken.
 
         Only metadata is sent back: of what we have just written the rest is known, and defaults are of no interest.
+        `strict`: BadRequest that names a field which the cluster's version of the kind does not know; else such a field is
+        dropped in silence.
         """
-        path, query = resource.path(manifest["metadata"]["namespace"]), {"fieldManager": self._manager}
-        answer = await self._call("create", resource, "POST", path, query, manifest, _JSON, _METADATA)
+        path = resource.path(manifest["metadata"]["namespace"])
+        query = {"fieldManager": self._manager, "fieldValidation": "Strict" if strict else ""}
+        answer = await self._call("create", resource, "POST", path, _given(query), manifest, _JSON, _METADATA)
         return {**manifest, "metadata": {**manifest["metadata"], **answer["metadata"]}}
 
     async def review(self, manifest: Manifest, resource: Resource) -> Manifest:

@@ -7,7 +7,7 @@ asks a plugin for its credentials (`exec`) goes through that library.
 import logging
 import os
 
-import kopf
+from lore_operator.engine.framework import kopf
 
 
 class NoCluster(Exception):

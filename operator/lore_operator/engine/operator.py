@@ -8,12 +8,11 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import kopf
-
 from lore_operator.children.labels import WATCH_SELECTOR
 from lore_operator.engine.arrivals import Arrivals
 from lore_operator.engine.client import KubeClient, Manifest
 from lore_operator.engine.errors import ApiError
+from lore_operator.engine.framework import kopf
 from lore_operator.engine.health import Health, serve
 from lore_operator.engine.keys import Key
 from lore_operator.engine.leader import Leader

@@ -18,11 +18,12 @@ async def create(client: KubeClient, wanted: Apply) -> Manifest:
     """Create an object. AlreadyExists is the caller's to judge: the name may be a stranger's.
 
     A Job for a queue is created only where Kueue is there to hold it: without Kueue it would take its GPUs at once.
+    A field that this cluster does not know, of an older Kubernetes or KServe or in a podTemplate, is refused and not dropped.
     """
     queue = (wanted.object["metadata"].get("labels") or {}).get(QUEUE)
     if queue and not await client.serves(remedies.KUEUE):
         raise NotFound("create", wanted.object["kind"], 404, "NotFound", remedies.for_queue(queue))
-    return await client.create(wanted.object, resource_of(wanted.object))
+    return await client.create(wanted.object, resource_of(wanted.object), strict=True)
 
 
 async def update(client: KubeClient, wanted: Apply) -> Manifest:

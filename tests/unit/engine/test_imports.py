@@ -13,7 +13,8 @@ def loaded(request: pytest.FixtureRequest) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "library", ["torch", "kserve", "transformers", "vllm", "deepspeed", "duckdb", "pandas", "numpy", "httpx"]
+    "library",
+    ["torch", "kserve", "transformers", "vllm", "deepspeed", "duckdb", "pandas", "numpy", "httpx", "kubernetes"],
 )
 def test_they_never_load_what_they_do_not_use(loaded: set[str], library: str) -> None:
     assert library not in loaded

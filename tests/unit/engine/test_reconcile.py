@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import kopf
 import pytest
 from aiohttp import web
 
 from lore_operator.children.settings import Images, Settings
 from lore_operator.engine.client import KubeClient
+from lore_operator.engine.framework import kopf
 from lore_operator.engine.keys import Key
 from lore_operator.engine.observe import Observer
 from lore_operator.engine.parents import Parents

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from unit.evaluation.world import benchmark, config, endpoint, model, pair
 
 from lore_core.cli import main
@@ -61,6 +62,15 @@ def test_the_gates_it_was_judged_by_give_what_its_report_says(tmp_path, finished
     gates = gates_file(tmp_path, [{"name": "floor", "metric": "Accuracy2", "min": "0.5"}])
     assert dry_run(finished["candidate"] + "/report.json", gates) == 0
     assert report["gates"][0]["message"] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("form", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_programs_get_the_outcome_and_each_gate_as_a_document(tmp_path, finished, capsys, form, read):
+    gates = gates_file(tmp_path, [{"name": "floor", "metric": "Accuracy2", "min": "0.8"}])
+    assert dry_run(finished["candidate"], gates, f"--output={form}") == 3
+    told = read(capsys.readouterr().out)
+    assert (told["model"], told["outcome"]) == ("lore-q4", "Failed")
+    assert [(gate["name"], gate["outcome"]) for gate in told["gates"]] == [("floor", "Failed")]
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,8 @@ def test_a_hosted_row_stands_in_the_same_table_as_a_model(tmp_path, capsys):
     assert second.startswith("judge-1")
     assert "0.750 [" in first
     assert "0.750 [" in second
+    assert main(["compare", own.uri, hosted.uri, "--output=json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 2
     assert main(["compare", own.uri, hosted.uri, "--slice", "subset=none"]) == 1
     assert main(["report", hosted.uri, "--html", str(tmp_path / "r.html")]) == 0
 

@@ -65,7 +65,7 @@ def estimated(root: Path, *options: str) -> list[str]:
 def test_people_alone_give_rates_with_intervals_and_their_agreement(tmp_path, drawn, capsys):
     rated(tmp_path, drawn)
     capsys.readouterr()
-    assert main(estimated(tmp_path, "--json")) == 0
+    assert main(estimated(tmp_path, "--output=json")) == 0
     found = json.loads(capsys.readouterr().out)
     item = next(row for row in found["rates"] if (row["kind"], row["by"]) == ("item", "all"))
     query = next(row for row in found["rates"] if (row["kind"], row["by"]) == ("query", "all"))
@@ -92,7 +92,7 @@ def test_people_correct_a_judge_that_likes_everything_and_their_disagreement_is_
     with chat_server(lambda item: says("[L4]")) as server:
         assert judged(tmp_path, server.url) == 0
     capsys.readouterr()
-    assert main(estimated(tmp_path, "--judge", str(tmp_path / "judge.jsonl"), "--json")) == 0
+    assert main(estimated(tmp_path, "--judge", str(tmp_path / "judge.jsonl"), "--output=json")) == 0
     found = json.loads(capsys.readouterr().out)
     share = sum("near" in row.items for row in drawn if row.people) / 10
     item = next(row for row in found["rates"] if (row["kind"], row["by"]) == ("item", "all"))

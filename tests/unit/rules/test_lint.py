@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lore_core.benchmark.rulebook import rulebook
 from lore_core.cli import main
@@ -124,6 +125,9 @@ def test_the_command_says_what_is_wrong_and_where(tmp_path: Path, capsys: pytest
     printed = capsys.readouterr().out
     assert "contradiction: a and b say different things of colour in market (every): lamp" in printed
     assert printed.splitlines()[-1].startswith("2 rules, 1 contradiction, 0 overlap, 0 uncovered")
+    assert main(["rules", "lint", str(tmp_path), "--output=yaml"]) == 1
+    told = yaml.safe_load(capsys.readouterr().out)
+    assert (told["rules"], [finding["problem"] for finding in told["findings"]]) == (2, ["contradiction"])
     (tmp_path / "rules.json").write_bytes(rulebook().to_bytes())
     assert main(["rules", "lint", str(tmp_path)]) == 0
 

@@ -1,5 +1,6 @@
 """What a changed rule set leaves behind."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,9 @@ def test_artifacts_of_the_old_set_and_what_was_made_from_them_are_stale(
     status = main(["rules", "stale", "--rules", str(tmp_path / "new"), *(str(tmp_path / name) for name in names)])
     told = [line.split("\t")[2] for line in capsys.readouterr().out.splitlines()]
     assert (status, told) == (1, ["stale", "stale", "stale", "stale", "current", "no rules"])
-    assert main(["rules", "stale", "--rules", str(tmp_path / "new"), str(tmp_path / "fresh")]) == 0
+    assert main(["rules", "stale", "--rules", str(tmp_path / "new"), str(tmp_path / "fresh"), "--output=json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["kind"], row["standing"]) == ("pairs", "current")
 
 
 def test_what_is_no_rule_set_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

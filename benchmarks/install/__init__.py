@@ -1,0 +1,1 @@
+"""What a platform team waits for in its first hour, on a real API server."""
