@@ -144,7 +144,7 @@ class KubeClient:
         """
         path = resource.path(manifest["metadata"]["namespace"])
         query = {"fieldManager": self._manager, "fieldValidation": "Strict" if strict else ""}
-        answer = await self._call("create", resource, "POST", path, _given(query), manifest, _JSON, _METADATA)
+        answer = await self._call("create", resource, "POST", path, query, manifest, _JSON, _METADATA)
         return {**manifest, "metadata": {**manifest["metadata"], **answer["metadata"]}}
 
     async def review(self, manifest: Manifest, resource: Resource) -> Manifest:
