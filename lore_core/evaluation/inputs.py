@@ -13,7 +13,7 @@ from lore_core.evaluation.leaks import FIELD
 from lore_core.jobs import EvaluateConfig, Gate, RuleMode, gate_set_digest
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import CONTRACT_NAME, ModelKit, PromptLayout, RuleSource
-from lore_core.prompts.chat import CHAT_PROMPT_DIGEST
+from lore_core.prompts.chat import chat_prompt_digest
 from lore_core.records import Pair, RecordError, label_schema_digest, read_pairs
 from lore_core.records.schema import require_schema
 
@@ -228,7 +228,7 @@ def _bound(config: EvaluateConfig, manifests: dict[str, Manifest], kit: ModelKit
 
 def _endpoint_bound(config: EvaluateConfig) -> dict[str, Any]:
     assert config.endpoint is not None
-    return {"endpoint": config.endpoint.identity, "prompt": CHAT_PROMPT_DIGEST}
+    return {"endpoint": config.endpoint.identity, "prompt": chat_prompt_digest(config.endpoint.prompt_language)}
 
 
 def _model_bound(config: EvaluateConfig, manifest: Manifest, kit: ModelKit) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from lore_core import jobs
-from lore_core.jobs.config import Name
+from lore_core.jobs.config import Name, PromptLanguage
 from lore_core.router.config import PredictorStratum
 from lore_operator.api.v1alpha1.common import (
     SECRET_ROOT,
@@ -35,6 +35,8 @@ class JudgedEndpoint(ApiModel):
     """Secret with the API key, key `token`."""
     reasoning_model: bool = False
     """It refuses temperature, seed and max_tokens, as hosted reasoning models do; max_completion_tokens is sent."""
+    prompt_language: PromptLanguage = PromptLanguage.ENGLISH
+    """Language of the instructions: English or Chinese. Each is a prompt of its own, named by digest in the evidence."""
     concurrency: int = Field(default=8, ge=1, le=512)
     """Requests at once, a pod."""
     requests_per_minute: int = Field(default=600, ge=1, le=1_000_000)
