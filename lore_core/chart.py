@@ -1,4 +1,7 @@
-"""Small SVG charts: lines, and values with intervals. Text is escaped, nothing is fetched, equal input gives equal bytes."""
+"""Small SVG charts: lines, and values with intervals. Text is escaped, nothing is fetched, equal input gives equal bytes.
+
+Text and axes take the colour of the text around them, so that a chart can be read on a dark page too.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,13 +62,15 @@ def line_chart(
 
 
 def _frame(across: Axis, up: Axis, right: float, bottom: float) -> str:
-    parts = [f'<path d="M{_LEFT} {_TOP}V{bottom}H{right}" fill="none" stroke="#444"/>']
+    parts = [f'<path d="M{_LEFT} {_TOP}V{bottom}H{right}" fill="none" stroke="currentColor"/>']
     for value, name in across.ticks():
         place = across.place(value, _LEFT, right)
         parts.append(_text(place, bottom + 16, name, "middle"))
     for value, name in up.ticks():
         place = up.place(value, bottom, _TOP)
-        parts.append(f'<line x1="{_LEFT}" x2="{right}" y1="{place:.1f}" y2="{place:.1f}" stroke="#e4e4e4"/>')
+        parts.append(
+            f'<line x1="{_LEFT}" x2="{right}" y1="{place:.1f}" y2="{place:.1f}" stroke="currentColor" stroke-opacity="0.15"/>'
+        )
         parts.append(_text(_LEFT - 6, place + 4, name, "end"))
     parts.append(_text((_LEFT + right) / 2, bottom + 36, across.name, "middle"))
     parts.append(f'<g transform="translate(14 {(_TOP + bottom) / 2}) rotate(-90)">{_text(0, 0, up.name, "middle")}</g>')
@@ -73,8 +78,9 @@ def _frame(across: Axis, up: Axis, right: float, bottom: float) -> str:
 
 
 def as_file(chart: str) -> str:
-    """A chart as a file of its own, which must name its namespace; inside HTML it need not."""
-    return chart.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    """A chart as a file of its own: black on white, with its namespace, which it need not name inside HTML."""
+    named = chart.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" color="#1c1c1c" ', 1)
+    return named.replace("</title>", '</title><rect width="100%" height="100%" fill="#fff"/>', 1)
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,9 @@ def interval_chart(title: str, bars: Sequence[Bar], across: Axis) -> str:
     parts = []
     for value, name in across.ticks():
         place = across.place(value, _NAMES, right)
-        parts.append(f'<line x1="{place:.1f}" x2="{place:.1f}" y1="{_TOP}" y2="{bottom}" stroke="#e4e4e4"/>')
+        parts.append(
+            f'<line x1="{place:.1f}" x2="{place:.1f}" y1="{_TOP}" y2="{bottom}" stroke="currentColor" stroke-opacity="0.15"/>'
+        )
         parts.append(_text(place, bottom + 16, name, "middle"))
     for number, bar in enumerate(bars):
         parts.append(_bar(bar, across, _TOP + _ROW * number + _ROW / 2, right))
@@ -124,7 +132,7 @@ def _short(name: str) -> str:
 
 
 def _text(x: float, y: float, words: str, anchor: str = "start") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="currentColor">{escape(words)}</text>'
 
 
 def _svg(title: str, width: float, height: float, parts: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from lore_core.artifacts import ArtifactRef, Manifest, open_store, verify
 from lore_core.evaluation.evidence import KIND as EVIDENCE
 from lore_core.evaluation.evidence import Bound, Evidence, EvidenceError, EvidenceReport, check_bound, read
 from lore_core.evaluation.leaks import FIELD
+from lore_core.evaluation.twins import Twins
 from lore_core.jobs import EvaluateConfig, Gate, RuleMode, gate_set_digest
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import CONTRACT_NAME, ModelKit, PromptLayout, RuleSource
@@ -42,10 +43,18 @@ class Benchmark:
             raise _with_uri(error, self._folder, self._uri) from error
 
     def survey(self) -> Survey:
-        """Read everything once."""
-        fields: set[str] = set()
+        """Read everything once. Raises JobError for a record that stands there twice, be it with two labels."""
+        fields, twins = set[str](), Twins()
         count = 0
         for pair in self.pairs():
+            if twins.again(pair):
+                raise JobError(
+                    "BadData",
+                    f"{self._uri}/{pair.subset}.jsonl: {pair.id}: is the same record as one before it, under another id; keep "
+                    "one, with one label",
+                    file=f"{pair.subset}.jsonl",
+                    field="id",
+                )
             fields.update(pair.slice_fields)
             count += 1
         return Survey(count, frozenset(fields))
@@ -72,6 +81,8 @@ class Inputs:
     bound: Bound
     training: tuple[str, ...] | None = None
     """The distinct queries trained on; None where no training data was given."""
+    rair_total: str | None = None
+    """Which of RAIR's published totals the benchmark's manifest says it has; None for another benchmark."""
 
 
 def check_config(config: EvaluateConfig) -> None:
@@ -149,7 +160,8 @@ def fetch(config: EvaluateConfig, manifests: dict[str, Manifest], root: Path) ->
     champion = None
     if config.champion is not None:
         champion = read(_pinned(config.champion.evidence, digests["champion"]), root / "champion")
-    return Inputs(model, rules, benchmark, survey, champion, bound, training)
+    total = manifests["benchmark"].metadata.get("rairTotal")
+    return Inputs(model, rules, benchmark, survey, champion, bound, training, str(total) if total else None)
 
 
 def _training_queries(config: EvaluateConfig, manifests: dict[str, Manifest], folder: Path) -> tuple[str, ...] | None:

@@ -278,6 +278,10 @@ def test_the_signed_verdict_stands_in_status() -> None:
     assert judged("Passed", attestation="{signed}").resource["status"]["attestation"] == "{signed}"
 
 
+def test_how_long_answers_took_stands_in_status() -> None:
+    assert judged("Passed", timing={"p50Ms": "12.5", "p99Ms": None}).resource["status"]["timing"] == {"p50Ms": "12.5"}
+
+
 def shards_at(w: World, job: str, *, scored: int, failed: str = "") -> None:
     status = w.find("Job", job).setdefault("status", {})
     status |= {"succeeded": scored, **({"failedIndexes": failed} if failed else {})}
