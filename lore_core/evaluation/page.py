@@ -22,11 +22,11 @@ _STYLE: Final = """
 @media (prefers-color-scheme:dark){:root{--ink:#e6e6e6;--soft:#a8a8a8;--line:#454545;--head:#2a2a2a;--page:#181818}}
 body{font:15px/1.45 sans-serif;max-width:1080px;margin:24px auto;padding:0 16px;color:var(--ink);background:var(--page)}
 .wide{overflow-x:auto;margin:8px 0 20px}table{border-collapse:collapse}svg{max-width:100%;height:auto}
-th,td{border:1px solid var(--line);padding:4px 9px;text-align:left;vertical-align:top;overflow-wrap:anywhere}
-td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}td.t{min-width:9em;max-width:26em}
-th{background:var(--head);overflow-wrap:normal}code{font-size:12px;overflow-wrap:anywhere}.note{color:var(--soft)}
+th,td{border:1px solid var(--line);padding:4px 9px;text-align:left;vertical-align:top}
+td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}td.t{min-width:9em;max-width:26em;overflow-wrap:anywhere}
+th{background:var(--head)}code{font-size:12px;overflow-wrap:anywhere}.note{color:var(--soft)}
 .verdict{display:inline-block;padding:3px 12px;border-radius:4px;color:#fff}.Passed{background:#2c7a4b}.Failed{background:#b3261e}
-.Inconclusive{background:#8a6d00}td.Passed,td.Failed,td.Inconclusive{color:#fff;overflow-wrap:normal}
+.Inconclusive{background:#8a6d00}td.Passed,td.Failed,td.Inconclusive{color:#fff}
 .s1{background:rgb(31 95 168/.1)}.s2{background:rgb(31 95 168/.22)}.s3{background:rgb(31 95 168/.34)}
 .s4{background:rgb(31 95 168/.46)}.s5{background:rgb(31 95 168/.6)}
 """
@@ -99,7 +99,8 @@ def _comparisons(found: Sequence[Comparison]) -> str:
     if not found:
         return ""
     rows = [
-        f"<tr><td>{escape(one.slice)}</td><td>{one.metric}</td>{_numbers((one.regression, one.p, one.adjusted))}"
+        f'<tr><td class="t">{escape(one.slice)}</td><td>{one.metric}</td>'
+        f"{_numbers((one.regression, one.p, one.adjusted))}"
         f'<td>{one.correction}</td><td class="n">{one.queries}</td></tr>'
         for one in found
     ]
@@ -112,7 +113,7 @@ def _fidelity(found: Sequence[FidelityRow]) -> str:
     if not found:
         return ""
     rows = [
-        f"<tr><td>{escape(one.slice)}</td>"
+        f'<tr><td class="t">{escape(one.slice)}</td>'
         + _numbers(
             (
                 *(one.agreement, _interval(one.agreement_low, one.agreement_high), one.agreement2),
@@ -198,7 +199,7 @@ def _regression(pair: WorstPair) -> str:
         f'<tr><td><code>{escape(pair.id)}</code></td><td class="t">{escape(pair.query or "")}</td><td class="t">{item}</td>'
         f"<td>{pair.gold}</td>"
         f"<td>{pair.champion or 'unparsable'}</td><td>{pair.candidate or 'unparsable'}</td>"
-        f'<td class="n">{pair.gold_probability or ""}</td><td>{escape(fields)}</td></tr>'
+        f'<td class="n">{pair.gold_probability or ""}</td><td class="t">{escape(fields)}</td></tr>'
     )
 
 
