@@ -28,18 +28,8 @@ from lore_core.jobs.evaluation import Gate
 _TOLERANCE: Final = 1e-9
 """Scores are ratios of counts; their floating-point error must not decide a gate."""
 _OF_LABELS: Final = (
-    *(
-        "Accuracy4",
-        "Accuracy2",
-        "MacroF1",
-        "WeightedF1",
-        "F1",
-        "Precision",
-        "Recall",
-        "MeanAbsoluteError",
-        "TierMacroF1",
-    ),
-)
+    "Accuracy4", "Accuracy2", "MacroF1", "WeightedF1", "F1", "Precision", "Recall", "MeanAbsoluteError", "TierMacroF1",
+)  # fmt: skip
 """Metrics that a constant answer satisfies where gold has one class."""
 
 
@@ -280,7 +270,8 @@ class _Decision:
     def _one_class(self, outcome: Outcome) -> str | None:
         """A floor that holds on a slice of one class says little: an answer that never changes would hold it too."""
         gate, classes = self._gate, set(self._slice.candidate.gold.tolist())
-        if outcome is not Outcome.PASSED or gate.max_regression or gate.metric not in _OF_LABELS or len(classes) > 1:
+        floor = gate.max_regression is None and gate.metric in _OF_LABELS
+        if not floor or outcome is not Outcome.PASSED or len(classes) > 1:
             return None
         (only,) = (LABELS[code] for code in classes)
         return f"every gold label of {self._where} is {only}: a model that answers nothing else passes too; add other pairs"
