@@ -1,4 +1,7 @@
-"""Small SVG charts: lines, and values with intervals. Text is escaped, nothing is fetched, equal input gives equal bytes."""
+"""Small SVG charts: lines, and values with intervals. Text is escaped, nothing is fetched, equal input gives equal bytes.
+
+Text and axes take the colour of the text around them, so that a chart can be read on a dark page too.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,10 +10,14 @@ from typing import Final
 
 Point = tuple[float, float]
 
-_COLOURS: Final = ("#1f5fa8", "#c2571a", "#2c7a4b", "#8a3f8f", "#6b6b6b")
+_COLOURS: Final = ("#3a7fc8", "#c2571a", "#2c7a4b", "#8a3f8f", "#6b6b6b")
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 320, 60, 150, 16, 46
 _ROW: Final = 22
-_NAMES: Final = 230
+_PLOT: Final = 380
+_LETTER: Final = 6.8
+"""Pixels of a letter of this size, so that names find room."""
+_LONGEST: Final = 80
+_MOST_DOTS: Final = 20
 _TICKS: Final = 5
 
 
@@ -50,6 +57,12 @@ def line_chart(
         path = " ".join(f"{across.place(x, _LEFT, right):.1f},{up.place(y, bottom, _TOP):.1f}" for x, y in points)
         dash = ' stroke-dasharray="5 4"' if guide else ""
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
+        if not guide and len(points) <= _MOST_DOTS:  # a single point has no line
+            dots = (
+                f'<circle cx="{x}" cy="{y}" r="2.5" fill="{colour}"/>'
+                for x, y in (at.split(",") for at in path.split())
+            )
+            parts.extend(dots)
         height = _TOP + 14 + 18 * number
         parts.append(
             f'<line x1="{right + 10}" x2="{right + 28}" y1="{height - 4}" y2="{height - 4}" stroke="{colour}"{dash}/>'
@@ -59,13 +72,15 @@ def line_chart(
 
 
 def _frame(across: Axis, up: Axis, right: float, bottom: float) -> str:
-    parts = [f'<path d="M{_LEFT} {_TOP}V{bottom}H{right}" fill="none" stroke="#444"/>']
+    parts = [f'<path d="M{_LEFT} {_TOP}V{bottom}H{right}" fill="none" stroke="currentColor"/>']
     for value, name in across.ticks():
         place = across.place(value, _LEFT, right)
         parts.append(_text(place, bottom + 16, name, "middle"))
     for value, name in up.ticks():
         place = up.place(value, bottom, _TOP)
-        parts.append(f'<line x1="{_LEFT}" x2="{right}" y1="{place:.1f}" y2="{place:.1f}" stroke="#e4e4e4"/>')
+        parts.append(
+            f'<line x1="{_LEFT}" x2="{right}" y1="{place:.1f}" y2="{place:.1f}" stroke="currentColor" stroke-opacity="0.15"/>'
+        )
         parts.append(_text(_LEFT - 6, place + 4, name, "end"))
     parts.append(_text((_LEFT + right) / 2, bottom + 36, across.name, "middle"))
     parts.append(f'<g transform="translate(14 {(_TOP + bottom) / 2}) rotate(-90)">{_text(0, 0, up.name, "middle")}</g>')
@@ -73,8 +88,9 @@ def _frame(across: Axis, up: Axis, right: float, bottom: float) -> str:
 
 
 def as_file(chart: str) -> str:
-    """A chart as a file of its own, which must name its namespace; inside HTML it need not."""
-    return chart.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    """A chart as a file of its own: black on white, with its namespace, which it need not name inside HTML."""
+    named = chart.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" color="#1c1c1c" ', 1)
+    return named.replace("</title>", '</title><rect width="100%" height="100%" fill="#fff"/>', 1)
 
 
 @dataclass(frozen=True)
@@ -90,28 +106,31 @@ class Bar:
 
 def interval_chart(title: str, bars: Sequence[Bar], across: Axis) -> str:
     """A row a bar: a dot with its interval, and a hollow mark at `other`."""
-    right, bottom = _WIDTH - 30, _TOP + _ROW * len(bars)
+    left = 16 + _LETTER * max((len(_short(bar.name)) for bar in bars), default=0)
+    right, bottom = left + _PLOT, _TOP + _ROW * len(bars)
     parts = []
     for value, name in across.ticks():
-        place = across.place(value, _NAMES, right)
-        parts.append(f'<line x1="{place:.1f}" x2="{place:.1f}" y1="{_TOP}" y2="{bottom}" stroke="#e4e4e4"/>')
+        place = across.place(value, left, right)
+        parts.append(
+            f'<line x1="{place:.1f}" x2="{place:.1f}" y1="{_TOP}" y2="{bottom}" stroke="currentColor" stroke-opacity="0.15"/>'
+        )
         parts.append(_text(place, bottom + 16, name, "middle"))
     for number, bar in enumerate(bars):
-        parts.append(_bar(bar, across, _TOP + _ROW * number + _ROW / 2, right))
-    parts.append(_text((_NAMES + right) / 2, bottom + 36, across.name, "middle"))
-    return _svg(title, _WIDTH, bottom + 46, parts)
+        parts.append(_bar(bar, across, _TOP + _ROW * number + _ROW / 2, left, right))
+    parts.append(_text((left + right) / 2, bottom + 36, across.name, "middle"))
+    return _svg(title, round(right + 30), bottom + 46, parts)
 
 
-def _bar(bar: Bar, across: Axis, height: float, right: float) -> str:
-    place = across.place(bar.value, _NAMES, right)
-    parts = [_text(_NAMES - 8, height + 4, _short(bar.name), "end")]
+def _bar(bar: Bar, across: Axis, height: float, left: float, right: float) -> str:
+    place = across.place(bar.value, left, right)
+    parts = [_text(left - 8, height + 4, _short(bar.name), "end")]
     if bar.low is not None and bar.high is not None:
-        low, high = (across.place(end, _NAMES, right) for end in (bar.low, bar.high))
+        low, high = (across.place(end, left, right) for end in (bar.low, bar.high))
         parts.append(
             f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{height}" y2="{height}" stroke="{_COLOURS[0]}" stroke-width="3"/>'
         )
     if bar.other is not None:
-        other = across.place(bar.other, _NAMES, right)
+        other = across.place(bar.other, left, right)
         parts.append(
             f'<circle cx="{other:.1f}" cy="{height}" r="5" fill="none" stroke="{_COLOURS[1]}" stroke-width="2"/>'
         )
@@ -120,11 +139,11 @@ def _bar(bar: Bar, across: Axis, height: float, right: float) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 34 else name[:33] + "…"
+    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
 
 
 def _text(x: float, y: float, words: str, anchor: str = "start") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="currentColor">{escape(words)}</text>'
 
 
 def _svg(title: str, width: float, height: float, parts: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 Every setting draws evaluations whose true regression is exactly the margin and asks the gate itself. The share that passes must
 stay within 1 - confidence + 1 point, or the exit status is 1. `--out` writes the two plots.
-The whole run takes long: with `--resume` every setting that is done is kept in the file, and a run that was stopped goes on there.
+With `--resume` every setting that is done is kept in the file, and a run that was stopped goes on there.
 """
 
 import argparse

@@ -8,6 +8,7 @@ metric, follows from the means alone.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -68,6 +69,7 @@ def _table(gold: np.ndarray, right: np.ndarray, query: np.ndarray) -> PairTable:
     )
 
 
+@lru_cache(maxsize=1)
 def _ids(size: int) -> tuple[str, ...]:
     return tuple(f"{row:06d}" for row in range(size))
 

@@ -74,6 +74,7 @@ class EvidenceReport(WireModel):
     decoding: dict[str, JsonValue]
     rule_mode: RuleMode
     subsets: tuple[str, ...]
+    rair_total: str | None = None
     verdict: Outcome
     why: str
     gates: tuple[GateOutcome, ...]

@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from lore_core.evaluation.bootstrap import Interval
+from lore_core.evaluation.metrics import LABELS
 from lore_core.evaluation.power import LOW_POWER, bound_reach, minimum_detectable, power
 from lore_core.evaluation.slices import Slice
 from lore_core.jobs.config import Decimal, RuleMode, WireModel
@@ -26,6 +27,10 @@ from lore_core.jobs.evaluation import Gate
 
 _TOLERANCE: Final = 1e-9
 """Scores are ratios of counts; their floating-point error must not decide a gate."""
+_OF_LABELS: Final = (
+    "Accuracy4", "Accuracy2", "MacroF1", "WeightedF1", "F1", "Precision", "Recall", "MeanAbsoluteError", "TierMacroF1",
+)  # fmt: skip
+"""Metrics that a constant answer satisfies where gold has one class."""
 
 
 class Outcome(StrEnum):
@@ -247,7 +252,7 @@ class _Decision:
             name=gate.name,
             severity=gate.severity,
             outcome=found.outcome,
-            message=found.message + (f"; minimum detectable regression {smallest:.4f}" if smallest is not None else ""),
+            message=found.message + _sensitivity(smallest, chance),
             metric=gate.metric + (f":{gate.label}" if gate.label else ""),
             slice=self._where,
             value=number(self._value),
@@ -259,8 +264,23 @@ class _Decision:
             samples=self._samples,
             minimum_detectable_regression=number(smallest),
             power=number(chance),
-            warning=_warning(chance, found.margin),
+            warning=_warning(chance, found.margin) or self._one_class(found.outcome),
         )
+
+    def _one_class(self, outcome: Outcome) -> str | None:
+        """A floor that holds on a slice of one class says little: an answer that never changes would hold it too."""
+        gate, classes = self._gate, set(self._slice.candidate.gold.tolist())
+        floor = gate.max_regression is None and gate.metric in _OF_LABELS
+        if not floor or outcome is not Outcome.PASSED or len(classes) > 1:
+            return None
+        (only,) = (LABELS[code] for code in classes)
+        return f"every gold label of {self._where} is {only}: a model that answers nothing else passes too; add other pairs"
+
+
+def _sensitivity(smallest: float | None, chance: float | None) -> str:
+    """What the sample could have told, as the end of a message."""
+    least = "" if smallest is None else f"; minimum detectable regression {smallest:.4f}"
+    return least if chance is None else f"{least}; power {chance:.0%}: so often an equal model passes"
 
 
 def _warning(chance: float | None, margin: float | None) -> str | None:

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from lore_core.artifacts import ArtifactRef
 from lore_core.evaluation.answers import AnswerRow
 from lore_core.evaluation.generated import CUT, NO_LABEL, sample_seed
-from lore_core.jobs import EvaluateConfig, Generation, JudgedEndpoint
+from lore_core.jobs import EvaluateConfig, Generation, JudgedEndpoint, PromptLanguage
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import RuleSource
 from lore_core.prompts.chat import chat_messages, read_chat
@@ -125,7 +125,9 @@ async def ask_all(
     assert generation is not None  # the config holds: an endpoint's answers are generated
     most = generation.max_reasoning_tokens + generation.max_answer_tokens
     async with chat(endpoint, config.requests, most, clock) as asked:
-        rows = await crowd(_Asker(asked, generation, rules), endpoint.concurrency, pairs, progress)
+        rows = await crowd(
+            _Asker(asked, generation, rules, endpoint.prompt_language), endpoint.concurrency, pairs, progress
+        )
     check_answered(endpoint, sum(row.problem == REFUSED for row in rows), len(rows))
     return rows
 
@@ -153,6 +155,7 @@ def asked_how(config: EvaluateConfig) -> dict[str, JsonValue]:
         "url": endpoint.url,
         "model": endpoint.model,
         "answersAs": endpoint.answering_model,
+        "promptLanguage": endpoint.prompt_language.value,
         "generation": generation.model_dump(mode="json", by_alias=True),
         **sampling,
     }
@@ -182,12 +185,13 @@ async def crowd(
 class _Asker:
     """One pair after another: the answer, then the samples of pass@k."""
 
-    def __init__(self, asked: Chat, generation: Generation, rules: RuleSource) -> None:
-        self._chat, self._generation, self._rules = asked, generation, rules
+    def __init__(self, asked: Chat, generation: Generation, rules: RuleSource, language: PromptLanguage) -> None:
+        self._chat, self._generation, self._rules, self._language = asked, generation, rules, language
 
     async def __call__(self, pair: Pair) -> AnswerRow:
         """Raises JobError where the endpoint stays away."""
-        messages, warm = chat_messages(pair, self._rules(pair)), float(self._generation.temperature)
+        messages = chat_messages(pair, self._rules(pair), self._language)
+        warm = float(self._generation.temperature)
         reply = await self._chat.ask(messages)
         if reply is None:
             return AnswerRow.of(pair, problem=REFUSED)

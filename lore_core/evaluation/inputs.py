@@ -10,10 +10,11 @@ from lore_core.artifacts import ArtifactRef, Manifest, open_store, verify
 from lore_core.evaluation.evidence import KIND as EVIDENCE
 from lore_core.evaluation.evidence import Bound, Evidence, EvidenceError, EvidenceReport, check_bound, read
 from lore_core.evaluation.leaks import FIELD
+from lore_core.evaluation.twins import Twins
 from lore_core.jobs import EvaluateConfig, Gate, RuleMode, gate_set_digest
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import CONTRACT_NAME, ModelKit, PromptLayout, RuleSource
-from lore_core.prompts.chat import CHAT_PROMPT_DIGEST
+from lore_core.prompts.chat import chat_prompt_digest
 from lore_core.records import Pair, RecordError, label_schema_digest, read_pairs
 from lore_core.records.schema import require_schema
 
@@ -42,10 +43,18 @@ class Benchmark:
             raise error.named(self._folder, self._uri) from error
 
     def survey(self) -> Survey:
-        """Read everything once."""
-        fields: set[str] = set()
+        """Read everything once. Raises JobError for a record that stands there twice, be it with two labels."""
+        fields, twins = set[str](), Twins()
         count = 0
         for pair in self.pairs():
+            if twins.again(pair):
+                raise JobError(
+                    "BadData",
+                    f"{self._uri}/{pair.subset}.jsonl: {pair.id}: is the same record as one before it, under another id; keep "
+                    "one, with one label",
+                    file=f"{pair.subset}.jsonl",
+                    field="id",
+                )
             fields.update(pair.slice_fields)
             count += 1
         return Survey(count, frozenset(fields))
@@ -72,6 +81,8 @@ class Inputs:
     bound: Bound
     training: tuple[str, ...] | None = None
     """The distinct queries trained on; None where no training data was given."""
+    rair_total: str | None = None
+    """Which of RAIR's published totals the benchmark's manifest says it has; None for another benchmark."""
 
 
 def check_config(config: EvaluateConfig) -> None:
@@ -149,7 +160,8 @@ def fetch(config: EvaluateConfig, manifests: dict[str, Manifest], root: Path) ->
     champion = None
     if config.champion is not None:
         champion = read(_pinned(config.champion.evidence, digests["champion"]), root / "champion")
-    return Inputs(model, rules, benchmark, survey, champion, bound, training)
+    total = manifests["benchmark"].metadata.get("rairTotal")
+    return Inputs(model, rules, benchmark, survey, champion, bound, training, str(total) if total else None)
 
 
 def _training_queries(config: EvaluateConfig, manifests: dict[str, Manifest], folder: Path) -> tuple[str, ...] | None:
@@ -221,7 +233,7 @@ def _bound(config: EvaluateConfig, manifests: dict[str, Manifest], kit: ModelKit
 
 def _endpoint_bound(config: EvaluateConfig) -> dict[str, Any]:
     assert config.endpoint is not None
-    return {"endpoint": config.endpoint.identity, "prompt": CHAT_PROMPT_DIGEST}
+    return {"endpoint": config.endpoint.identity, "prompt": chat_prompt_digest(config.endpoint.prompt_language)}
 
 
 def _model_bound(config: EvaluateConfig, manifest: Manifest, kit: ModelKit) -> dict[str, Any]:

@@ -14,12 +14,21 @@ from lore_core.evaluation.report import ReportDocument, WorstPair
 from lore_core.evaluation.scores import ScoreRow
 
 _PLOTTED: Final = ("Accuracy2", "MacroF1")
+_MOST_SHOWN: Final = 600
+"""Characters of a pair's attributes."""
+_SHADES: Final = 5
 _STYLE: Final = """
-body{font:15px/1.45 sans-serif;max-width:1080px;margin:24px auto;padding:0 16px;color:#1c1c1c}
-table{border-collapse:collapse;margin:8px 0 20px}th,td{border:1px solid #d5d5d5;padding:4px 9px;text-align:left;vertical-align:top}
-td.n{text-align:right;font-variant-numeric:tabular-nums}th{background:#f3f3f3}code{font-size:12px;word-break:break-all}
+:root{color-scheme:light dark;--ink:#1c1c1c;--soft:#5c5c5c;--line:#d5d5d5;--head:#f3f3f3;--page:#fff}
+@media (prefers-color-scheme:dark){:root{--ink:#e6e6e6;--soft:#a8a8a8;--line:#454545;--head:#2a2a2a;--page:#181818}}
+body{font:15px/1.45 sans-serif;max-width:1080px;margin:24px auto;padding:0 16px;color:var(--ink);background:var(--page)}
+.wide{overflow-x:auto;margin:8px 0 20px}table{border-collapse:collapse}svg{max-width:100%;height:auto}
+th,td{border:1px solid var(--line);padding:4px 9px;text-align:left;vertical-align:top}
+td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}td.t{min-width:9em;max-width:26em;overflow-wrap:anywhere}
+th{background:var(--head)}code{font-size:12px;overflow-wrap:anywhere}.note{color:var(--soft)}
 .verdict{display:inline-block;padding:3px 12px;border-radius:4px;color:#fff}.Passed{background:#2c7a4b}.Failed{background:#b3261e}
-.Inconclusive{background:#8a6d00}td.Passed,td.Failed,td.Inconclusive{color:#fff}.note{color:#5c5c5c}
+.Inconclusive{background:#8a6d00}td.Passed,td.Failed,td.Inconclusive{color:#fff}
+.s1{background:rgb(31 95 168/.1)}.s2{background:rgb(31 95 168/.22)}.s3{background:rgb(31 95 168/.34)}
+.s4{background:rgb(31 95 168/.46)}.s5{background:rgb(31 95 168/.6)}
 """
 
 
@@ -42,6 +51,7 @@ def page(document: ReportDocument) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>{''.join(sections)}</body></html>\n"
     )
 
@@ -65,7 +75,7 @@ def _gates(gates: Sequence[GateOutcome]) -> str:
         smallest = gate.minimum_detectable_regression or ""
         rows.append(
             f'<tr><td>{escape(gate.name)}</td><td class="{gate.outcome}">{gate.outcome}</td><td>{gate.severity}</td>'
-            f'<td>{escape(gate.message)}{warning}</td><td class="n">{smallest}</td><td class="n">{gate.power or ""}</td></tr>'
+            f'<td class="t">{escape(gate.message)}{warning}</td>{_numbers((smallest, gate.power or ""))}</tr>'
         )
     heads = ("gate", "outcome", "severity", "why", "minimum detectable regression", "power")
     return f"<h2>Gates</h2>{_table(heads, rows)}"
@@ -89,7 +99,8 @@ def _comparisons(found: Sequence[Comparison]) -> str:
     if not found:
         return ""
     rows = [
-        f"<tr><td>{escape(one.slice)}</td><td>{one.metric}</td>{_numbers((one.regression, one.p, one.adjusted))}"
+        f'<tr><td class="t">{escape(one.slice)}</td><td>{one.metric}</td>'
+        f"{_numbers((one.regression, one.p, one.adjusted))}"
         f'<td>{one.correction}</td><td class="n">{one.queries}</td></tr>'
         for one in found
     ]
@@ -102,7 +113,7 @@ def _fidelity(found: Sequence[FidelityRow]) -> str:
     if not found:
         return ""
     rows = [
-        f"<tr><td>{escape(one.slice)}</td>"
+        f'<tr><td class="t">{escape(one.slice)}</td>'
         + _numbers(
             (
                 *(one.agreement, _interval(one.agreement_low, one.agreement_high), one.agreement2),
@@ -152,8 +163,14 @@ def _confusions(document: ReportDocument) -> str:
 
 
 def _matrix(name: str, gold: Sequence[str], answers: Sequence[str], cells: Sequence[Sequence[int]]) -> str:
-    rows = [f"<tr><th>{label}</th>{_numbers(map(str, row))}</tr>" for label, row in zip(gold, cells, strict=True)]
+    rows = [f"<tr><th>{label}</th>{_shaded(row)}</tr>" for label, row in zip(gold, cells, strict=True)]
     return f"<h3>{name}</h3>{_table(('gold', *answers), rows)}"
+
+
+def _shaded(row: Sequence[int]) -> str:
+    """Cells in a shade for their share of the row."""
+    shades = [-(-cell * _SHADES // max(sum(row), 1)) for cell in row]
+    return "".join(f'<td class="n s{shade}">{cell}</td>' for shade, cell in zip(shades, row, strict=True))
 
 
 def _calibration(document: ReportDocument) -> str:
@@ -176,12 +193,13 @@ def _worst(document: ReportDocument) -> str:
 
 def _regression(pair: WorstPair) -> str:
     attributes = "; ".join(f"{name}: {value}" for name, value in pair.attributes.items())
-    item = f'{escape(pair.title or "")}<br><span class="note">{escape(attributes[:600])}</span>'
+    item = f'<bdi>{escape(pair.title or "")}</bdi><br><bdi class="note">{escape(attributes[:_MOST_SHOWN])}</bdi>'
     fields = ", ".join(f"{name}={value}" for name, value in pair.fields.items())
     return (
-        f"<tr><td><code>{escape(pair.id)}</code></td><td>{escape(pair.query or '')}</td><td>{item}</td><td>{pair.gold}</td>"
+        f'<tr><td><code>{escape(pair.id)}</code></td><td class="t">{escape(pair.query or "")}</td><td class="t">{item}</td>'
+        f"<td>{pair.gold}</td>"
         f"<td>{pair.champion or 'unparsable'}</td><td>{pair.candidate or 'unparsable'}</td>"
-        f'<td class="n">{pair.gold_probability or ""}</td><td>{escape(fields)}</td></tr>'
+        f'<td class="n">{pair.gold_probability or ""}</td><td class="t">{escape(fields)}</td></tr>'
     )
 
 
@@ -193,6 +211,7 @@ def _lineage(document: ReportDocument) -> str:
         "serving profile": report.profile.model_dump_json(by_alias=True)
         if report.profile
         else "an endpoint's is not known",
+        **({"RAIR total": report.rair_total} if report.rair_total else {}),
         "decoding": ", ".join(f"{name}={value}" for name, value in report.decoding.items()),
         "bootstrap": f"{report.resamples} resamples of whole queries, seed {report.seed}",
     }
@@ -203,7 +222,8 @@ def _lineage(document: ReportDocument) -> str:
 
 
 def _table(heads: Iterable[str], rows: Iterable[str]) -> str:
-    return f"<table><tr>{''.join(f'<th>{escape(head)}</th>' for head in heads)}</tr>{''.join(rows)}</table>"
+    first = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    return f'<div class="wide"><table><tr>{first}</tr>{"".join(rows)}</table></div>'
 
 
 def _numbers(cells: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ from lore_core.artifacts import DigestMismatch, Manifest, open_store, publish, v
 from lore_core.evaluation.answers import AnswerRow
 from lore_core.jobs import EvaluateConfig
 from lore_core.jobs.errors import JobError
-from lore_core.prompts.chat import CHAT_PROMPT_DIGEST
+from lore_core.prompts.chat import chat_prompt_digest
 from lore_core.records import Pair
 from lore_core.records.jsonl import read_records, write_jsonl
 
@@ -58,7 +58,8 @@ class Parts:
         if config.generation is not None:
             self._inputs["generation"] = config.generation.content_digest()
         if config.endpoint is not None:
-            self._inputs |= {"endpoint": config.endpoint.identity, "prompt": CHAT_PROMPT_DIGEST}
+            asked = config.endpoint
+            self._inputs |= {"endpoint": asked.identity, "prompt": chat_prompt_digest(asked.prompt_language)}
 
     def there(self, number: int) -> bool:
         """Whether a part was scored."""

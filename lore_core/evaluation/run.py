@@ -159,6 +159,7 @@ def judge(
         decoding=decoding,
         rule_mode=config.benchmark.rule_mode,
         subsets=config.benchmark.subsets,
+        rair_total=inputs.rair_total,
         verdict=verdict,
         why=why,
         gates=tuple(gates),

@@ -36,6 +36,8 @@ class Slice:
         rows = self.candidate.mask(where)
         if flips_only:
             rows &= self.candidate.flip >= 0
+        if rows.all():
+            return self  # what it has counted and drawn is shared
         champion = self.champion.rows(rows) if self.champion else None
         return Slice(self.candidate.rows(rows), champion, self.resamples, self.seed)
 

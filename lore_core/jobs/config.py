@@ -27,6 +27,13 @@ class RuleMode(StrEnum):
     ORACLE = "Oracle"
 
 
+class PromptLanguage(StrEnum):
+    """Language of the instructions that a chat endpoint is given; a record's own texts are never translated."""
+
+    ENGLISH = "English"
+    CHINESE = "Chinese"
+
+
 class Layout(StrEnum):
     """Where the label stands in a generated answer."""
 
@@ -180,6 +187,7 @@ class JudgedEndpoint(Endpoint):
     url: str = Field(pattern=r"^https?://[^\s?#@]+$", max_length=1024)
     answers_as: str | None = Field(default=None, min_length=1, max_length=256)
     reasoning_model: bool = False
+    prompt_language: PromptLanguage = PromptLanguage.ENGLISH
     concurrency: int = Field(default=8, ge=1, le=512)
     requests_per_minute: int = Field(default=600, ge=1, le=1_000_000)
     timeout_seconds: int = Field(default=120, ge=1, le=3_600)

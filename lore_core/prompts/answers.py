@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _LABEL: Final = re.compile(r"(?<![A-Za-z0-9])L([1-4])(?![A-Za-z0-9])")
-_MISMATCH: Final = re.compile(r"\[\s*L2\s*[-\u2013:]\s*([^\]\[]{1,64}?)\s*\]")
+_MISMATCH: Final = re.compile(r"[\[【]\s*L2\s*[-\u2013\u2014:：－]\s*([^\]\[【】]{1,64}?)\s*[\]】]")
 THINK_END: Final = "</think>"
 THINK_START: Final = "<think>"
 

@@ -16,6 +16,8 @@ _BATCH: Final = 1_024
 _PICTURES: Final = "image_base64"
 _BATCH_OF_PICTURES: Final = 32
 """A picture may be megabytes, and this many rows are held at once."""
+_READ_AHEAD: Final = 1 << 20
+"""Bytes of a column read at once; without it a whole row group of pictures is."""
 
 
 def read_table(path: Path, left_out: frozenset[str] = frozenset()) -> Iterator[tuple[int, Row]]:
@@ -101,7 +103,7 @@ def _parquet_rows(path: Path, left_out: frozenset[str]) -> Iterator[tuple[int, R
     import pyarrow.parquet
 
     try:
-        with closing(pyarrow.parquet.ParquetFile(path)) as file:
+        with closing(pyarrow.parquet.ParquetFile(path, buffer_size=_READ_AHEAD)) as file:
             number = 0
             columns = [name for name in file.schema_arrow.names if name not in left_out]
             size = _BATCH_OF_PICTURES if _PICTURES in columns else _BATCH

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from lore_core import jobs
 from lore_core.jobs import CONFIG_PATH, EvaluateConfig, GoodRateConfig
-from lore_core.prompts.chat import CHAT_PROMPT_DIGEST
+from lore_core.prompts.chat import chat_prompt_digest
 from lore_core.router.config import PredictorStratum
 from lore_operator.api.v1alpha1.common import SECRET_ROOT, ArtifactRef, PodSettings, Resources, seconds
 from lore_operator.api.v1alpha1.evaluation import Benchmark, EvalSpec, RelevanceEval
@@ -176,7 +176,11 @@ def _parameters(
         "ruleMode": benchmark.rule_mode,
         "image": _image(spec, settings),
         **({"generation": generation.content_digest()} if generation else {}),
-        **({"endpoint": endpoint.mounted().identity, "prompt": CHAT_PROMPT_DIGEST} if endpoint else {}),
+        **(
+            {"endpoint": endpoint.mounted().identity, "prompt": chat_prompt_digest(endpoint.prompt_language)}
+            if endpoint
+            else {}
+        ),
         **({"backend": resolved.served.backend, "run": run} if resolved.served else {}),
     }
 

@@ -296,6 +296,7 @@ def _verdict_status(report: Report) -> dict[str, Any]:
         "gates": gates,
         "gatesPassed": _passed(gates),
         "scores": _without_nulls(scores)[:_MAX_SCORES] if isinstance(scores, list) else None,
+        "timing": _without_nulls(summary.get("timing")),
         "evidence": {"uri": made.uri, "digest": made.digest} if made else None,
         "attestation": summary.get("attestation"),
         "traffic": _measured(summary),

@@ -33,6 +33,14 @@ def test_the_files_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["--check"]) == 0
 
 
+def test_a_list_of_evaluations_shows_verdict_primary_score_and_gates_passed() -> None:
+    columns = CRDS["RelevanceEval"]["spec"]["versions"][0]["additionalPrinterColumns"]
+    shown = {column["name"]: column["jsonPath"] for column in columns if not column.get("priority")}
+    assert shown["Verdict"] == ".status.verdict"
+    assert shown["Score"] == ".status.primary.value"
+    assert shown["Gates"] == ".status.gatesPassed"
+
+
 def test_a_changed_file_fails_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--into", str(tmp_path)]) == 0
     file = tmp_path / "lore-platform.io_relevancemodels.yaml"

@@ -26,7 +26,7 @@ from lore_core.jobs import Gate, Progress
 from lore_core.jobs.errors import JobError
 from lore_core.jobs.reporter import Reporter
 from lore_core.prompts import RenderedPrompt
-from lore_core.records import write_pairs
+from lore_core.records import Label, write_pairs
 from lore_core.scoring.client import ScoringError
 from lore_core.scoring.scores import LabelScore
 
@@ -72,6 +72,12 @@ def duplicated_record(root: Path):
     return config(root, model(root), publish(root / "files", ref(root / "twice"), "benchmark"))
 
 
+def record_under_two_ids(root: Path):
+    """The second one even has another label."""
+    twin = pair(0).model_copy(update={"id": "other", "groundtruth": Label.L1})
+    return config(root, model(root), benchmark(root, [*(pair(row) for row in range(60)), twin]))
+
+
 def empty_benchmark(root: Path):
     (root / "files").mkdir()
     write_pairs(root / "files/general.jsonl", [])
@@ -92,6 +98,7 @@ def damaged_benchmark(root: Path):
         (empty_slice, "Inconclusive"),
         (one_class_slice, "Inconclusive"),
         (duplicated_record, "BadRecord"),
+        (record_under_two_ids, "BadData"),
         (empty_benchmark, "BadData"),
         (damaged_benchmark, "DigestMismatch"),
     ],
@@ -99,6 +106,13 @@ def damaged_benchmark(root: Path):
 )
 def test_what_bad_input_comes_to(tmp_path, served, prepared: Callable[[Path], Any], outcome: str):
     assert verdict_of(prepared(tmp_path), served) == outcome
+
+
+def test_the_same_texts_in_another_market_or_with_another_item_are_another_pair(tmp_path, served):
+    pairs = [pair(row) for row in range(60)]
+    others = [{"market": "north"}, {"item_id": "other"}, {"vqa_result": "red"}, {"title": "shirt l4 red"}]
+    pairs += [pair(0, **({"id": f"q{number}"} | change)) for number, change in enumerate(others)]
+    assert verdict_of(config(tmp_path, model(tmp_path), benchmark(tmp_path, pairs)), served) == "Passed"
 
 
 def test_good_input_passes(tmp_path, served):

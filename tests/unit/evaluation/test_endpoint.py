@@ -15,14 +15,15 @@ from lore_core.cli import main
 from lore_core.evaluation.evidence import read
 from lore_core.evaluation.hosted import REFUSED, ask_all
 from lore_core.evaluation.run import evaluate
-from lore_core.jobs import Champion, EvaluateConfig, Gate, Generation, JudgedEndpoint, RuleMode
+from lore_core.jobs import Champion, EvaluateConfig, Gate, Generation, JudgedEndpoint, PromptLanguage, RuleMode
 from lore_core.jobs.errors import JobError
 from lore_core.jobs.reporter import FileSink, Reporter
 from lore_core.prompts import RuleSource
-from lore_core.prompts.chat import read_chat
+from lore_core.prompts.chat import CHAT_PROMPT_DIGEST, chat_prompt_digest, read_chat
 
 PAIRS = [pair(row, "L4", "L4" if row % 4 else "L1") for row in range(60)]
 NO_RULES = RuleSource(RuleMode.NONE)
+FROZEN = {"English": "4f187f5f25df", "Chinese": "9d5faa82561e"}
 
 
 def asked(root: Path, url: str, data: ArtifactRef, generation: Generation | None = None, **knobs) -> EvaluateConfig:
@@ -193,6 +194,27 @@ def test_gold_is_never_sent(tmp_path):
     assert json.loads(body["messages"][1]["content"]) == {"query": "shirt 1", "title": "shirt l3"}
 
 
+@pytest.mark.parametrize("language", PromptLanguage)
+def test_each_language_is_a_prompt_of_its_own_with_every_label_and_the_same_record(tmp_path, language):
+    data = benchmark(tmp_path, PAIRS)
+    with chat_server() as server:
+        the_config = asked(tmp_path, server.url, data, promptLanguage=language)
+        result = evaluate(the_config, Reporter(None))
+        system, user = server.bodies[0]["messages"]
+    assert all(label in system["content"] for label in ("[L4]", "[L3]", "[L1]", "[L2-", "JSON"))
+    assert ("类目" in system["content"]) == (language is PromptLanguage.CHINESE)
+    assert json.loads(user["content"]).keys() == {"query", "title"}
+    report = read(ArtifactRef(uri=result.uri, digest=result.digest), tmp_path / "copy").report
+    assert report.bound.prompt == chat_prompt_digest(language)
+    assert report.decoding["promptLanguage"] == language
+
+
+def test_the_prompts_of_the_languages_have_digests_that_do_not_move():
+    """Evidence names its prompt by this digest: other words are another prompt."""
+    assert chat_prompt_digest(PromptLanguage.ENGLISH) == CHAT_PROMPT_DIGEST
+    assert {language.value: chat_prompt_digest(language)[7:19] for language in PromptLanguage} == FROZEN
+
+
 def test_a_reasoning_model_is_asked_in_its_own_parameters(tmp_path):
     with chat_server() as server:
         answers_of(asked(tmp_path, server.url, ref(tmp_path), reasoningModel=True), PAIRS[:1])
@@ -221,6 +243,8 @@ def test_samples_for_pass_at_k_are_asked_at_their_temperature_with_seeds_of_thei
         ("It could be [L3], but it is [L4]", None, None),
         ("The label is L4", None, None),
         ("<think>[L4]", None, None),
+        ("颜色不符。【L2－颜色不符】", "L2", "颜色不符"),
+        ("可能是【L3】，但应为[L4]", None, None),
         ("", None, None),
     ],
 )

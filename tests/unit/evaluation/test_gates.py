@@ -124,6 +124,13 @@ def test_what_cannot_be_decided_is_what_on_missing_says(case, on_missing, outcom
     assert judge(case.model_copy(update={"on_missing": on_missing}), exactly(100, 0)).outcome == outcome
 
 
+def test_a_floor_that_any_constant_answer_would_hold_is_pointed_out():
+    floor = gate(metric="MacroF1", min="0.5")
+    assert "every gold label of all pairs is L1" in judge(floor, exactly(100, 0)).warning
+    mixed = Slice(table([0, 3] * 60, [0, 3] * 60, range(120)), None, 200, 1)
+    assert judge(floor, mixed).warning is None
+
+
 def test_f1_of_one_class_is_gated():
     gold, answer = [2] * 60 + [3] * 60, [2] * 30 + [3] * 90
     found = judge(gate(metric="F1", label="L3", min="0.7"), Slice(table(gold, answer, range(120)), None, 200, 1))
@@ -153,6 +160,8 @@ def test_every_decided_gate_prints_its_minimum_detectable_regression():
     found = apply(bounds, evaluation(right=0.8, champion_right=0.8))
     assert all(float(one.minimum_detectable_regression) > 0 for one in found)
     assert all("minimum detectable regression" in one.message for one in found)
+    assert f"power {float(found[1].power):.0%}: so often an equal model passes" in found[1].message
+    assert "power" not in found[0].message
 
 
 def test_a_gate_with_little_power_warns():
@@ -196,7 +205,7 @@ def test_answers_to_other_pairs_cannot_be_compared():
 
 
 def outcomes(*pairs):
-    template = judge(gate(min="0.5"), exactly(100, 0))
+    template = judge(gate(min="0.5"), evaluation(right=0.9))
     return [
         template.model_copy(update={"name": f"g{row}", "severity": severity, "outcome": Outcome(outcome)})
         for row, (severity, outcome) in enumerate(pairs)

@@ -52,6 +52,16 @@ def test_the_report_has_verdict_primary_score_gates_and_every_digest(tmp_path, w
     assert summary["evidence"] == {"uri": report["result"]["uri"], "digest": report["result"]["digest"]}
 
 
+def test_the_report_says_which_published_total_a_copy_of_rair_has(tmp_path, world, served):
+    copied = publish(
+        tmp_path / "benchmark-files", ref(tmp_path / "rair"), "benchmark", metadata={"rairTotal": "released"}
+    )
+    for data, total in ((copied, "released"), (world[1], None)):
+        the_config = config(tmp_path, world[0], data, workspace=ref(tmp_path / f"of-{total}"))
+        evaluate(the_config, Reporter(None), served)
+        assert read(the_config.output, tmp_path / f"copy-{total}").report.rair_total == total
+
+
 def test_a_failed_gate_is_a_succeeded_report_with_verdict_failed(tmp_path, world, served):
     strict = (Gate(name="floor", metric="Accuracy2", min="0.9"),)
     report = report_of(tmp_path, config(tmp_path, *world, gates=strict), served)

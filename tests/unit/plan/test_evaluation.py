@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from unit.plan.world import DIGEST, World, condition, config_of, digest, resource, statuses
 
-from lore_core.jobs import ServingProfile
+from lore_core.jobs import Phase, Progress, Report, ServingProfile
 from lore_operator.api.v1alpha1.eval_status import EvalStatus
 from lore_operator.plan import evaluation, model
 from lore_operator.plan.types import ObjectKey
@@ -276,6 +276,20 @@ def test_a_verdict_is_signed_with_the_key_of_a_secret_that_only_the_pod_sees() -
 
 def test_the_signed_verdict_stands_in_status() -> None:
     assert judged("Passed", attestation="{signed}").resource["status"]["attestation"] == "{signed}"
+
+
+def test_how_far_it_is_and_how_long_the_rest_takes_stand_in_status() -> None:
+    w = world()
+    w.settle()
+    done = Progress(step=128, total_steps=516, unit="pairs", seconds_remaining=40)
+    times = {"started_at": w.now, "last_updated": w.now}
+    w.report("nightly-eval-a1", Report(phase=Phase.RUNNING, progress=done, **times))
+
+    assert w.settle().status["progress"] == {"step": 128, "totalSteps": 516, "unit": "pairs", "secondsRemaining": 40}
+
+
+def test_how_long_answers_took_stands_in_status() -> None:
+    assert judged("Passed", timing={"p50Ms": "12.5", "p99Ms": None}).resource["status"]["timing"] == {"p50Ms": "12.5"}
 
 
 def shards_at(w: World, job: str, *, scored: int, failed: str = "") -> None:

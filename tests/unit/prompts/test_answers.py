@@ -25,7 +25,13 @@ def test_the_label_after_the_reasoning_counts(text: str, label: str | None) -> N
 
 @pytest.mark.parametrize(
     ("text", "mismatch"),
-    [("[L2-Style Mismatch]", "Style Mismatch"), ("[L2 - brand]", "brand"), ("L2", None), ("L3 [L2-Style]", None)],
+    [
+        ("[L2-Style Mismatch]", "Style Mismatch"),
+        ("[L2 - brand]", "brand"),
+        ("L2", None),
+        ("L3 [L2-Style]", None),
+        ("【L2－颜色不符】", "颜色不符"),
+    ],
 )
 def test_the_kind_of_mismatch_belongs_to_l2(text: str, mismatch: str | None) -> None:
     assert parse_answer(text).mismatch == mismatch

@@ -3,6 +3,7 @@
 import base64
 import json
 import tracemalloc
+from itertools import islice
 from pathlib import Path
 
 import pyarrow
@@ -69,8 +70,13 @@ def test_pictures_are_kept_where_asked_for(tmp_path):
     assert next(iter(read_splits(tmp_path / "benchmark", ["visual"])["visual"])).image_base64 == PICTURE
 
 
-def test_the_two_published_totals_are_told_apart():
+@pytest.mark.parametrize(("totals", "named"), [({72: "paper"}, "paper"), ({72: "released"}, "released"), ({}, "other")])
+def test_the_two_published_totals_are_told_apart(tmp_path, monkeypatch, totals, named):
+    """The manifest says which total a copy has; here the copy's 72 pairs stand for one of them."""
     assert TOTALS == {54_539: "paper", 48_949: "released"}
+    monkeypatch.setattr("lore_core.records.rair.TOTALS", totals)
+    assert converted(copy(tmp_path), tmp_path) == 0
+    assert json.loads((tmp_path / "benchmark/lore-manifest.json").read_text())["metadata"]["rairTotal"] == named
 
 
 def test_a_missing_config_is_named(tmp_path, capsys):
@@ -97,18 +103,33 @@ def test_a_bad_record_is_named_and_nothing_is_published(tmp_path, capsys, change
     assert not (tmp_path / "benchmark").exists()
 
 
-def test_pictures_never_stand_in_memory_together(tmp_path):
-    """128 records of a megabyte each are read within 50 MiB of Python memory."""
-    folder = tmp_path / "General_Subset"
-    folder.mkdir()
-    big = base64.b64encode(bytes(750_000)).decode()
-    with (folder / "train.jsonl").open("w") as stream:
-        for number in range(128):
-            stream.write(json.dumps(record(number, image_base64=big)) + "\n")
+def big_config(folder: Path, kind: str) -> Path:
+    """128 records of a megabyte each."""
+    picture = base64.b64encode(bytes(750_000)).decode()
+    rows = (record(number, image_base64=picture) for number in range(128))
+    if kind == "jsonl":
+        with (folder / "train.jsonl").open("w") as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in rows)
+        return folder / "train.jsonl"
+    schema = pyarrow.Table.from_pylist([record(0)]).schema
+    with pyarrow.parquet.ParquetWriter(folder / "train.parquet", schema, compression="none") as writer:
+        while some := list(islice(rows, 16)):
+            writer.write_table(pyarrow.Table.from_pylist(some, schema))
+    return folder / "train.parquet"
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+@pytest.mark.parametrize(("pictures", "mebibytes"), [(True, 50), (False, 10)])
+def test_pictures_never_stand_in_memory_together(tmp_path, kind, pictures, mebibytes):
+    """128 MiB are read within 50 MiB of Python's memory and as much of Arrow's; left out, pictures cost next to nothing."""
+    path, arrow = big_config(tmp_path, kind), pyarrow.default_memory_pool()
+    before = arrow.bytes_allocated()
     tracemalloc.start()
-    assert sum(1 for _ in read_config([folder / "train.jsonl"], "general", pictures=True)) == 128
-    assert tracemalloc.get_traced_memory()[1] < 50 << 20
+    held = [arrow.bytes_allocated() - before for _ in read_config([path], "general", pictures=pictures)]
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
+    assert len(held) == 128
+    assert max(peak, *held) < mebibytes << 20
 
 
 def test_files_are_found_wherever_the_configs_lie(tmp_path):

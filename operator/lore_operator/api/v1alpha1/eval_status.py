@@ -143,6 +143,8 @@ class EvalStatus(CommonStatus):
     """Passed of all, for the column."""
     scores: Annotated[tuple[Unchecked, ...], atomic(128)] = ()
     """Metrics with intervals; the evidence has all."""
+    timing: Unchecked | None = None
+    """Milliseconds until a pair had its answer, under this evaluation's load: p50Ms, p95Ms, p99Ms. In no evidence."""
     evidence: ResultRef | None = None
     """Report and per-pair scores."""
     attestation: str | None = Field(default=None, max_length=MAX_ENVELOPE)

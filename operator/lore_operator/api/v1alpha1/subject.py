@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from lore_core import jobs
-from lore_core.jobs.config import Name
+from lore_core.jobs.config import Name, PromptLanguage
 from lore_core.jobs.goodrate import MOST_DAYS
 from lore_core.router.config import PredictorStratum
 from lore_operator.api.v1alpha1.common import (
@@ -54,6 +54,8 @@ class JudgedEndpoint(ApiModel):
     """Secret with the API key, key `token`."""
     reasoning_model: bool = False
     """It refuses temperature, seed and max_tokens, as hosted reasoning models do; max_completion_tokens is sent."""
+    prompt_language: PromptLanguage = PromptLanguage.ENGLISH
+    """Language of the instructions: English or Chinese. Each is a prompt of its own, named by digest in the evidence."""
     concurrency: int = Field(default=8, ge=1, le=512)
     """Requests at once, a pod."""
     requests_per_minute: int = Field(default=600, ge=1, le=1_000_000)
