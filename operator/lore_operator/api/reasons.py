@@ -224,7 +224,8 @@ PODS: Final = (
     Reason(
         "PodsNotCreated",
         "The Job has no pod after half a minute.",
-        "See the Job's events: a quota, an admission policy or a missing ServiceAccount may refuse its pods.",
+        "See the Job's events: a quota, an admission policy or a missing ServiceAccount may refuse its pods. A JobSet without"
+        " a Job: see whether JobSet's controller runs.",
     ),
     Reason(
         "StartError",
@@ -258,7 +259,7 @@ PODS: Final = (
     ),
     Reason(
         "Disrupted",
-        "The cluster took the pod away: preemption, drain, taint or a lost node. It is tried again and not counted.",
+        "The cluster took the pod away: preemption (a queue's too), drain, taint or a lost node. It is tried again, uncounted.",
         "Nothing; where it repeats, see the priority class and the node.",
     ),
     Reason("JobFailed", "The Job failed and no pod tells why.", "See the Job's conditions and events."),
@@ -451,6 +452,11 @@ REPORTS: Final = (
         "ArtifactError",
         "The store could not be reached or answered with an error. It is tried again.",
         "Check endpoint, region and network.",
+    ),
+    Reason(
+        "WorkspaceFull",
+        "The workspace has no room for what is to be written. What lay there is as it was: earlier checkpoints are whole.",
+        "Make room with `lore gc`, or enlarge the volume or its quota; a new runToken then goes on from the last checkpoint.",
     ),
     Reason("ScoringFailed", "The server gave no usable score.", "Read the server's words in the message."),
     Reason(

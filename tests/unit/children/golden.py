@@ -111,8 +111,8 @@ def labels(owner: dict[str, Any], stage: str) -> dict[str, str]:
     return {**own, STAGE: stage, ATTEMPT: "1", RUN: "cafe0000"}
 
 
-def train(stage_index: int) -> list[dict[str, Any]]:
-    job = parse_train_job(TRAIN)
+def train(stage_index: int, workload: str = "Job") -> list[dict[str, Any]]:
+    job = parse_train_job({**TRAIN, "spec": {**TRAIN["spec"], "workload": workload}})
     stage = job.spec.stages[stage_index]
     made = {"sft": "sft", "traces": "pairs"}
     results = {name: ArtifactRef(uri=f"pvc://lore/runs/{folder}", digest=D) for name, folder in made.items()}
@@ -201,6 +201,7 @@ GOLDEN = {
     "train-student.yaml": lambda: train(1),
     "train-traces.yaml": lambda: train(2),
     "train-aligned.yaml": lambda: train(3),
+    "train-jobset.yaml": lambda: train(1, "JobSet"),
     "eval.yaml": evaluation,
     "eval-shards.yaml": lambda: evaluation(4, "shards"),
     "eval-endpoint.yaml": lambda: evaluation_of({"endpoint": HOSTED}),
