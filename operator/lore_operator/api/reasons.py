@@ -262,6 +262,16 @@ PODS: Final = (
         "The cluster took the pod away: preemption (a queue's too), drain, taint or a lost node. It is tried again, uncounted.",
         "Nothing; where it repeats, see the priority class and the node.",
     ),
+    Reason(
+        "StartDeadlineExceeded",
+        "No pod reported within runPolicy.startDeadline of the Job's start. The attempt was stopped and counts as failed.",
+        "See the pods' events: an image, a volume or a node that is slow or missing; or give it longer.",
+    ),
+    Reason(
+        "StallDeadlineExceeded",
+        "The pod said nothing for runPolicy.stallDeadline. The attempt was stopped and counts as failed.",
+        "See its output for what it hung in (lore logs), a rank or a store that does not answer for example; or give it longer.",
+    ),
     Reason("JobFailed", "The Job failed and no pod tells why.", "See the Job's conditions and events."),
     Reason(
         "BackoffLimitExceeded",

@@ -130,7 +130,7 @@ def outcome(record: Record, pods: Iterable[Mapping[str, Any]], now: datetime) ->
         return _as_noted(noted, report)
     # What a JobSet says of its Job comes later and tells less than the Job itself.
     ended = _ended(record.pods_job or record.job)
-    if ended and ended["type"] == "Complete" and _is_sharded(record.job):
+    if ended and ended["type"] == "Complete" and is_sharded(record.job):
         return Outcome(Phase.SUCCEEDED, report, ended=moment(ended["lastTransitionTime"]))
     if report and report.phase == ReportPhase.SUCCEEDED and report.result and (record.job is None or ended):
         return Outcome(Phase.SUCCEEDED, report, ended=report.last_updated)
@@ -139,7 +139,8 @@ def outcome(record: Record, pods: Iterable[Mapping[str, Any]], now: datetime) ->
     return _ended_badly(record, report, list(pods), now)
 
 
-def _is_sharded(job: Object | None) -> bool:
+def is_sharded(job: Object | None) -> bool:
+    """Whether a Job's pods are shards, of which none reports."""
     return SHARDS in ((job or {}).get("metadata", {}).get("labels") or {})
 
 
