@@ -124,6 +124,16 @@ def test_a_queue_holds_the_jobset_and_not_the_job_within_it() -> None:
     assert "suspend" not in member["template"]["spec"]
 
 
+def test_nccl_tells_of_its_errors_unless_the_spec_says_otherwise() -> None:
+    *_, asked = train(0)
+    assert main_variables(asked["spec"]["template"]["spec"])["NCCL_DEBUG"] == "INFO"
+
+    *_, plain = train(0, runner={})
+    assert main_variables(plain["spec"]["template"]["spec"])["NCCL_DEBUG"] == "WARN"
+    *_, without = train(2, runner={})
+    assert "NCCL_DEBUG" not in main_variables(without["spec"]["template"]["spec"])
+
+
 def test_an_attempt_in_a_jobset_is_three_objects() -> None:
     assert [item["kind"] for item in train(0, "JobSet")] == ["ConfigMap", "ConfigMap", "JobSet"]
 
