@@ -157,6 +157,11 @@ REFUSALS: Final = (
         "Use a namespace of at most 35 characters.",
     ),
     Reason(
+        "ImpossibleResources",
+        "A pod would ask for less than what it is told to run with.",
+        "Change one of the two fields that the message names.",
+    ),
+    Reason(
         "PublishConflict",
         "A RelevanceModel of the name to publish exists and is another one.",
         "Choose another name, or delete that model.",
