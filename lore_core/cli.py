@@ -113,6 +113,9 @@ VERBS: Final = (
     Verb(("why",), "lore_operator.cli.why", "say why an object stands as it does, and what to do"),
     Verb(("logs",), "lore_operator.cli.logs", "print what the pods of an object say"),
     Verb(("cost",), "lore_operator.cli.cost", "pods, GPUs, hours and tokens that a namespace's objects took"),
+    Verb(
+        ("gc",), "lore_operator.cli.collect", "show what a workspace holds that nothing names any more, and delete it"
+    ),
     Verb(("promote",), "lore_operator.cli.promote", "pin a model that passed into a kustomize overlay"),
     Verb(("completion",), "lore_core.completion", "print a completion script for bash, zsh or fish"),
 )

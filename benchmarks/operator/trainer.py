@@ -35,7 +35,7 @@ def definitions() -> list[Path]:
     """The kinds of Trainer and of JobSet; the controller is built where it is not there yet."""
     tools.ensure_profile("peers")
     base = tools.manifests("trainer") / "base" / "crds"
-    return sorted(base.glob("trainer.*.yaml")) + sorted((tools.manifests("jobset") / "bases").glob("*.yaml"))
+    return sorted(base.glob("trainer.*.yaml")) + sorted((tools.manifests("jobset") / "crd/bases").glob("*.yaml"))
 
 
 def costs(plane: ControlPlane, folder: Path, size: int) -> dict[str, Cost]:

@@ -121,7 +121,11 @@ MODULES = (
         {"trainer-manager": "github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager"},
         manifests="manifests",
     ),
-    Module("jobset", "sigs.k8s.io/jobset", {}, manifests="config/components/crd"),
+    # What tests/controllers runs beside the operator; `benchmarks/operator` wants JobSet's definitions alone.
+    Module("jobset", "sigs.k8s.io/jobset", {"jobset-manager": "sigs.k8s.io/jobset"}, manifests="config/components"),
+    Module(
+        "kueue", "sigs.k8s.io/kueue", {"kueue-manager": "sigs.k8s.io/kueue/cmd/kueue"}, manifests="config/components"
+    ),
     # A program of our own around Flux's and Argo CD's evaluators.
     Module("health", "github.com/fluxcd/pkg/runtime", {"health": "."}),
 )
@@ -129,12 +133,14 @@ MODULES = (
 # What manifests, alerts and conditions are judged by; no cluster runs them.
 _CHECKS = ("kubeconform", "promtool", "prometheus", "health")
 _PEERS = ("trainer-manager",)
+_CONTROLLERS = ("kueue-manager", "jobset-manager")
+_APART = _CHECKS + _PEERS + _CONTROLLERS
 # kubectl and helm belong to both: every test that talks to a control plane wants them.
 PROFILE_TOOLS = {
     "control-plane": ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "helm"),
-    "node": tuple(command for module in MODULES for command in module.commands if command not in _CHECKS + _PEERS),
+    "node": tuple(command for module in MODULES for command in module.commands if command not in _APART),
 }
-TOOL_SETS = {**PROFILE_TOOLS, "checks": _CHECKS, "peers": _PEERS}
+TOOL_SETS = {**PROFILE_TOOLS, "checks": _CHECKS, "peers": _PEERS, "controllers": _CONTROLLERS}
 
 
 def module_of(tool: str) -> Module:

@@ -5,11 +5,13 @@ The manifest is written last and read first: a folder without one is not an arti
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import JsonValue, ValidationError
@@ -19,6 +21,10 @@ from lore_core.artifacts.manifest import MANIFEST_NAME, FileEntry, Manifest, Pro
 from lore_core.artifacts.ref import ArtifactRef, CredentialKeys
 
 _CHUNK: Final = 1 << 20
+_SLACK: Final = 1 << 20
+"""Bytes for manifests, markers and half-filled blocks beside the files themselves."""
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_MAKE_ROOM: Final = "make room with `lore gc`, or enlarge the volume or its quota"
 
 
 class ArtifactError(Exception):
@@ -43,6 +49,19 @@ class DigestMismatch(ArtifactError):
     """The bytes are not those that the digest names."""
 
     reason = "DigestMismatch"
+
+
+class WorkspaceFull(ArtifactError):
+    """There is no room for what is to be written; what lay there before is as it was."""
+
+    reason = "WorkspaceFull"
+
+
+class StoredFile(NamedTuple):
+    """One file of a store; `modified` is None where the store does not tell."""
+
+    size: int
+    modified: datetime | None
 
 
 class ArtifactStore:
@@ -71,6 +90,8 @@ class ArtifactStore:
                 f"{uri}: no permission to {permission}; grant it or check secretRef ({error})"
             ) from error
         except Exception as error:  # each store's library has errors of its own: unreachable, untrusted, torn
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise WorkspaceFull(f"{uri}: no space left to {permission} it; {_MAKE_ROOM}") from error
             raise ArtifactError(f"{uri}: could not {permission}: {type(error).__name__}: {error}") from error
 
     def exists(self) -> bool:
@@ -116,7 +137,7 @@ class ArtifactStore:
             found = self._fs.ls(self._root, detail=True)
             return sorted(item["name"].rstrip("/").rpartition("/")[2] for item in found if item["type"] == "directory")
 
-    def files(self) -> list[str]:
+    def file_names(self) -> list[str]:
         """Names of the files that lie directly in this folder; none where it is not there."""
         with self._errors("list", ""):
             if not self._fs.exists(self._root):
@@ -124,12 +145,35 @@ class ArtifactStore:
             found = self._fs.ls(self._root, detail=True)
             return sorted(item["name"].rpartition("/")[2] for item in found if item["type"] == "file")
 
+    def files(self) -> dict[str, StoredFile]:
+        """All files below the folder by their path in it; none where it is not there."""
+        with self._errors("list", ""):
+            found = self._fs.find(self._root, detail=True)
+        return {
+            path.removeprefix(f"{self._root}/"): StoredFile(int(info["size"]), _modified(info))
+            for path, info in found.items()
+        }
+
     def remove(self) -> None:
-        """Delete the folder with all that is in it: the manifest first, so that no half of it is taken for whole."""
+        """Delete the folder with all that is in it: every manifest first, so that no half of it is taken for whole."""
         with self._errors("delete", ""):
-            if self._fs.exists(self._path(MANIFEST_NAME)):
-                self._fs.rm_file(self._path(MANIFEST_NAME))
+            for path in self._fs.find(self._root):
+                if path.endswith(f"/{MANIFEST_NAME}"):
+                    self._fs.rm_file(path)
             self._fs.rm(self._root, recursive=True)
+
+    def require_room(self, size: int) -> None:
+        """Raise WorkspaceFull unless so many bytes fit. An object store does not tell, and passes."""
+        free = self._free()
+        if free is not None and free < size + _SLACK:
+            raise WorkspaceFull(f"{self.ref.uri}: {size:,} bytes are to be written, {free:,} are free; {_MAKE_ROOM}")
+
+    def _free(self) -> int | None:
+        if not self._is_local:
+            return None
+        there = next(path for path in (Path(self._root), *Path(self._root).parents) if path.exists())
+        told = os.statvfs(there)
+        return told.f_bavail * told.f_frsize
 
     def manifest(self) -> Manifest:
         """The manifest, checked against the ref's digest where it has one."""
@@ -148,6 +192,13 @@ class ArtifactStore:
     def _is_local(self) -> bool:
         protocol = self._fs.protocol
         return "file" in (protocol if isinstance(protocol, tuple | list) else (protocol,))
+
+
+def _modified(info: Mapping[str, Any]) -> datetime | None:
+    """When a file was written, as local file systems and S3 spell it."""
+    if isinstance(stamp := info.get("mtime"), int | float):
+        return datetime.fromtimestamp(stamp, UTC)
+    return stamp if isinstance(stamp := info.get("LastModified"), datetime) else None
 
 
 def open_store(ref: ArtifactRef) -> ArtifactStore:
@@ -234,6 +285,7 @@ def publish(
         if found != manifest.digest:
             raise DigestMismatch(f"{to.uri}: already holds {found}, refusing to overwrite it with {manifest.digest}")
         return to.model_copy(update={"digest": found})
+    store.require_room(sum(entry.size for entry in manifest.files))
     for entry in manifest.files:
         store.upload(folder / entry.path, entry.path)
     store.write_bytes(MANIFEST_NAME, manifest.to_bytes())

@@ -30,7 +30,7 @@ class Folder:
 
     def files(self) -> list[str]:
         """Names of the JSONL files, sorted."""
-        return [name for name in self._store.files() if name.endswith(SUFFIX)]
+        return [name for name in self._store.file_names() if name.endswith(SUFFIX)]
 
     def rows(self, name: str, read: Callable[[Path], Iterable[Any]]) -> Iterator[Any]:
         """One file's rows, streamed. Raises ArtifactError, or JobError naming file, line and field."""
@@ -52,7 +52,7 @@ class Folder:
 
 def served_rows(config: GoodRateConfig, folder: Folder) -> Iterator[Served]:
     """The window's requests, of the revision where one is named. Raises JobError where a day has no log."""
-    names = folder.files()
+    names = folder.file_names()
     for day in map(str, config.days):
         found = [name for name in names if name.startswith(day)]
         if not found:
@@ -81,7 +81,7 @@ def _of_day(day: str, name: str, config: GoodRateConfig, folder: Folder) -> Iter
 
 def people_ratings(folder: Folder) -> list[Rating]:
     """All ratings of all files. Raises JobError where there is no file."""
-    names = folder.files()
+    names = folder.file_names()
     if not names:
         raise JobError(
             "BadRatings", f"people: {folder.uri} has no file *{SUFFIX}; put people's ratings there", field="people"

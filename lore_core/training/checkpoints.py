@@ -90,6 +90,11 @@ def restore(where: ArtifactRef, checkpoint: Checkpoint, into: Path) -> bool:
     return True
 
 
+def local_size(folder: Path) -> int:
+    """Bytes of the files that this node wrote."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def upload_part(where: ArtifactRef, tag: str, folder: Path) -> list[FileEntry]:
     """Copy the files that this node wrote to the store; returns their entries for the manifest."""
     store = open_store(where.child(tag))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lore_core.artifacts import ArtifactRef
+from lore_core.artifacts import ArtifactRef, WorkspaceFull, open_store
 from lore_core.training import checkpoints
 from lore_core.training.checkpoints import Checkpoint
 
@@ -63,15 +63,30 @@ class SharedCheckpoints:
         return all(gathered(checkpoints.restore(self.where, found, self.scratch) if here else True, self.ranks))
 
     def publish(self, step: int, folder: Path, score: float | None = None) -> None:
-        """Upload what every rank has written to `folder`, and only then mark the checkpoint complete."""
+        """Upload what every rank has written to `folder`, and only then mark the checkpoint complete.
+
+        Raises WorkspaceFull on every rank, before anything is uploaded, where there is no room for it.
+        """
         ranks = self.ranks
         _barrier()
+        self._require_room(folder)
         mine = checkpoints.upload_part(self.where, f"step{step}", folder) if ranks.local == 0 else []
         parts = gathered(mine, ranks)
         if ranks.rank == 0:
             made, manifest = checkpoints.described(step, ranks.world, self.zero_stage, parts, score)
             checkpoints.mark_complete(self.where, made, manifest, self.keep)
         self.drop(folder)
+
+    def _require_room(self, folder: Path) -> None:
+        sizes = gathered(checkpoints.local_size(folder) if self.ranks.local == 0 else 0, self.ranks)
+        refusal = ""
+        if self.ranks.rank == 0:
+            try:
+                open_store(self.where).require_room(sum(sizes))
+            except WorkspaceFull as error:
+                refusal = str(error)
+        if refusal := gathered(refusal, self.ranks)[0]:
+            raise WorkspaceFull(refusal)
 
     def drop(self, folder: Path) -> None:
         """Remove a local copy once no rank needs it."""

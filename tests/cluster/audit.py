@@ -23,6 +23,18 @@ def refused(log: Path, account: str) -> set[Right]:
     return {_right(event) for event in _events(log, account) if _decision(event) == "forbid"}
 
 
+def writes(log: Path, account: str, namespace: str, resource: str) -> list[tuple[str, str]]:
+    """(verb, name) of what the account changed of one kind in a namespace, in its order; what was refused is left out."""
+    return [
+        (event["verb"], event["objectRef"]["name"])
+        for event in _events(log, account)
+        if event["objectRef"].get("namespace") == namespace
+        and event["objectRef"]["resource"] == resource
+        and event["verb"] not in ("get", "list", "watch")
+        and _decision(event) != "forbid"
+    ]
+
+
 def _events(log: Path, account: str) -> list[dict[str, Any]]:
     found = (json.loads(line) for line in log.read_text().splitlines())
     return [event for event in found if event["user"]["username"] == account and "objectRef" in event]

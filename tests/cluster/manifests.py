@@ -34,6 +34,21 @@ def pod_spec(containers: Sequence[Mapping[str, Any]], **more: object) -> dict[st
     return {"restartPolicy": "Never", "securityContext": POD_SECURITY, "containers": list(containers), **more}
 
 
+def stand_in(group: str, version: str, kind: str) -> dict[str, Any]:
+    """A definition of another project's kind without its schema, where only that it is served matters."""
+    plural = f"{kind.lower()}s"
+    names = {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"}
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    served = {"name": version, "served": True, "storage": True, "schema": schema}
+    approved = {"api-approved.kubernetes.io": f"https://github.com/kubernetes-sigs/{group.partition('.')[0]}"}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}", "annotations": approved},
+        "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [served]},
+    }
+
+
 def pod(namespace: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     """A pod."""
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec}

@@ -110,7 +110,7 @@ class Api:
             f"{kind.kind}/{item['metadata']['name']}": item["metadata"]["resourceVersion"]
             for kind in written
             # A budget's status is the disruption controller's, which counts pods whenever it likes.
-            if kind not in (resources.INFERENCE_SERVICES, resources.EVENTS, resources.BUDGETS)
+            if kind not in (resources.INFERENCE_SERVICES, resources.JOB_SETS, resources.EVENTS, resources.BUDGETS)
             for item in await self.items(kind)
         }
 

@@ -1,5 +1,6 @@
 """A cluster that lacks something: what the operator says, that the rest goes on, and that it notices what comes later."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -9,13 +10,14 @@ from typing import Any
 import pytest
 import yaml
 from cluster.fixtures import REPOSITORY
+from cluster.manifests import stand_in
 from cluster.operator_process import Api, OperatorProcess, condition, until, with_token
 from cluster.train_jobs import appeared, train_job
 from controlplane.test_operator_serving import MODEL, SERVING
 
 from hack.cluster import tools
 from hack.cluster.kubectl import Kubectl
-from lore_operator.engine.resources import DEPLOYMENTS, INFERENCE_SERVICES, JOBS, TRAIN_JOBS, Resource
+from lore_operator.engine.resources import DEPLOYMENTS, INFERENCE_SERVICES, JOB_SETS, JOBS, TRAIN_JOBS, Resource
 
 KSERVE = "inferenceservices.serving.kserve.io"
 DIRECT: dict[str, Any] = {
@@ -60,23 +62,10 @@ async def test_without_kserve_training_goes_on_and_kserve_is_noticed(
 @pytest.fixture
 def kueue(kubectl: Kubectl, tmp_path: Path) -> Iterator[Path]:
     """A definition of Kueue's group, to be applied; Kueue itself does not run."""
-    names = {"plural": "localqueues", "singular": "localqueue", "kind": "LocalQueue", "listKind": "LocalQueueList"}
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    version = {"name": "v1beta1", "served": True, "storage": True, "schema": schema}
-    group = "kueue.x-k8s.io"
-    definition = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": f"localqueues.{group}",
-            "annotations": {"api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/kueue"},
-        },
-        "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [version]},
-    }
-    file = tmp_path / "kueue.yaml"
-    file.write_text(yaml.safe_dump(definition))
+    file = tmp_path / "kueue.json"
+    file.write_text(json.dumps(stand_in("kueue.x-k8s.io", "v1beta2", "LocalQueue")))
     yield file
-    kubectl("delete", "crd", f"localqueues.{group}", "--ignore-not-found", "--wait=false")
+    kubectl("delete", "crd", "localqueues.kueue.x-k8s.io", "--ignore-not-found", "--wait=false")
 
 
 async def test_without_kueue_a_queued_job_takes_nothing_until_kueue_is_there(
@@ -90,6 +79,29 @@ async def test_without_kueue_a_queued_job_takes_nothing_until_kueue_is_there(
 
     kubectl.apply_definitions([kueue])
     assert (await appeared(api, "demo-sft-a1"))["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpu"
+
+
+@pytest.fixture
+def jobset(kubectl: Kubectl, tmp_path: Path) -> Iterator[Path]:
+    """JobSet's kind, to be applied."""
+    file = tmp_path / "jobset.json"
+    file.write_text(json.dumps(stand_in("jobset.x-k8s.io", "v1alpha2", "JobSet")))
+    yield file
+    kubectl("delete", "crd", "jobsets.jobset.x-k8s.io", "--ignore-not-found", "--wait=false")
+
+
+async def test_without_jobset_other_train_jobs_go_on_and_jobset_is_noticed(
+    jobset: Path, operator: OperatorProcess, api: Api, kubectl: Kubectl
+) -> None:
+    await api.create(train_job("gang", workload="JobSet"))
+
+    found = await told(api, TRAIN_JOBS, "gang", "install JobSet 0.12")
+    assert found["reason"] == "KindNotInstalled"
+    await api.create(train_job())
+    await appeared(api, "demo-sft-a1")
+
+    kubectl.apply_definitions([jobset])
+    assert await until(lambda: api.names(JOB_SETS), bool) == ["gang-sft-a1"]
 
 
 @pytest.fixture

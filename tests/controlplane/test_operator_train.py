@@ -1,13 +1,17 @@
 """A train job on a real control plane. There is no kubelet: the tests do what pods and the Job controller would do."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
+from cluster.manifests import stand_in
 from cluster.operator_process import Api, OperatorProcess, condition, until
 from cluster.train_jobs import MADE, OTHER, appeared, jobs, succeed, train_job
 
 from hack.cluster.kubectl import Kubectl
-from lore_operator.engine.resources import CONFIG_MAPS, EVENTS, JOBS, MODELS, TRAIN_JOBS
+from lore_operator.engine.resources import CONFIG_MAPS, EVENTS, JOB_SETS, JOBS, MODELS, TRAIN_JOBS
 
 
 async def status_of(api: Api, name: str = "demo") -> dict[str, Any]:
@@ -197,3 +201,24 @@ async def test_a_transition_is_one_event(api: Api, operator: OperatorProcess) ->
 
     found = [event["reason"] for event in await api.items(EVENTS) if event["regarding"]["name"] == "demo"]
     assert found.count("Complete") == 1
+
+
+@pytest.fixture
+def jobset_kind(kubectl: Kubectl, tmp_path: Path) -> Iterator[None]:
+    """JobSet's kind is served; its controller runs in tests/controllers."""
+    file = tmp_path / "jobset.json"
+    file.write_text(json.dumps(stand_in("jobset.x-k8s.io", "v1alpha2", "JobSet")))
+    kubectl.apply_definitions([file])
+    yield
+    kubectl("delete", "crd", "jobsets.jobset.x-k8s.io", "--timeout=60s")
+
+
+async def test_a_stage_may_run_in_a_jobset_and_suspending_deletes_it(
+    jobset_kind: None, api: Api, operator: OperatorProcess
+) -> None:
+    await api.create(train_job(workload="JobSet"))
+    assert await until(lambda: api.names(JOB_SETS), bool) == ["demo-sft-a1"]
+    assert await api.names(JOBS) == []
+
+    await api.patch(TRAIN_JOBS, "demo", {"spec": {"suspend": True}})
+    await until(lambda: api.names(JOB_SETS), lambda seen: seen == [])

@@ -20,6 +20,7 @@ UNUSED = {
     Right("", "serviceaccounts", "get"): _TAKEN,
     Right("apps", "controllerrevisions", "get"): _TAKEN,
     Right("batch", "jobs", "get"): _TAKEN,
+    Right("jobset.x-k8s.io", "jobsets", "get"): _TAKEN,
     Right("policy", "poddisruptionbudgets", "get"): _TAKEN,
     Right("rbac.authorization.k8s.io", "rolebindings", "get"): _TAKEN,
     Right("serving.kserve.io", "inferenceservices", "get"): _TAKEN,

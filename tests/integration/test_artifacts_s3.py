@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hack.cluster import ports, probe, tools
 from hack.cluster.pki import Authority
 from hack.cluster.process import Daemon
 from lore_core.artifacts import MANIFEST_NAME, ArtifactError, ArtifactRef, DigestMismatch, NotFound, open_store, publish
+from lore_core.artifacts.inventory import inventory, remove
 from lore_core.artifacts.store import AccessDenied, verify
 
 ACCESS, SECRET = "lorekey", "loresecretloresecret"
@@ -129,3 +131,17 @@ def test_an_endpoint_that_does_not_answer_is_an_error_that_names_the_uri(gateway
     ref = variant(gateway, tmp_path / "secret", endpoint="https://127.0.0.1:1")
     with pytest.raises(ArtifactError, match="s3://lore/model"):
         open_store(ref).manifest()
+
+
+def test_a_workspace_in_a_bucket_is_looked_through_with_ages_and_cleaned(gateway, tmp_path):
+    (tmp_path / "weights").write_text("12345")
+    place = "runs/stages/" + "a" * 20 + "/model"
+    made = publish(tmp_path, gateway.ref(place), "model", {"base": "sha256:" + "b" * 64})
+
+    (item,), unknown = inventory(gateway.ref("runs"))
+
+    assert (item.digest, item.inputs, unknown) == (made.digest, {"sha256:" + "b" * 64}, {})
+    assert item.written is not None
+    assert abs((datetime.now(UTC) - item.written).total_seconds()) < 3600
+    remove(gateway.ref("runs"), item)
+    assert inventory(gateway.ref("runs")) == ((), {})

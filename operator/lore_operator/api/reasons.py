@@ -157,6 +157,11 @@ REFUSALS: Final = (
         "Use a namespace of at most 35 characters.",
     ),
     Reason(
+        "ImpossibleResources",
+        "A pod would ask for less than what it is told to run with.",
+        "Change one of the two fields that the message names.",
+    ),
+    Reason(
         "PublishConflict",
         "A RelevanceModel of the name to publish exists and is another one.",
         "Choose another name, or delete that model.",
@@ -224,7 +229,8 @@ PODS: Final = (
     Reason(
         "PodsNotCreated",
         "The Job has no pod after half a minute.",
-        "See the Job's events: a quota, an admission policy or a missing ServiceAccount may refuse its pods.",
+        "See the Job's events: a quota, an admission policy or a missing ServiceAccount may refuse its pods. A JobSet without"
+        " a Job: see whether JobSet's controller runs.",
     ),
     Reason(
         "StartError",
@@ -258,8 +264,18 @@ PODS: Final = (
     ),
     Reason(
         "Disrupted",
-        "The cluster took the pod away: preemption, drain, taint or a lost node. It is tried again and not counted.",
+        "The cluster took the pod away: preemption (a queue's too), drain, taint or a lost node. It is tried again, uncounted.",
         "Nothing; where it repeats, see the priority class and the node.",
+    ),
+    Reason(
+        "StartDeadlineExceeded",
+        "No pod reported within runPolicy.startDeadline of the Job's start. The attempt was stopped and counts as failed.",
+        "See the pods' events: an image, a volume or a node that is slow or missing; or give it longer.",
+    ),
+    Reason(
+        "StallDeadlineExceeded",
+        "The pod said nothing for runPolicy.stallDeadline. The attempt was stopped and counts as failed.",
+        "See its output for what it hung in (lore logs), a rank or a store that does not answer for example; or give it longer.",
     ),
     Reason("JobFailed", "The Job failed and no pod tells why.", "See the Job's conditions and events."),
     Reason(
@@ -461,6 +477,11 @@ REPORTS: Final = (
         "ArtifactError",
         "The store could not be reached or answered with an error. It is tried again.",
         "Check endpoint, region and network.",
+    ),
+    Reason(
+        "WorkspaceFull",
+        "The workspace has no room for what is to be written. What lay there is as it was: earlier checkpoints are whole.",
+        "Make room with `lore gc`, or enlarge the volume or its quota; a new runToken then goes on from the last checkpoint.",
     ),
     Reason("ScoringFailed", "The server gave no usable score.", "Read the server's words in the message."),
     Reason(

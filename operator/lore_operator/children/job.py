@@ -43,7 +43,7 @@ def job(
     nodes: int | None = None,
     queue: str | None = None,
 ) -> dict[str, Any]:
-    """A Job with one pod, or with `nodes` an Indexed Job of so many pods."""
+    """A Job with one pod, or with `nodes` an Indexed Job of so many pods. One for a queue is born suspended."""
     labels = {**workload.labels, **({QUEUE: queue} if queue else {})}
     indexed = {"completionMode": "Indexed", "completions": nodes, "parallelism": nodes} if nodes else {}
     return {
@@ -58,6 +58,7 @@ def job(
         },
         "spec": {
             **indexed,
+            **({"suspend": True} if queue else {}),
             "backoffLimit": 0,
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": _FAILURE_POLICY,

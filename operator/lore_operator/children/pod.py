@@ -32,6 +32,9 @@ CONTAINER_SECURITY: Final = {
 # The image's user has no home and no passwd entry, and libraries ask for both; every cache goes to the scratch volume.
 WRITABLE: Final = {"HOME": "/tmp", "TMPDIR": "/tmp", "XDG_CACHE_HOME": "/tmp/.cache", "USER": "lore", "LOGNAME": "lore"}
 
+# NCCL says nothing of an error by itself; what it says ends in the failure's message.
+_ON_GPUS: Final = {"NCCL_DEBUG": "WARN"}
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -100,7 +103,8 @@ def _main(workload: Workload, settings: Settings, volumes: Volumes) -> dict[str,
 
 def environment(workload: Workload, settings: Settings) -> list[dict[str, str]]:
     """Scratch folders, then the installation's variables, then the spec's, and last and for sure the operator's own."""
-    values = {**WRITABLE, **settings.environment, **{item.name: item.value for item in workload.pods.env}}
+    defaults = {**WRITABLE, **(_ON_GPUS if workload.gpus else {})}
+    values = {**defaults, **settings.environment, **{item.name: item.value for item in workload.pods.env}}
     values |= {**workload.variables, "LORE_REPORT": f"{workload.namespace}/{workload.attempt.report}"}
     return [{"name": name, "value": value} for name, value in values.items()]
 

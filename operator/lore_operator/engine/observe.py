@@ -22,6 +22,7 @@ from lore_operator.plan.types import ObjectKey, Observed, Reference
 
 _CHILDREN: Final = (
     resources.JOBS,
+    resources.JOB_SETS,
     resources.CONFIG_MAPS,
     resources.SERVICES,
     resources.SERVICE_ACCOUNTS,

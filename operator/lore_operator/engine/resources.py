@@ -42,6 +42,7 @@ DEPLOYMENTS: Final = Resource(GROUP, VERSION, "relevancedeployments", "Relevance
 KINDS: Final = {resource.kind: resource for resource in (TRAIN_JOBS, MODELS, EVALS, DEPLOYMENTS)}
 
 JOBS: Final = Resource("batch", "v1", "jobs", "Job", (*_MAKE, "delete"))
+JOB_SETS: Final = Resource("jobset.x-k8s.io", "v1alpha2", "jobsets", "JobSet", (*_MAKE, "delete"))
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap", (*_MAKE, "patch", "delete"))
 SERVICES: Final = Resource("", "v1", "services", "Service", (*_MAKE, "patch", "delete"))
 PODS: Final = Resource("", "v1", "pods", "Pod", _SEE)
@@ -62,6 +63,7 @@ EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event", ("create",))
 ALL: Final = (
     *KINDS.values(),
     JOBS,
+    JOB_SETS,
     CONFIG_MAPS,
     SERVICES,
     PODS,

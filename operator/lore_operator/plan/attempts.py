@@ -16,12 +16,15 @@ from pydantic import ValidationError
 from lore_core.jobs import REPORT_KEY, Report
 from lore_core.jobs import Phase as ReportPhase
 from lore_operator.api.v1alpha1 import GROUP
+from lore_operator.children.jobset import member_name
 from lore_operator.children.labels import ATTEMPT, FAILURE, ROLE, RUN, SHARDS, STAGE, controlled_by
 from lore_operator.plan.conditions import moment, timestamp
 from lore_operator.plan.failures import PodFailure, first_failure, in_words, pods_of
-from lore_operator.plan.types import Object, Observed
+from lore_operator.plan.types import Object, ObjectKey, Observed
 
 DISRUPTED: Final = "Disrupted"
+_ENDS: Final = ("Complete", "Completed", "Failed")
+"""Conditions of a Job and of a JobSet that has ended."""
 _REPORT_GRACE: Final = timedelta(seconds=60)
 _SECONDS: Final = 3600.0
 _RECHECK: Final = timedelta(seconds=5)
@@ -47,12 +50,20 @@ class Record:
     config: Object | None = None
     report: Object | None = None
     job: Object | None = None
+    """The Job, or the JobSet around it."""
+    member: Object | None = None
+    """The Job that a JobSet has made."""
     others: list[Object] = field(default_factory=list)
 
     @property
     def objects(self) -> list[Object]:
         """All of them."""
         return [item for item in (self.config, self.report, self.job, *self.others) if item is not None]
+
+    @property
+    def pods_job(self) -> Object | None:
+        """The Job whose pods are the attempt's; None while a JobSet has made none."""
+        return self.member if is_jobset(self.job) else self.job
 
     @property
     def started(self) -> datetime | None:
@@ -85,11 +96,24 @@ def records(observed: Observed, uid: str) -> list[Record]:
         if controlled_by(child, uid) and STAGE in labels and str(labels.get(ATTEMPT, "")).isdigit():
             key = (labels[STAGE], int(labels[ATTEMPT]))
             _put(found.setdefault(key, Record(*key, run=labels.get(RUN, ""))), child, labels.get(ROLE))
+    for record in found.values():
+        if record.job and is_jobset(record.job):
+            record.member = _made_by(record.job, observed)
     return [found[key] for key in sorted(found)]
 
 
+def is_jobset(job: Object | None) -> bool:
+    """Whether the pods belong to a Job that a JobSet makes."""
+    return job is not None and job["kind"] == "JobSet"
+
+
+def _made_by(jobset: Object, observed: Observed) -> Object | None:
+    member = observed.children.get(ObjectKey("Job", member_name(jobset["metadata"]["name"])))
+    return member if member and controlled_by(member, jobset["metadata"]["uid"]) else None
+
+
 def _put(record: Record, child: Object, role: str | None) -> None:
-    if child["kind"] == "Job":
+    if child["kind"] in ("Job", "JobSet"):
         record.job = child
     elif child["kind"] == "ConfigMap" and role == "config":
         record.config = child
@@ -104,8 +128,9 @@ def outcome(record: Record, pods: Iterable[Mapping[str, Any]], now: datetime) ->
     report = read_report(record.report)
     if noted := _noted(record.report):
         return _as_noted(noted, report)
-    ended = _ended(record.job)
-    if ended and ended["type"] == "Complete" and _is_sharded(record.job):
+    # What a JobSet says of its Job comes later and tells less than the Job itself.
+    ended = _ended(record.pods_job or record.job)
+    if ended and ended["type"] == "Complete" and is_sharded(record.job):
         return Outcome(Phase.SUCCEEDED, report, ended=moment(ended["lastTransitionTime"]))
     if report and report.phase == ReportPhase.SUCCEEDED and report.result and (record.job is None or ended):
         return Outcome(Phase.SUCCEEDED, report, ended=report.last_updated)
@@ -114,7 +139,8 @@ def outcome(record: Record, pods: Iterable[Mapping[str, Any]], now: datetime) ->
     return _ended_badly(record, report, list(pods), now)
 
 
-def _is_sharded(job: Object | None) -> bool:
+def is_sharded(job: Object | None) -> bool:
+    """Whether a Job's pods are shards, of which none reports."""
     return SHARDS in ((job or {}).get("metadata", {}).get("labels") or {})
 
 
@@ -131,23 +157,36 @@ def has_ended(job: Object | None) -> bool:
 
 def _ended(job: Object | None) -> Mapping[str, Any] | None:
     conditions = ((job or {}).get("status") or {}).get("conditions") or []
-    return next((c for c in conditions if c.get("type") in ("Complete", "Failed") and c.get("status") == "True"), None)
+    return next((c for c in conditions if c.get("type") in _ENDS and c.get("status") == "True"), None)
+
+
+def suspended(job: Object | None) -> Mapping[str, Any] | None:
+    """The condition of a Job or JobSet that a queue holds back."""
+    conditions = ((job or {}).get("status") or {}).get("conditions") or []
+    return next((c for c in conditions if c.get("type") == "Suspended" and c.get("status") == "True"), None)
 
 
 def _ended_badly(record: Record, report: Report | None, pods: list[Mapping[str, Any]], now: datetime) -> Outcome:
-    ended = _ended(record.job) or {}
+    job = record.pods_job or record.job
+    ended = _ended(job) or {}
     at = moment(ended["lastTransitionTime"]) if ended.get("lastTransitionTime") else now
-    fallen = first_failure(pods_of(record.job["metadata"]["name"], pods)) if record.job else None
+    fallen = first_failure(pods_of(job["metadata"]["name"], pods)) if job else None
     where = {"stage": record.stage, "attempt": record.number, **_pod_fields(fallen)}
-    if report and report.phase == ReportPhase.FAILED and report.failure:
-        failure = {**where, **report.failure.model_dump(exclude_none=True)}
-        return Outcome(Phase.FAILED, report, failure, report.failure.reason in _TRIED_AGAIN, at, noted=False)
+    told, disrupted = report.failure if report and report.phase == ReportPhase.FAILED else None, _taken(job, ended)
+    # A rank that outlives the pod that was taken reports an error of its own, which another try would cure.
+    if told and not (disrupted and told.reason in _TRIED_AGAIN):
+        failure = {**where, **told.model_dump(exclude_none=True)}
+        return Outcome(Phase.FAILED, report, failure, told.reason in _TRIED_AGAIN, at, noted=False)
     # Job and report come through two watches: the report may only be late.
     if ended.get("type") == "Complete" and now < at + _REPORT_GRACE:
         return Outcome(Phase.RUNNING, report, recheck=now + _RECHECK)
-    disrupted = "DisruptionTarget" in str(ended.get("message", ""))
     failure = {**where, **_words(ended, fallen, disrupted)}
     return Outcome(Phase.FAILED, report, failure, True, at, disrupted, noted=False)
+
+
+def _taken(job: Object | None, ended: Mapping[str, Any]) -> bool:
+    """Whether the cluster took the pods: it says so, or a queue had suspended the Job, whose pods then ended by SIGTERM."""
+    return "DisruptionTarget" in str(ended.get("message", "")) or (bool(ended) and suspended(job) is not None)
 
 
 def _pod_fields(fallen: PodFailure | None) -> dict[str, Any]:
@@ -162,7 +201,7 @@ def _words(ended: Mapping[str, Any], fallen: PodFailure | None, disrupted: bool)
     if ended.get("type") == "Complete":
         return {"reason": "ReportMissing", "message": in_words("ReportMissing", "")}
     if disrupted and not (fallen and fallen.reason == "Evicted"):
-        said = (fallen and fallen.disruption) or str(ended["message"])
+        said = (fallen and fallen.disruption) or str(ended.get("message", ""))
         return {"reason": DISRUPTED, "message": in_words(DISRUPTED, said)}
     if fallen is not None:
         return {"reason": fallen.reason, "message": fallen.message}

@@ -21,6 +21,7 @@ from lore_operator.children.inference_service import (
 )
 from lore_operator.children.labels import FIELD_MANAGER, MANAGED_BY
 from lore_operator.children.overrides import InvalidPodTemplate
+from lore_operator.children.pod import gpus_asked
 from lore_operator.children.settings import Settings
 from lore_operator.plan.conditions import Halt, State
 from lore_operator.plan.failures import container_reason, in_words
@@ -53,6 +54,19 @@ def check_namespace(namespace: str) -> None:
             f" predictor's name, which leaves {MAX_NAMESPACE}; use a namespace with a shorter name"
         )
         raise Halt(State.STALLED, "NamespaceTooLong", text)
+
+
+def check_gpus(deployment: RelevanceDeployment) -> None:
+    """Halts where a model is to be shared by more GPUs than its pod has: it would fail each time after minutes of loading."""
+    for tier in deployment.spec.tiers:
+        predictor = tier.predictor
+        gpus = gpus_asked(predictor.runner.resources.to_wire()) if predictor else 0
+        if predictor and 0 < gpus < predictor.tensor_parallel:
+            text = (
+                f"tier {tier.stratum}: predictor.tensorParallel {predictor.tensor_parallel} needs as many GPUs in a pod,"
+                f" runner.resources asks for {gpus}; raise the one or lower the other"
+            )
+            raise Halt(State.STALLED, "ImpossibleResources", text)
 
 
 def ensure_backends(

@@ -16,7 +16,13 @@ from lore_operator.api.v1alpha1.common import seconds
 from lore_operator.children.composition import ADMITTED, FAILED, PREPARING
 from lore_operator.children.settings import Settings
 from lore_operator.plan.analysis import Seen, statistics_of
-from lore_operator.plan.backends import BackendState, check_namespace, ensure_backends, release_backends
+from lore_operator.plan.backends import (
+    BackendState,
+    check_gpus,
+    check_namespace,
+    ensure_backends,
+    release_backends,
+)
 from lore_operator.plan.conditions import Finding, Halt, State, moment, timestamp
 from lore_operator.plan.drift import DRIFTED, alert, shares
 from lore_operator.plan.gate import Verdicts, judge
@@ -80,6 +86,7 @@ class _Serving:
             raise Halt(State.SUSPENDED, "Suspended", "spec.suspend is true: nothing changes, what serves goes on")
         check_namespace(self.draft.resource["metadata"]["namespace"])
         self._keep_serving()
+        check_gpus(self.deployment)
         target = wanted_revision(self.draft, self.deployment, self.known, self.settings)
         self.fields |= {"tiers": tier_fields(target, {}), "head": head_fields(target)}
         verdicts = judge(self.spec.gate, target.recipe, self._evaluations())

@@ -17,6 +17,7 @@ from lore_operator.children.overrides import InvalidPodTemplate
 from lore_operator.children.report_access import is_shared
 from lore_operator.plan.attempts import Outcome, Phase, Record, has_ended, note_failure, outcome, records
 from lore_operator.plan.conditions import Halt, State, timestamp
+from lore_operator.plan.deadlines import due, failed_by
 from lore_operator.plan.draft import Draft
 from lore_operator.plan.types import Object
 
@@ -98,6 +99,7 @@ class Run:
         found = outcome(latest, self.draft.observed.pods, self.draft.now)
         if found.recheck:
             self.draft.wake(found.recheck)
+        found = self._in_time(latest, found)
         standing = Standing(Attempt(work.base, latest.number), found, len(tried) - 1, found.failure, record=latest)
         if found.phase is Phase.FAILED:
             return self._after_failure(work, tried, standing)
@@ -106,19 +108,38 @@ class Run:
         before = outcome(tried[-2], self.draft.observed.pods, self.draft.now) if len(tried) > 1 else None
         return replace(standing, last_failure=before.failure if before else None)
 
+    def _in_time(self, record: Record, found: Outcome) -> Outcome:
+        """The outcome, or the failure by silence of an attempt that runs."""
+        expected = due(record, found.report, self.policy) if found.phase is Phase.RUNNING else None
+        if expected is None:
+            return found
+        if self.draft.now < expected.at:
+            self.draft.wake(expected.at)
+            return found
+        return failed_by(record, found.report, expected)
+
     def _after_failure(self, work: Work, tried: list[Record], standing: Standing) -> Standing:
         found, report = standing.outcome, tried[-1].report
         if not found.noted and report is not None:
             self.draft.apply(note_failure(report, found))
+        stopping = self._stop(tried[-1])
         counted = self._counted(tried[:-1]) + (not found.disrupted)
         if not found.retryable or counted > self.policy.max_restarts:
             return standing
         again = (found.ended or self.draft.now) + _delay(counted)
-        if self.draft.now >= again or self.suspend:
+        if self.suspend or (self.draft.now >= again and not stopping):
             return self._start(work, standing)
-        self.draft.wake(again)
+        if self.draft.now < again:
+            self.draft.wake(again)
         text = f"attempt failed ({(found.failure or {}).get('reason')}), the next one starts at {timestamp(again)}"
         return replace(standing, outcome=replace(found, phase=Phase.RUNNING), waiting=text)
+
+    def _stop(self, record: Record) -> bool:
+        """Whether a failed attempt still has pods: the next one does not write beside them. They are told to end."""
+        if record.job is None or has_ended(record.pods_job or record.job):
+            return False
+        self.draft.delete(record.job)
+        return True
 
     def _counted(self, failed: Iterable[Record]) -> int:
         found = (outcome(record, self.draft.observed.pods, self.draft.now) for record in failed)

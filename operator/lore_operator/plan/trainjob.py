@@ -15,7 +15,7 @@ from lore_operator.children.names import Attempt, train_base
 from lore_operator.children.report_access import report_access
 from lore_operator.children.settings import Settings
 from lore_operator.children.train_config import stage_config, stage_inputs
-from lore_operator.children.train_job import stage_gpus, stage_nodes, train_objects
+from lore_operator.children.train_job import own_service, stage_gpus, train_objects
 from lore_operator.plan.attempts import Phase, reported_hours
 from lore_operator.plan.conditions import Finding, Halt, State, timestamp
 from lore_operator.plan.draft import Draft
@@ -96,7 +96,6 @@ class _Stages:
         return {"gpuHours": f"{gpus * reported_hours(tried):.3f}"} if gpus else {}
 
     def _work(self, stage: Stage) -> Work:
-        several = stage_nodes(self.job, stage).count > 1
         base = train_base(self.job.metadata.name, stage.name)
 
         def render(attempt: Attempt) -> list[Object]:
@@ -109,7 +108,7 @@ class _Stages:
         def access(attempt: Attempt) -> list[Object]:
             return report_access(self.draft.resource, self.job.spec.runner, [attempt.report], self.settings)
 
-        return Work(stage.name, base, render, access, services=int(several))
+        return Work(stage.name, base, render, access, services=int(own_service(self.job, stage)))
 
     @property
     def _scope(self) -> str:

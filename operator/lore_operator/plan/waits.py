@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from lore_operator.api.reasons import REASONS, remedy
-from lore_operator.plan.attempts import Record
+from lore_operator.plan.attempts import Record, suspended
 from lore_operator.plan.conditions import moment
 from lore_operator.plan.draft import Draft
 from lore_operator.plan.failures import pods_of
@@ -56,18 +56,19 @@ def attempt_waits(draft: Draft, record: Record | None) -> Wait | None:
     """What a running attempt waits for, as its pods and its Job tell. Without a pod a Job is given half a minute."""
     if record is None or record.job is None:
         return None
-    name, status = record.job["metadata"]["name"], record.job.get("status") or {}
-    if any(item.get("type") == "Suspended" and item.get("status") == "True" for item in status.get("conditions") or ()):
-        return Wait("Queued", f"Job {name} is suspended: {REASONS['Queued'].meaning}", hindered=False)
-    pods = pods_of(name, draft.observed.pods)
-    if pods or status.get("active") or (record.report or {}).get("data"):
+    kind, name, made = record.job["kind"], record.job["metadata"]["name"], record.pods_job or {}
+    if held := suspended(record.job) or suspended(made):
+        since = f" since {held['lastTransitionTime']}" if held.get("lastTransitionTime") else ""
+        return Wait("Queued", f"{kind} {name} is suspended{since}: {REASONS['Queued'].meaning}", hindered=False)
+    pods = pods_of(made["metadata"]["name"], draft.observed.pods) if made else []
+    if pods or (made.get("status") or {}).get("active") or (record.report or {}).get("data"):
         return waiting(pods)
     created = record.job["metadata"].get("creationTimestamp")
     due = moment(created) + _NO_POD_YET if created else draft.now
     if draft.now < due:
         draft.wake(due)
         return None
-    return Wait("PodsNotCreated", f"Job {name} has no pod. {remedy('PodsNotCreated')}")
+    return Wait("PodsNotCreated", f"{kind} {name} has no pod. {remedy('PodsNotCreated')}")
 
 
 def _unscheduled(pod: Mapping[str, Any]) -> Iterator[Wait]:

@@ -106,6 +106,7 @@ def case(kind: str, message: str | None, *edits: tuple[str, Any]) -> Case:
 
 
 _WORKSPACE = "workspace is a place, not an artifact: it has no digest"
+_IN_A_JOBSET = "with workload JobSet metadata.name begins with a letter"
 _RESERVED = "LORE_ variables are the operator's"
 _LORE = {"name": "LORE_REPORT", "value": "x"}
 _LONG = "x" * 41
@@ -155,6 +156,8 @@ REFUSED = [
     case("RelevanceTrainJob", "metadata.name may have 52 characters", ("metadata.name", "x" * 53)),
     case("RelevanceTrainJob", "metadata.name may have 52 characters", ("metadata.name", "with.dot")),
     case("RelevanceTrainJob", "metadata.name and the name of each stage", ("metadata.name", "x" * 46)),
+    case("RelevanceTrainJob", _IN_A_JOBSET, ("spec.workload", "JobSet"), ("metadata.name", "x" * 37)),
+    case("RelevanceTrainJob", _IN_A_JOBSET, ("spec.workload", "JobSet"), ("metadata.name", "4-bit")),
     case("RelevanceModel", "metadata.name may have 63 characters", ("metadata.name", "x" * 64)),
     case("RelevanceEval", "give exactly one of min, max, maxRegression", ("spec.gates.0.max", "0.9")),
     case("RelevanceEval", "give exactly one of min, max, maxRegression", ("spec.gates.0.min", DELETE)),

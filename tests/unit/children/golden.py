@@ -48,7 +48,7 @@ TRAIN = resource(
             "sharedMemory": "16Gi",
             "nodeSelector": {"gpu": "h200"},
             "imagePullSecrets": [{"name": "team-registry"}],
-            "env": [{"name": "NCCL_DEBUG", "value": "WARN"}],
+            "env": [{"name": "NCCL_DEBUG", "value": "INFO"}],
             "resources": {"requests": {"cpu": 4, "memory": "64Gi"}, "limits": {"memory": "64Gi"}},
             "podTemplate": {
                 "metadata": {"labels": {"team": "search"}},
@@ -111,8 +111,8 @@ def labels(owner: dict[str, Any], stage: str) -> dict[str, str]:
     return {**own, STAGE: stage, ATTEMPT: "1", RUN: "cafe0000"}
 
 
-def train(stage_index: int) -> list[dict[str, Any]]:
-    job = parse_train_job(TRAIN)
+def train(stage_index: int, workload: str = "Job", **changes: Any) -> list[dict[str, Any]]:
+    job = parse_train_job({**TRAIN, "spec": {**TRAIN["spec"], "workload": workload, **changes}})
     stage = job.spec.stages[stage_index]
     made = {"sft": "sft", "traces": "pairs"}
     results = {name: ArtifactRef(uri=f"pvc://lore/runs/{folder}", digest=D) for name, folder in made.items()}
@@ -223,6 +223,7 @@ GOLDEN = {
     "train-student.yaml": lambda: train(1),
     "train-traces.yaml": lambda: train(2),
     "train-aligned.yaml": lambda: train(3),
+    "train-jobset.yaml": lambda: train(1, "JobSet"),
     "eval.yaml": evaluation,
     "eval-shards.yaml": lambda: evaluation(4, "shards"),
     "eval-endpoint.yaml": lambda: evaluation_of({"endpoint": HOSTED}),

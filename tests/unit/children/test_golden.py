@@ -8,6 +8,7 @@ import yaml
 from unit.children.golden import FOLDER, GOLDEN, evaluation, head, render, traffic, train
 
 from lore_core.jobs import EvaluateConfig, GoodRateConfig, HeadBuildConfig, SynthesizeConfig, TrainConfig
+from lore_operator.children.job import QUEUE
 
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
@@ -41,8 +42,10 @@ def test_the_pod_accepts_the_config_that_the_operator_renders(objects: list[dict
 
 
 def every_pod() -> list[dict[str, Any]]:
-    found = [item for name in GOLDEN for item in yaml.safe_load_all(render(name)) if item["kind"] == "Job"]
-    return [job["spec"]["template"]["spec"] for job in found]
+    found = [item for name in GOLDEN for item in yaml.safe_load_all(render(name))]
+    jobs = [item for item in found if item["kind"] == "Job"]
+    jobs += [one["template"] for item in found if item["kind"] == "JobSet" for one in item["spec"]["replicatedJobs"]]
+    return [job["spec"]["template"]["spec"] for job in jobs]
 
 
 def test_every_pod_keeps_to_the_restricted_profile_and_a_read_only_root() -> None:
@@ -89,6 +92,51 @@ def test_synthesis_is_one_pod_that_reads_the_teachers_key_from_its_secret() -> N
     assert pod["containers"][0]["command"][:2] == ["lore", "synthesize"]
     assert "/mnt/lore/secrets/teacher-key" in mounts
     assert "nvidia.com/gpu" not in pod["containers"][0]["resources"].get("limits", {})
+
+
+def main_variables(pod: dict[str, Any]) -> dict[str, str]:
+    return {item["name"]: item.pop("value") for item in pod["containers"][0]["env"]}
+
+
+def test_a_jobset_runs_the_pods_of_the_job_under_the_names_that_it_gives_them() -> None:
+    *_, job = train(0)
+    *_, jobset = train(0, "JobSet")
+    (member,) = jobset["spec"]["replicatedJobs"]
+    alone, within = (item["spec"]["template"]["spec"] for item in (job, member["template"]))
+
+    assert jobset["spec"]["network"]["subdomain"] == alone.pop("subdomain")
+    before, after = main_variables(alone), main_variables(within)
+    assert {name for name in before if before[name] != after[name]} == {"LORE_MASTER_ADDR"}
+    # JobSet names its Job JOBSET-REPLICATED-INDEX, and the Job its pods JOB-INDEX.
+    assert (
+        after["LORE_MASTER_ADDR"] == f"{jobset['metadata']['name']}-{member['name']}-0-0.{jobset['metadata']['name']}"
+    )
+    assert within == alone
+    kept = {name: value for name, value in job["spec"].items() if name not in ("template", "suspend")}
+    assert kept == {name: value for name, value in member["template"]["spec"].items() if name != "template"}
+
+
+def test_a_queue_holds_the_jobset_and_not_the_job_within_it() -> None:
+    *_, jobset = train(0, "JobSet")
+    (member,) = jobset["spec"]["replicatedJobs"]
+
+    assert (jobset["metadata"]["labels"][QUEUE], jobset["spec"]["suspend"]) == ("gpu", True)
+    assert QUEUE not in member["template"]["metadata"]["labels"]
+    assert "suspend" not in member["template"]["spec"]
+
+
+def test_nccl_tells_of_its_errors_unless_the_spec_says_otherwise() -> None:
+    *_, asked = train(0)
+    assert main_variables(asked["spec"]["template"]["spec"])["NCCL_DEBUG"] == "INFO"
+
+    *_, plain = train(0, runner={})
+    assert main_variables(plain["spec"]["template"]["spec"])["NCCL_DEBUG"] == "WARN"
+    *_, without = train(2, runner={})
+    assert "NCCL_DEBUG" not in main_variables(without["spec"]["template"]["spec"])
+
+
+def test_an_attempt_in_a_jobset_is_three_objects() -> None:
+    assert [item["kind"] for item in train(0, "JobSet")] == ["ConfigMap", "ConfigMap", "JobSet"]
 
 
 def test_an_attempt_of_a_gang_is_four_objects() -> None:

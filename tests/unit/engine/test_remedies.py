@@ -48,9 +48,15 @@ def test_a_refusal_by_a_quota_asks_for_no_rights() -> None:
     assert "kubectl" not in told
 
 
-def test_a_missing_kind_names_what_to_install() -> None:
-    path = "/apis/serving.kserve.io/v1beta1/namespaces/team/inferenceservices"
-    error = from_status("create", path, 404, {"reason": "NotFound", "message": "not found"})
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("serving.kserve.io/v1beta1/namespaces/team/inferenceservices", "install KServe"),
+        ("jobset.x-k8s.io/v1alpha2/namespaces/team/jobsets", "install JobSet 0.12, or leave spec.workload at Job"),
+    ],
+)
+def test_a_missing_kind_names_what_to_install(kind: str, words: str) -> None:
+    error = from_status("create", f"/apis/{kind}", 404, {"reason": "NotFound", "message": "not found"})
 
     assert error.condition_reason == "KindNotInstalled"
-    assert "install KServe" in str(error)
+    assert words in str(error)

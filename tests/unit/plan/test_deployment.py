@@ -833,3 +833,31 @@ def test_a_head_store_needs_no_build_and_its_secret_reaches_the_routers_alone() 
     mounts = {item["name"]: [mount["mountPath"] for mount in item["volumeMounts"]] for item in pod["containers"]}
     assert "/mnt/lore/secrets/cache" in mounts["lore"]
     assert "/mnt/lore/secrets/cache" not in mounts["lore-loader"]
+
+
+def on_gpus(limit: str) -> dict[str, Any]:
+    return {"tensorParallel": 4, "runner": {"resources": {"limits": {"nvidia.com/gpu": limit}}}}
+
+
+def test_a_model_on_more_gpus_than_its_pod_has_is_refused_while_the_old_one_serves_on() -> None:
+    w = world()
+    serve(w)
+    before = w.backends()
+    w.edit_tier("tail", **on_gpus("2"))
+
+    plan = w.settle()
+
+    assert (statuses(plan)["reason"], statuses(plan)["Available"]) == ("ImpossibleResources", "True")
+    assert w.backends() == before
+
+
+def test_a_model_on_as_many_gpus_as_its_pod_has_is_served() -> None:
+    w = world()
+    serve(w)
+    before = w.backends()
+    w.edit_tier("tail", **on_gpus("4"))
+
+    serve(w)
+
+    assert statuses(w.plan())["reason"] == "Serving"
+    assert w.backends() != before

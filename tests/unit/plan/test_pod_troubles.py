@@ -9,9 +9,11 @@ from unit.plan.serving_world import build_head
 from unit.plan.serving_world import world as serving
 from unit.plan.world import DIGEST, World, condition, resource, statuses
 
+from lore_core.jobs import Failure, Phase, Report
 from lore_operator.api.reasons import REASONS
 from lore_operator.api.v1alpha1.train_job import TrainJobStatus
 from lore_operator.plan import trainjob
+from lore_operator.plan.conditions import timestamp
 
 SPEC: dict[str, Any] = {
     "baseModel": {"uri": "pvc://lore/base", "digest": DIGEST},
@@ -128,12 +130,42 @@ def test_a_job_without_a_pod_is_told_after_half_a_minute() -> None:
 
 def test_a_job_that_a_queue_holds_is_queued_and_not_failed() -> None:
     w = started(runner={"queueName": "gpu"})
-    w.find("Job", JOB)["status"] = {"conditions": [{"type": "Suspended", "status": "True"}]}
+    held = {"type": "Suspended", "status": "True", "lastTransitionTime": timestamp(w.now)}
+    w.find("Job", JOB)["status"] = {"conditions": [held]}
+    since = timestamp(w.now)
     w.pass_time(timedelta(hours=1))
 
     plan = w.settle()
 
     assert (statuses(plan)["reason"], "failure" in plan.status) == ("Queued", False)
+    assert f"suspended since {since}" in condition(plan, "Reconciling")["message"]
+
+
+def test_what_a_queue_takes_back_counts_as_a_disruption_and_waits_in_the_queue_again() -> None:
+    """Kueue suspends the Job, its pods save and end by SIGTERM, and the Job's failure policy takes that for a failure."""
+    w = started(runner={"queueName": "gpu"}, runPolicy={"maxRestarts": 0})
+    add_pod(w, {"phase": "Failed", "containerStatuses": ended(143)})
+    w.end_job(JOB, "Failed", "Container lore failed with exit code 143", "PodFailurePolicy")
+    w.find("Job", JOB)["status"]["conditions"].append({"type": "Suspended", "status": "True"})
+
+    assert w.settle().status["failure"]["reason"] == "Disrupted"
+    w.pass_time(timedelta(minutes=1))
+    w.settle()
+
+    (again,) = [name for name in w.names("Job") if name != JOB]
+    assert w.find("Job", again)["spec"]["suspend"] is True
+
+
+def test_a_rank_that_outlives_the_pod_that_was_taken_does_not_make_it_a_failure() -> None:
+    w = started(runPolicy={"maxRestarts": 0})
+    w.report(
+        JOB, Report(phase=Phase.FAILED, failure=Failure(reason="InternalError", message="connection closed by peer"))
+    )
+    w.end_job(JOB, "Failed", "Pod demo has condition DisruptionTarget", "PodFailurePolicy")
+
+    plan = w.settle()
+
+    assert (plan.status["failure"]["reason"], statuses(plan)["reason"]) == ("Disrupted", "BackingOff")
 
 
 @pytest.mark.parametrize(

@@ -167,11 +167,17 @@ class World:
 
     def succeed(self, job: str, letter: str = "a", summary: dict[str, Any] | None = None, reused: bool = False) -> None:
         """The pod of `job` delivers its result and ends."""
+        self.report_success(job, letter, summary, reused)
+        self.end_job(job)
+
+    def report_success(
+        self, job: str, letter: str = "a", summary: dict[str, Any] | None = None, reused: bool = False
+    ) -> None:
+        """The pod of `job` delivers its result."""
         result = Result(uri=f"pvc://lore/runs/{job}", digest=digest(letter), reused=reused)
         done = Progress(step=10, total_steps=10, loss="0.5")
         times = {"started_at": self.now, "last_updated": self.now}
         self.report(job, Report(phase=Phase.SUCCEEDED, progress=done, result=result, summary=summary or {}, **times))
-        self.end_job(job)
 
     def fail_pod(self, job: str, reason: str = "Error", exit_code: int = 1, message: str = "") -> None:
         """A pod of `job` dies, and the Job with it."""

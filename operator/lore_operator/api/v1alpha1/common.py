@@ -200,6 +200,10 @@ class RunPolicy(ApiModel):
     """Further attempts of a stage after its first one failed. Input that is wrong is not tried again."""
     active_deadline: Duration | None = None
     """Longest time from the first attempt of a run to its end."""
+    start_deadline: Duration | None = None
+    """Longest time from a Job's start to its pod's first report; waiting in a queue is not counted. Then it is tried again."""
+    stall_deadline: Duration | None = None
+    """Longest silence of a pod that has reported before. Then it is tried again, from its last checkpoint."""
     ttl_after_finished: Duration | None = None
     """When Jobs, pods and Services of a finished run are removed. The resource and its reports stay."""
 

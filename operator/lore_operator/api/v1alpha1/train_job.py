@@ -1,5 +1,6 @@
 """RelevanceTrainJob: ordered training stages on one data set; each published stage becomes a RelevanceModel."""
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import ConfigDict, Field, model_validator
@@ -39,6 +40,9 @@ from lore_operator.api.v1alpha1.schema_hints import Rule, cel, exactly_one, list
 
 MAX_NAMES = 52
 """Job name and stage name together: `JOB-STAGE-aNNN` and the pod's `-INDEX` must fit the 63 characters of a host name."""
+
+MAX_NAMES_IN_JOBSET = 43
+"""The same where JobSet runs the pods: its webhook wants `JOB-STAGE-aNNN-n-0-INDEX-abcde` in 63 characters."""
 
 MAX_STAGES = 16
 
@@ -187,6 +191,13 @@ class Stage(ApiModel):
         return self.sft is not None and self.sft.rule_mode == RuleMode.RETRIEVED
 
 
+class WorkloadKind(StrEnum):
+    """What holds a stage's pods together."""
+
+    JOB = "Job"
+    JOB_SET = "JobSet"
+
+
 class Nodes(ApiModel):
     """Pods of a stage. Every pod runs one process per GPU, or one where it has none."""
 
@@ -220,6 +231,8 @@ class TrainJobSpec(ApiModel):
     """Where checkpoints and models are written. Several nodes need one that all of them can write (RWX or an object store)."""
     nodes: Nodes = Nodes()
     """Size of the gang."""
+    workload: WorkloadKind = WorkloadKind.JOB
+    """Kind that runs a stage's pods: an Indexed Job, or a JobSet around it where other tools of the cluster expect one."""
     runner: Runner = Runner()
     """How pods are run."""
     deepspeed: DeepSpeedConfig = DeepSpeedConfig()
@@ -304,6 +317,14 @@ class TrainJobStatus(CommonStatus):
     """Latest failure."""
 
 
+_FITS_A_JOBSET = Rule(
+    "self.spec.workload != 'JobSet' || (self.metadata.name.matches('^[a-z]')"
+    f" && self.spec.stages.all(s, size(self.metadata.name) + size(s.name) <= {MAX_NAMES_IN_JOBSET}))",
+    f"with workload JobSet metadata.name begins with a letter, and it and the name of each stage may have"
+    f" {MAX_NAMES_IN_JOBSET} characters together",
+)
+
+
 class RelevanceTrainJob(Resource):
     """Trains relevance models: ordered stages on annotated pairs, each published stage becoming a RelevanceModel."""
 
@@ -315,6 +336,7 @@ class RelevanceTrainJob(Resource):
                 f"metadata.name and the name of each stage may have {MAX_NAMES} characters together,"
                 " so that the names of Jobs and pods fit 63",
             ),
+            _FITS_A_JOBSET,
         )
     )
 
@@ -324,7 +346,10 @@ class RelevanceTrainJob(Resource):
     @model_validator(mode="after")
     def _names_fit(self) -> "RelevanceTrainJob":
         self.metadata.check_name(MAX_NAMES)
-        for stage in self.spec.stages:
-            if len(self.metadata.name) + len(stage.name) > MAX_NAMES:
-                raise ValueError(f"metadata.name and stage {stage.name} may have {MAX_NAMES} characters together")
+        jobset = self.spec.workload is WorkloadKind.JOB_SET
+        longest = len(self.metadata.name) + max(len(stage.name) for stage in self.spec.stages)
+        if jobset and (longest > MAX_NAMES_IN_JOBSET or not self.metadata.name[:1].isalpha()):
+            raise ValueError(_FITS_A_JOBSET.message)
+        if longest > MAX_NAMES:
+            raise ValueError(f"metadata.name and the name of each stage may have {MAX_NAMES} characters together")
         return self
