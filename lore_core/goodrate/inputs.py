@@ -52,7 +52,7 @@ class Folder:
 
 def served_rows(config: GoodRateConfig, folder: Folder) -> Iterator[Served]:
     """The window's requests, of the revision where one is named. Raises JobError where a day has no log."""
-    names = folder.file_names()
+    names = folder.files()
     for day in map(str, config.days):
         found = [name for name in names if name.startswith(day)]
         if not found:
@@ -81,7 +81,7 @@ def _of_day(day: str, name: str, config: GoodRateConfig, folder: Folder) -> Iter
 
 def people_ratings(folder: Folder) -> list[Rating]:
     """All ratings of all files. Raises JobError where there is no file."""
-    names = folder.file_names()
+    names = folder.files()
     if not names:
         raise JobError(
             "BadRatings", f"people: {folder.uri} has no file *{SUFFIX}; put people's ratings there", field="people"
