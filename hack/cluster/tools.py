@@ -126,6 +126,11 @@ MODULES = (
     Module(
         "kueue", "sigs.k8s.io/kueue", {"kueue-manager": "sigs.k8s.io/kueue/cmd/kueue"}, manifests="config/components"
     ),
+    # Its definitions only: the pipeline whose stages wait for a verdict is checked against them.
+    Module("kargo", "github.com/akuity/kargo", {}, manifests="charts/kargo/resources/crds"),
+    # Their definitions only: deploy/flux is checked against them.
+    Module("flux-source", "github.com/fluxcd/source-controller", {}, manifests="config/crd/bases"),
+    Module("flux-kustomize", "github.com/fluxcd/kustomize-controller", {}, manifests="config/crd/bases"),
     # A program of our own around Flux's and Argo CD's evaluators.
     Module("health", "github.com/fluxcd/pkg/runtime", {"health": "."}),
 )

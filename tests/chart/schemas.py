@@ -3,23 +3,39 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import yaml
+
+TEMPLATE: Final = "{{ .ResourceKind }}-{{ .Group }}-{{ .ResourceAPIVersion }}.json"
+"""kubeconform's template of the files' names (there, `.Group` of the core is `v1`)."""
 _PREFIX = "#/definitions/"
 _OPEN = "x-kubernetes-preserve-unknown-fields"
 
 
 def write(document: dict[str, Any], folder: Path) -> str:
-    """One file a kind into the folder; returns kubeconform's template of their paths (there, `.Group` of the core is `v1`)."""
+    """One file a kind into the folder; returns kubeconform's template of their paths."""
     definitions: dict[str, Any] = document["definitions"]
     for schema in definitions.values():
         for served in schema.get("x-kubernetes-group-version-kind", ()):
             names = sorted(_reached(schema, definitions))
             whole = {**_closed(schema), "definitions": {name: _closed(definitions[name]) for name in names}}
-            group = served["group"] or served["version"]
-            path = folder / f"{served['kind']}-{group}-{served['version']}.json".lower()
-            path.write_text(json.dumps(_with_own_fields(whole, served)))
-    return str(folder / "{{ .ResourceKind }}-{{ .Group }}-{{ .ResourceAPIVersion }}.json")
+            _keep(whole, served, folder)
+    return str(folder / TEMPLATE)
+
+
+def write_definition(file: Path, folder: Path) -> None:
+    """The same of a CustomResourceDefinition, without a server."""
+    spec = yaml.safe_load(file.read_text())["spec"]
+    for version in spec["versions"]:
+        served = {"group": spec["group"], "version": version["name"], "kind": spec["names"]["kind"]}
+        _keep(_closed(version["schema"]["openAPIV3Schema"]), served, folder)
+
+
+def _keep(schema: dict[str, Any], served: dict[str, str], folder: Path) -> None:
+    group = served["group"] or served["version"]
+    path = folder / f"{served['kind']}-{group}-{served['version']}.json".lower()
+    path.write_text(json.dumps(_with_own_fields(schema, served)))
 
 
 def _with_own_fields(schema: dict[str, Any], served: dict[str, str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
+import yaml
 from cluster.fixtures import REPOSITORY
 from cluster.operator_process import with_token
 from unit.api.specs import EVAL
@@ -193,6 +195,24 @@ def test_a_verdict_about_another_model_is_not_handed_out_as_this_ones(place: Pla
     assert place.ask(token, modelDigest=DIGEST).status_code == 200
     other = place.ask(token, modelDigest="sha256:" + "b" * 64)
     assert (other.status_code, "outcome" in other.json()) == (409, False)
+
+
+def test_a_kargo_stages_verification_asks_what_is_answered(place: Place):
+    """The AnalysisTemplate of deploy/kargo, its arguments filled in as Argo Rollouts does; the controller does not run here."""
+    documents = yaml.safe_load_all((REPOSITORY / "deploy/kargo/pipeline.yaml").read_text())
+    (template,) = (item for item in documents if item["kind"] == "AnalysisTemplate")
+    (metric,) = template["spec"]["metrics"]
+    given = {"endpoint": place.url, "namespace": place.namespace, "evaluation": "nightly", "model-digest": DIGEST}
+    text = json.dumps(metric["provider"]["web"])
+    for name, value in (given | {"token": place.token("argo")}).items():
+        text = text.replace(f"{{{{args.{name}}}}}", value)
+    web = json.loads(text)
+
+    headers = {item["key"]: item["value"] for item in web["headers"]}
+    answer = httpx.get(web["url"], headers=headers, trust_env=False, timeout=60)
+
+    (field,) = re.fullmatch(r"{\$\.(\w+)}", web["jsonPath"]).groups()
+    assert (answer.status_code, metric["successCondition"]) == (200, f'result == "{answer.json()[field]}"')
 
 
 def test_an_evaluation_that_is_not_there_is_told_to_who_may_know(place: Place):
