@@ -14,6 +14,7 @@ from lore_core.artifacts.inventory import inventory, remove
 from lore_core.artifacts.retention import Judgement, Named, judge
 from lore_core.cli import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from lore_operator.api.v1alpha1.common import seconds
+from lore_operator.children.labels import WATCH_SELECTOR
 from lore_operator.cli import kubectl, output
 from lore_operator.cli.kubectl import PLURALS, CannotTell, Object
 
@@ -76,7 +77,7 @@ def _age(words: str) -> timedelta:
 def _resources(args: argparse.Namespace) -> list[Object]:
     """What names artifacts. CannotTell where there is none of it: then everything would go."""
     saved = [item for file in args.resources or () for item in _read(file)]
-    found = saved if args.resources else kubectl.Kubectl(args.context).everything()
+    found = saved if args.resources else kubectl.Kubectl(args.context).everything(WATCH_SELECTOR)
     if not any(item.get("kind") in PLURALS for item in found):
         raise CannotTell("no resource of the platform was found, so everything would go; is this the right cluster?")
     return found

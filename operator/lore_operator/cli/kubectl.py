@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lore_core.cli import EXIT_FAILED, EXIT_USAGE
-from lore_operator.children.labels import WATCH_SELECTOR
 
 Object = dict[str, Any]
 
@@ -62,11 +61,11 @@ class Kubectl:
         """Objects of another kind in the namespace, by their labels."""
         return list(self._get(plural, f"--selector={selector}")["items"])
 
-    def everything(self) -> list[Object]:
-        """What names artifacts, in all namespaces: the four kinds, the operator's ConfigMaps and revisions."""
+    def everything(self, children: str) -> list[Object]:
+        """What names artifacts, in all namespaces: the four kinds, and the ConfigMaps and revisions that the selector finds."""
         kinds = ",".join(f"{plural}.{_GROUP}" for plural in PLURALS.values())
         everywhere = ("--all-namespaces", "--output=json")
-        asked = (("get", kinds), ("get", "configmaps,controllerrevisions.apps", f"--selector={WATCH_SELECTOR}"))
+        asked = (("get", kinds), ("get", "configmaps,controllerrevisions.apps", f"--selector={children}"))
         return [item for words in asked for item in json.loads(self._run(*words, *everywhere))["items"]]
 
     def logs(self, pod: str, tail: int) -> str:
