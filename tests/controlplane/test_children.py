@@ -1,15 +1,26 @@
 """The rendered children against a real API server with the restricted pod security profile."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 from unit.children.golden import GOLDEN, render
 
+from hack.cluster import tools
 from hack.cluster.kubectl import Kubectl
 
-pytestmark = pytest.mark.usefixtures("kserve_kinds")
+pytestmark = pytest.mark.usefixtures("kserve_kinds", "jobset_kind")
+
+
+@pytest.fixture(scope="module")
+def jobset_kind(kubectl: Kubectl) -> Iterator[None]:
+    """JobSet's own definition while these tests run; others want a cluster without it."""
+    (definition,) = (tools.manifests("jobset") / "crd" / "bases").glob("*_jobsets.yaml")
+    kubectl.apply_definitions([definition])
+    yield
+    kubectl("delete", "crd", "jobsets.jobset.x-k8s.io", "--timeout=60s")
 
 
 def children(name: str, namespace: str) -> list[dict[str, Any]]:
