@@ -13,7 +13,7 @@ from lore_core.artifacts.manifest import canonical_json, sha256_digest
 from lore_core.benchmark.world import SUBSETS
 from lore_core.evaluation.table import PairTable
 from lore_core.jobs import Report, RuleMode, TrainConfig
-from lore_core.jobs.config import Optimizer, SftStage
+from lore_core.jobs.config import Layout, Optimizer, SftStage
 from lore_core.prompts import ModelKit, RuleSource
 from lore_core.records import LABELS, Pair, read_pairs
 
@@ -28,6 +28,7 @@ class Settings:
     rule_mode: RuleMode
     optimizer: Optimizer
     ranks: int
+    layout: Layout = Layout.THINK_FIRST
 
 
 def lore(*words: str, ranks: int = 1) -> None:
@@ -58,8 +59,9 @@ def base_model(root: Path, world: Path) -> Path:
 
 
 def trained(root: Path, world: Path, base: Path, seed: int, settings: Settings) -> Path:
-    """The fine-tuned model's folder."""
-    spec = SftStage(rule_mode=settings.rule_mode, optimizer=settings.optimizer.model_copy(update={"seed": seed}))
+    """The fine-tuned model's folder; what is there already is not trained again."""
+    optimizer = settings.optimizer.model_copy(update={"seed": seed})
+    spec = SftStage(layout=settings.layout, rule_mode=settings.rule_mode, optimizer=optimizer)
     inputs = {name: artifact(world / name) for name in ("pairs", "rules")}
     key = sha256_digest(canonical_json([str(inputs), artifact(base).digest, spec.content_digest(), settings.ranks]))
     config = TrainConfig(
@@ -76,7 +78,10 @@ def trained(root: Path, world: Path, base: Path, seed: int, settings: Settings) 
     path.write_text(config.model_dump_json(by_alias=True), encoding="utf-8")
     lore("train", "--config", str(path), "--report", str(report), ranks=settings.ranks)
     found = Report.model_validate_json(report.read_text(encoding="utf-8"))
-    print(f"seed {seed}: trained in {(found.last_updated - found.started_at).total_seconds():.0f} s", flush=True)
+    print(
+        f"{settings.layout}, seed {seed}: trained in {(found.last_updated - found.started_at).total_seconds():.0f} s",
+        flush=True,
+    )
     return Path(config.output.uri.removeprefix("file://"))
 
 
@@ -86,7 +91,7 @@ def scored(model: Path, world: Path, limit: int | None) -> PairTable:
 
     kit = ModelKit.load(model)
     rules = RuleSource.load(kit.contract.rule_mode, world / "rules")
-    pairs = [pair for subset in SUBSETS for pair in _some(world / GATES / f"{subset}.jsonl", limit)]
+    pairs = [pair for subset in SUBSETS for pair in some(world / GATES / f"{subset}.jsonl", limit)]
     scores = TransformersScorer(model).score([kit.render(pair, rules(pair)) for pair in pairs])
     return table(pairs, [int(answer) for answer in scores.probabilities.argmax(axis=1)])
 
@@ -103,5 +108,6 @@ def table(pairs: Sequence[Pair], answers: Sequence[int]) -> PairTable:
     )
 
 
-def _some(path: Path, limit: int | None) -> list[Pair]:
+def some(path: Path, limit: int | None) -> list[Pair]:
+    """The first pairs of a file."""
     return list(read_pairs(path))[:limit]

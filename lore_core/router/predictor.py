@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lore_core.headcache.items import QueryItem
+from lore_core.keepalive import UpstreamError
 from lore_core.prompts import ModelKit, PromptLayout, PromptTooLong, RenderedPrompt, RuleSource
 from lore_core.router.config import PredictorTier, Route
 from lore_core.router.guard import Guard
 from lore_core.router.hedge import hedged
-from lore_core.router.upstream import Upstream, UpstreamError
+from lore_core.router.upstream import Upstream
 from lore_core.scoring.client import LabelRoute
 from lore_core.scoring.scores import LabelScore
 

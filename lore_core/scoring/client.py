@@ -7,13 +7,13 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-import httpx
-
+from lore_core.keepalive import KeepAlive, UpstreamError
 from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt
 from lore_core.scoring.scores import LabelScore, LabelScores, label_softmax
 
 _CONCURRENCY: Final = 32
-_CONNECT_RETRIES: Final = 2
+_CONNECT_AGAIN: Final = (0.0, 0.5)
+"""Seconds to wait before a connection that was refused is tried again."""
 T = TypeVar("T")
 
 
@@ -102,7 +102,7 @@ class LabelRoute:
 
 
 class VllmClient:
-    """Scores rendered prompts with one served model, over httpx. Use as an async context manager."""
+    """Scores rendered prompts with one served model. Use as an async context manager."""
 
     def __init__(
         self, kit: ModelKit, base_url: str, model: str, *, timeout: float = 60.0, concurrency: int = _CONCURRENCY
@@ -110,12 +110,7 @@ class VllmClient:
         """`base_url` without path, e.g. http://127.0.0.1:8000; `timeout` in seconds a request."""
         self._route = LabelRoute(kit, model, self._post)
         self._slots = asyncio.Semaphore(concurrency)
-        self._http = httpx.AsyncClient(
-            base_url=base_url,
-            timeout=timeout,
-            trust_env=False,
-            transport=httpx.AsyncHTTPTransport(retries=_CONNECT_RETRIES, limits=_limits(concurrency)),
-        )
+        self._connections, self._timeout = KeepAlive(base_url, concurrency), timeout
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,7 +122,7 @@ class VllmClient:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        self._connections.retire()
 
     async def score(self, prompts: Sequence[RenderedPrompt]) -> LabelScores:
         """Scores of n prompts, in their order. Raises ScoringError at the first prompt that has none."""
@@ -156,13 +151,22 @@ class VllmClient:
 
     async def _post(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
         try:
-            response = await self._http.post(path, json=request)
-        except httpx.HTTPError as error:
+            async with asyncio.timeout(self._timeout):
+                return await self._insist(path, request)
+        except TimeoutError as error:
+            raise ScoringError(f"{path}: no answer within {self._timeout:g} s") from error
+        except UpstreamError as error:
+            raise ScoringError(str(error)) from error
+        except OSError as error:
             raise ScoringError(f"{path}: {type(error).__name__}: {error}") from error
-        if response.status_code != httpx.codes.OK:
-            raise ScoringError(f"{path}: status {response.status_code}: {response.text[:300]}")
-        body: dict[str, Any] = response.json()
-        return body
+
+    async def _insist(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
+        for seconds in _CONNECT_AGAIN:
+            try:
+                return await self._connections.post(path, request)
+            except ConnectionRefusedError:
+                await asyncio.sleep(seconds)
+        return await self._connections.post(path, request)
 
 
 async def all_of(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
@@ -175,7 +179,3 @@ async def all_of(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     else:
         return [task.result() for task in tasks]
     raise first  # outside the handler: chained to the group that holds it, it would be its own cause
-
-
-def _limits(concurrency: int) -> httpx.Limits:
-    return httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -50,9 +50,16 @@ class LocalServer:
     """
 
     def __init__(
-        self, folder: Path, profile: ServingProfile, *, name: str = "model", python: str | None = None
+        self,
+        folder: Path,
+        profile: ServingProfile,
+        *,
+        name: str = "model",
+        python: str | None = None,
+        flags: Sequence[str] = (),
     ) -> None:
-        self._folder, self._profile, self._name = folder, profile, name
+        """`flags` are further arguments of the engine, such as the size of its KV cache; none of them may change a score."""
+        self._folder, self._profile, self._name, self._flags = folder, profile, name, flags
         self._kit = ModelKit.load(folder)
         self._python = python or serving_python()
         self._stack = contextlib.ExitStack()
@@ -80,6 +87,7 @@ class LocalServer:
             *("--model", str(self._folder), "--served-model-name", self._name),
             *("--host", "127.0.0.1", "--port", str(port)),
             *engine_args(self._profile, layout, cpu=not gpu_present()),
+            *self._flags,
         ]
 
 

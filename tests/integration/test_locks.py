@@ -16,7 +16,7 @@ IMPORTS = {
     "router": "httptools, uvloop, s3fs, lore_core.router.serve_command, lore_core.router.load_command",
     "strata": "duckdb, pyarrow",
     "training": "torch, transformers, deepspeed, safetensors, lore_core.training.command",
-    "serving-cpu": "vllm, torchvision, s3fs, lore_core.scoring",
+    "serving-cpu": "vllm, torchvision, s3fs, httptools, lore_core.scoring.client",
 }
 
 

@@ -1,38 +1,44 @@
-"""vLLM and transformers give the same label probabilities on the same checkpoint: served scores are the trained ones."""
+"""What vLLM serves: the probabilities that transformers computes of the same weights, in whatever order and company they are asked.
+
+Both layouts of the language model are contracts of the same weights, so that one server serves them, and the short benchmark.
+"""
 
 import asyncio
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from lore_core.benchmark.lexicon import vocabulary
+from benchmarks.scoring import models, world
+from benchmarks.scoring.__main__ import SHORT, cache_flags, document, measure
 from lore_core.benchmark.rulebook import rulebook
 from lore_core.benchmark.world import Scale, World
 from lore_core.jobs import RuleMode, ServingProfile
 from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt, RuleSource, TextEncoder, build_contract
-from lore_core.prompts.templates import LABEL_TOKENS
 from lore_core.records import Pair
 from lore_core.scoring.client import VllmClient
 from lore_core.scoring.reference import TransformersScorer
 from lore_core.scoring.scores import LabelScores
-from lore_core.scoring.server import LocalServer, serving_python
-from lore_core.training.base import BaseSettings, small_model, write_tokenizer
+from lore_core.scoring.server import LocalServer, ServedModel, serving_python
 from lore_core.training.distill import load_encoder
 from lore_core.training.export import write_model
 
 pytestmark = pytest.mark.serving
 
-PROFILE = ServingProfile(image="local", dtype="float32", max_model_len=128)
 PROMPT_TOKENS = 36  # cuts a part of the prompts below, which must agree as well
 TOLERANCE = 1e-4
+NEAR_TIE = 2e-4
+LAYOUTS = (PromptLayout.LABEL_FIRST, PromptLayout.THINK_FIRST)
 
 
 @pytest.fixture(scope="module")
 def pairs() -> list[Pair]:
-    world = World(5, Scale(train=0, tune=0, calibration=0, gate=5))
-    return [pair for subset in ("general", "visual", "rules") for pair in world.pairs("gate", subset)][:200]
+    drawn = World(5, Scale(train=0, tune=0, calibration=0, gate=5))
+    return [pair for subset in ("general", "visual", "rules") for pair in drawn.pairs("gate", subset)][:200]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,18 +48,46 @@ def _serving_environment() -> None:
         pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
 
 
+@dataclass(frozen=True)
+class Site:
+    """A running server of one language model, and the same weights in transformers."""
+
+    made: models.Models
+    server: ServedModel
+    weights: Any
+
+    def kit(self, layout: PromptLayout) -> ModelKit:
+        kit = ModelKit.load(self.made.think_first)
+        if layout is PromptLayout.THINK_FIRST:
+            return kit
+        return ModelKit(build_contract(kit.encoder, layout, RuleMode.RETRIEVED, PROMPT_TOKENS), kit.encoder)
+
+    def score(self, layout: PromptLayout, prompts: list[RenderedPrompt], concurrency: int = 32) -> LabelScores:
+        return asyncio.run(scored(self.kit(layout), self.server, prompts, concurrency))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    from transformers import AutoModelForCausalLM
+
+    made = models.untrained(tmp_path_factory.mktemp("model"), PROMPT_TOKENS)
+    folder = world.lengthened(made.think_first, tmp_path_factory.mktemp("long") / "model")
+    weights = AutoModelForCausalLM.from_pretrained(str(made.think_first), dtype="float32").eval()
+    profile = ServingProfile(image="local", dtype="float32", max_model_len=world.LONGEST)
+    with LocalServer(folder, profile, flags=cache_flags(ModelKit.load(folder))) as server:
+        yield Site(made, server, weights)
+
+
+async def scored(kit: ModelKit, server: ServedModel, prompts: list[RenderedPrompt], concurrency: int) -> LabelScores:
+    async with VllmClient(kit, server.base_url, server.model, concurrency=concurrency) as client:
+        return await client.score(prompts)
+
+
 def prompts_of(kit: ModelKit, pairs: list[Pair]) -> list[RenderedPrompt]:
     rules = RuleSource(RuleMode.RETRIEVED, rulebook())
-    return [kit.render(pair, rules(pair)) for pair in pairs]
-
-
-def served(folder: Path, kit: ModelKit, prompts: list[RenderedPrompt]) -> LabelScores:
-    async def score(url: str, model: str) -> LabelScores:
-        async with VllmClient(kit, url, model) as client:
-            return await client.score(prompts)
-
-    with LocalServer(folder, PROFILE) as server:
-        return asyncio.run(score(server.base_url, server.model))
+    found = [kit.render(pair, rules(pair)) for pair in pairs]
+    assert any(prompt.truncated for prompt in found)
+    return found
 
 
 def assert_equal(found: LabelScores, expected: LabelScores) -> None:
@@ -62,23 +96,45 @@ def assert_equal(found: LabelScores, expected: LabelScores) -> None:
     assert np.abs(found.outside - expected.outside).max() < TOLERANCE
 
 
-def language_model(folder: Path, layout: PromptLayout) -> tuple[ModelKit, TransformersScorer]:
-    """The small base's shape with random weights and an output layer wide enough that greedy traces have no near ties."""
-    import torch
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_language_models_served_label_scores_are_its_own(site: Site, pairs: list[Pair], layout: PromptLayout) -> None:
+    kit = site.kit(layout)
+    prompts = prompts_of(kit, pairs)
+    assert_equal(site.score(layout, prompts), TransformersScorer.of(kit, site.weights).score(prompts))
 
-    torch.manual_seed(3)
-    encoder = write_tokenizer(vocabulary(), folder)
-    model = small_model(BaseSettings(), encoder)
-    model.config.tie_word_embeddings = False
-    model.lm_head.weight = torch.nn.Parameter(torch.randn(encoder.size, BaseSettings().width) / 3)
-    with torch.no_grad():
-        model.lm_head.weight[[encoder.control(token) for token in LABEL_TOKENS]] *= 2
-    contract = build_contract(encoder, layout, RuleMode.RETRIEVED, PROMPT_TOKENS)
-    if contract.trace is not None:
-        contract = contract.model_copy(update={"trace": contract.trace.model_copy(update={"max_tokens": 8})})
-    kit = ModelKit(contract, encoder)
-    write_model(model, model.state_dict(), kit, folder, folder / "model")
-    return kit, TransformersScorer(folder / "model")
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_scores_and_labels_do_not_depend_on_order_or_company(
+    site: Site, pairs: list[Pair], layout: PromptLayout
+) -> None:
+    prompts = prompts_of(site.kit(layout), pairs)
+    order = np.random.default_rng(7).permutation(len(prompts))
+    together = site.score(layout, prompts)
+    shuffled = site.score(layout, [prompts[row] for row in order], concurrency=5)
+    assert shuffled.traces == tuple(together.traces[row] for row in order)
+    before, after = together.probabilities[order], shuffled.probabilities
+    assert np.abs(before - after).max() <= TOLERANCE
+    lowest, highest = np.sort(before, axis=1)[:, -2:].T
+    clear = highest - lowest >= NEAR_TIE
+    assert clear.sum() > len(prompts) / 2
+    assert (before.argmax(1) == after.argmax(1))[clear].all()
+
+
+def test_the_short_benchmark_measures_every_arm(site: Site) -> None:
+    found = document(asyncio.run(measure(site.kit(PromptLayout.THINK_FIRST), site.server, site.made, SHORT)))
+    arms = {name: [arm["name"] for arm in one["arms"]] for name, one in found["comparisons"].items()}
+    assert {name: len(names) for name, names in arms.items()} == {"a": 3, "b1": 2, "b2": 2}
+    hits = {name: [arm["prefixCacheHitRate"] for arm in one["arms"]] for name, one in found["comparisons"].items()}
+    assert hits["b1"][1] == 0 < 0.5 < hits["b1"][0]
+    once, generated, scored = (arm["generatedTokens"] for arm in found["comparisons"]["a"]["arms"])
+    assert once == 0 < min(generated, scored)
+
+
+def test_a_students_served_class_scores_are_its_own(tmp_path: Path, pairs: list[Pair]) -> None:
+    kit, reference = student(tmp_path)
+    prompts = prompts_of(kit, pairs)
+    with LocalServer(tmp_path / "model", ServingProfile(image="local", dtype="float32", max_model_len=128)) as server:
+        assert_equal(asyncio.run(scored(kit, server, prompts, 32)), reference.score(prompts))
 
 
 def student(folder: Path) -> tuple[ModelKit, TransformersScorer]:
@@ -91,20 +147,3 @@ def student(folder: Path) -> tuple[ModelKit, TransformersScorer]:
     model = load_encoder(base, kit)
     write_model(model, model.state_dict(), kit, base, folder / "model")
     return kit, TransformersScorer(folder / "model")
-
-
-@pytest.mark.parametrize("layout", [PromptLayout.LABEL_FIRST, PromptLayout.THINK_FIRST])
-def test_a_language_models_served_label_scores_are_its_own(
-    tmp_path: Path, pairs: list[Pair], layout: PromptLayout
-) -> None:
-    kit, reference = language_model(tmp_path, layout)
-    prompts = prompts_of(kit, pairs)
-    assert any(prompt.truncated for prompt in prompts)
-    assert_equal(served(tmp_path / "model", kit, prompts), reference.score(prompts))
-
-
-def test_a_students_served_class_scores_are_its_own(tmp_path: Path, pairs: list[Pair]) -> None:
-    kit, reference = student(tmp_path)
-    prompts = prompts_of(kit, pairs)
-    assert any(prompt.truncated for prompt in prompts)
-    assert_equal(served(tmp_path / "model", kit, prompts), reference.score(prompts))

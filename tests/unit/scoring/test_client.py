@@ -1,6 +1,7 @@
 """The client against a server of the wire: what is asked, what is read, what is refused."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -141,5 +142,53 @@ async def test_an_unusable_answer_is_an_error_and_never_a_score(answer: Answer, 
 
 async def test_a_server_that_is_not_there_is_an_error() -> None:
     async with VllmClient(kit_of(PromptLayout.LABEL_FIRST), "http://127.0.0.1:9", "m") as client:
-        with pytest.raises(ScoringError, match="/v1/completions: ConnectError"):
+        with pytest.raises(ScoringError, match="/v1/completions: ConnectionRefusedError"):
             await client.score([PROMPT])
+
+
+async def test_a_server_that_does_not_answer_is_an_error_after_the_timeout() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        await closed(writer)
+        left.set()
+
+    left = asyncio.Event()
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        async with VllmClient(kit_of(PromptLayout.LABEL_FIRST), address(server), "m", timeout=0.05) as client:
+            with pytest.raises(ScoringError, match=r"/v1/completions: no answer within 0\.05 s"):
+                await client.score([PROMPT])
+        await left.wait()
+
+
+async def test_connections_are_kept_and_are_no_more_than_requests_at_once() -> None:
+    opened, left = 0, asyncio.Queue[None]()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened
+        opened += 1
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                length = int(head.partition(b"content-length:")[2].split(b"\r\n")[0])
+                body = json.loads(await reader.readexactly(length))
+                data = json.dumps(labels_answer([-1.0] * 4, [])("", body)[1]).encode()
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(data) + data)
+        await closed(writer)
+        left.put_nowait(None)
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        async with VllmClient(kit_of(PromptLayout.LABEL_FIRST), address(server), "m", concurrency=2) as client:
+            await client.score([PROMPT] * 20)
+        for _ in range(opened):
+            await left.get()
+    assert opened == 2
+
+
+def address(server: asyncio.Server) -> str:
+    return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
