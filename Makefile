@@ -15,16 +15,16 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-
 LOCKS := operator router strata training serving-cpu serving-gpu
 AUDIT := $(LORE_CACHE)/audit
 
-$(AUDIT)/.lock: requirements/audit.txt $(UV)
+$(AUDIT)/.complete: requirements/audit.txt $(UV)
 	$(UV) venv --quiet --clear --python 3.11 $(AUDIT)
 	VIRTUAL_ENV=$(AUDIT) $(UV) pip install --quiet --require-hashes -r requirements/audit.txt
 	cp requirements/audit.txt $@
 
-sbom: $(AUDIT)/.lock ## dist/sbom: a CycloneDX bill of materials of each lock file
+sbom: $(AUDIT)/.complete ## dist/sbom: a CycloneDX bill of materials of each lock file
 	mkdir -p dist/sbom
 	for lock in $(LOCKS); do $(AUDIT)/bin/cyclonedx-py requirements --output-reproducible --output-format JSON --output-file dist/sbom/$$lock.cdx.json requirements/$$lock.txt; done
 
-audit: $(AUDIT)/.lock ## known vulnerabilities of every lock, but for requirements/audit-exceptions.txt (asks the Python index)
+audit: $(AUDIT)/.complete ## known vulnerabilities of every lock, but for requirements/audit-exceptions.txt (asks the Python index)
 	for lock in $(LOCKS); do $(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes $$(awk '/^[^#]/ {print "--ignore-vuln " $$1}' requirements/audit-exceptions.txt) --requirement requirements/$$lock.txt; done
 
 help: ## this list
@@ -34,18 +34,19 @@ $(UV): requirements/bootstrap.txt
 	python3 -m venv $(LORE_CACHE)/bootstrap
 	$(LORE_CACHE)/bootstrap/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 
-.venv/.lock: requirements/dev.txt $(UV)
+# Not `.lock`: uv leaves a file of that name itself, before anything is installed.
+.venv/.complete: requirements/dev.txt $(UV)
 	$(UV) venv --quiet --clear --python 3.11 .venv
 	VIRTUAL_ENV=.venv $(UV) pip install --quiet --compile-bytecode --require-hashes -r requirements/dev.txt
 	VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	cp requirements/dev.txt $@
 
-.venv-serving/.lock: requirements/serving-cpu.txt $(UV)
+.venv-serving/.complete: requirements/serving-cpu.txt $(UV)
 	$(UV) venv --quiet --clear --python 3.11 .venv-serving
 	VIRTUAL_ENV=.venv-serving $(UV) pip install --quiet --compile-bytecode --no-deps --require-hashes -r requirements/serving-cpu.txt
 	cp requirements/serving-cpu.txt $@
 
-venv: .venv/.lock .venv-serving/.lock
+venv: .venv/.complete .venv-serving/.complete
 
 setup: venv ## virtual environments, cluster binaries and the pretrained base model (all cached)
 	$(PY) -m hack.cluster build

@@ -1,6 +1,7 @@
 """What happens when something dies, is wiped, or was wrong from the start."""
 
 import json
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ KIND = "RelevanceTrainJob"
 @pytest.fixture(scope="module")
 def workspace(platform: Platform) -> Iterator[str]:
     """One namespace for all tests here, with the demo's data on its claim; their jobs have names of their own."""
-    name = "resilience"
+    name = f"resilience-{secrets.token_hex(3)}"
     platform.kubectl.apply(restricted_namespace(name))
     platform.workspace(name)
     yield name
