@@ -128,9 +128,19 @@ MODULES = (
     ),
     # Its definitions only: the pipeline whose stages wait for a verdict is checked against them.
     Module("kargo", "github.com/akuity/kargo", {}, manifests="charts/kargo/resources/crds"),
-    # Their definitions only: deploy/flux is checked against them.
-    Module("flux-source", "github.com/fluxcd/source-controller", {}, manifests="config/crd/bases"),
-    Module("flux-kustomize", "github.com/fluxcd/kustomize-controller", {}, manifests="config/crd/bases"),
+    # What tests/gitops runs beside the operator; deploy/flux is checked against their definitions alone.
+    Module(
+        "flux-source",
+        "github.com/fluxcd/source-controller",
+        {"source-controller": "github.com/fluxcd/source-controller"},
+        manifests="config/crd/bases",
+    ),
+    Module(
+        "flux-kustomize",
+        "github.com/fluxcd/kustomize-controller",
+        {"kustomize-controller": "github.com/fluxcd/kustomize-controller"},
+        manifests="config/crd/bases",
+    ),
     # A program of our own around Flux's and Argo CD's evaluators.
     Module("health", "github.com/fluxcd/pkg/runtime", {"health": "."}),
 )
@@ -139,13 +149,14 @@ MODULES = (
 _CHECKS = ("kubeconform", "promtool", "prometheus", "health")
 _PEERS = ("trainer-manager",)
 _CONTROLLERS = ("kueue-manager", "jobset-manager")
-_APART = _CHECKS + _PEERS + _CONTROLLERS
+_GITOPS = ("source-controller", "kustomize-controller")
+_APART = _CHECKS + _PEERS + _CONTROLLERS + _GITOPS
 # kubectl and helm belong to both: every test that talks to a control plane wants them.
 PROFILE_TOOLS = {
     "control-plane": ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "helm"),
     "node": tuple(command for module in MODULES for command in module.commands if command not in _APART),
 }
-TOOL_SETS = {**PROFILE_TOOLS, "checks": _CHECKS, "peers": _PEERS, "controllers": _CONTROLLERS}
+TOOL_SETS = {**PROFILE_TOOLS, "checks": _CHECKS, "peers": _PEERS, "controllers": _CONTROLLERS, "gitops": _GITOPS}
 
 
 def module_of(tool: str) -> Module:
