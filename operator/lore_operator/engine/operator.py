@@ -66,7 +66,7 @@ class Engine:
             instance,
             measure=Measured(settings.prometheus_url),
             arrived=self._arrivals.take,
-            crowded=lambda: self.queue.schedule.changed > 0,
+            crowded=lambda: self.queue.schedule.crowded,
         )
         self.ready = asyncio.Event()
         self._stopping = asyncio.Event()
