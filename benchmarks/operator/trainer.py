@@ -40,18 +40,17 @@ def definitions() -> list[Path]:
     return sorted(base.glob("trainer.*.yaml")) + sorted((tools.manifests("jobset") / "crd/bases").glob("*.yaml"))
 
 
-def costs(plane: ControlPlane, folder: Path, size: int) -> dict[str, Cost]:
+def costs(plane: ControlPlane, folder: Path, size: int) -> Iterator[tuple[str, Cost]]:
     """Cost with the limits that Trainer ships, and with them lifted; JobSet's controller runs beside."""
     runtime = tools.manifests("trainer") / "base" / "runtimes" / f"{_RUNTIME.replace('-', '_')}.yaml"
     plane.kubectl.apply(*yaml.safe_load_all(runtime.read_text()))
     os.environ["KUBECONFIG"] = str(plane.kubeconfig)
-    found: dict[str, Cost] = {}
     for name, limits in (("Trainer, shipped limits", _SHIPPED), ("Trainer, limits lifted", _LIFTED)):
         namespace = name.replace(", ", "-").replace(" ", "-").lower()
         plane.kubectl("create", "namespace", namespace)
         with _jobset(plane) as jobset, _controller(plane, folder / namespace, limits) as trainer:
-            found[name] = asyncio.run(_cost(plane, trainer, jobset, namespace, size))
-    return found
+            cost = asyncio.run(_cost(plane, trainer, jobset, namespace, size))
+        yield name, cost
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from cluster.operator_process import Api, OperatorProcess, condition, until
+from cluster.train_jobs import report_made
 
 from lore_core.jobs import ServingProfile
 from lore_core.router.config import RouterConfig
@@ -89,6 +90,7 @@ class Cluster:
             "result": {"uri": f"pvc://lore/{job}", "digest": digest_of_result},
             "summary": summary,
         }
+        await report_made(self.api, job)
         await self.api.patch(CONFIG_MAPS, f"{job}-report", {"data": {"report.json": json.dumps(report)}})
         await until(lambda: self.api.get(JOBS, job), lambda found: found.get("status", {}).get("active") == 1)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
