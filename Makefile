@@ -24,8 +24,8 @@ sbom: $(AUDIT)/.complete ## dist/sbom: a CycloneDX bill of materials of each loc
 	mkdir -p dist/sbom
 	for lock in $(LOCKS); do $(AUDIT)/bin/cyclonedx-py requirements --output-reproducible --output-format JSON --output-file dist/sbom/$$lock.cdx.json requirements/$$lock.txt; done
 
-audit: $(AUDIT)/.complete ## known vulnerabilities of every lock, but for requirements/audit-exceptions.txt (asks the Python index)
-	for lock in $(LOCKS); do $(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes $$(awk '/^[^#]/ {print "--ignore-vuln " $$1}' requirements/audit-exceptions.txt) --requirement requirements/$$lock.txt; done
+audit: .venv/.complete $(AUDIT)/.complete ## known vulnerabilities of every lock, but for requirements/audit-exceptions.txt; ADVISORIES=FOLDER asks no index
+	$(PY) -m hack.audit --pip-audit $(AUDIT)/bin/pip-audit $(if $(ADVISORIES),--advisories $(ADVISORIES)) $(LOCKS:%=requirements/%.txt)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
