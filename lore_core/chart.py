@@ -59,8 +59,8 @@ def line_chart(
         guide = number >= len(lines)
         colour = "#9a9a9a" if guide else _COLOURS[number % len(_COLOURS)]
         path = " ".join(f"{across.place(x, _LEFT, right):.1f},{up.place(y, bottom, _TOP):.1f}" for x, y in points)
-        dash = ' stroke-dasharray="5 4"' if guide else ""
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
+        stroke = f'stroke="{colour}" stroke-width="2"' + (' stroke-dasharray="5 4"' if guide else "")
+        parts.append(f'<polyline points="{path}" fill="none" {stroke}/>')
         if not guide and len(points) <= _MOST_DOTS:  # a single point has no line
             dots = (
                 f'<circle cx="{x}" cy="{y}" r="2.5" fill="{colour}"/>'
@@ -68,9 +68,7 @@ def line_chart(
             )
             parts.extend(dots)
         height = _TOP + 14 + 18 * number
-        parts.append(
-            f'<line x1="{right + 10}" x2="{right + 28}" y1="{height - 4}" y2="{height - 4}" stroke="{colour}" stroke-width="2"{dash}/>'
-        )
+        parts.append(f'<line x1="{right + 10}" x2="{right + 28}" y1="{height - 4}" y2="{height - 4}" {stroke}/>')
         parts.append(_text(right + 33, height, _short(name, _LEGEND)))
     room = 40 + _LETTER * max((len(_short(name, _LEGEND)) for name in drawn), default=0)
     return _svg(title, round(right + max(150, room)), _HEIGHT, parts)
