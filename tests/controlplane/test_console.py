@@ -100,8 +100,8 @@ async def console(account: Path, granted: str, monkeypatch: pytest.MonkeyPatch) 
 def staging(put: Callable[..., None], granted: str) -> None:
     """A train job with its model and two evaluations; one deployment in the middle of a rollout, one that a gate blocks."""
     served = deployment(torso="student", tail="lore-q")
-    candidates = {"uri": "pvc://workspace/candidates", "digest": digest("7")}
-    served["spec"]["tiers"].insert(0, {"stratum": "head", "cache": {"candidates": candidates, "onMiss": "tail"}})
+    generation = {"uri": "pvc://workspace/head", "digest": digest("7")}
+    served["spec"]["tiers"].insert(0, {"stratum": "head", "cache": {"generation": generation, "onMiss": "tail"}})
     served["spec"]["rollout"] = {
         "steps": [
             {"shadow": 5, "for": "30m", "analysis": {"minSamples": 2000, "minAgreementPercent": 90}},
