@@ -52,6 +52,6 @@ class Flux:
         return Daemon(name, self.plane.directory)
 
     def _run(self, daemon: Daemon, health: int, *more: str) -> None:
-        command = (tools.require(daemon.name), *_ALONE, f"--health-addr={_LOOPBACK}:{health}", *more)
-        daemon.start(command, {"KUBECONFIG": str(self.plane.kubeconfig)})
+        flags = (*_ALONE, f"--health-addr={_LOOPBACK}:{health}", *more)
+        daemon.start((str(tools.require(daemon.name)), *flags), {"KUBECONFIG": str(self.plane.kubeconfig)})
         probe.wait([daemon], lambda: probe.answers(f"http://{_LOOPBACK}:{health}/readyz"), _READY_SECONDS)
