@@ -62,8 +62,8 @@ class Waves:
             lambda: self.look(wave),
             lambda seen: (
                 condition(seen, "Ready").get("status") == "True"
-                and seen["status"]["lastAppliedRevision"] == self.revision
-                and seen["status"]["lastHandledReconcileAt"] == asked
+                and seen["status"].get("lastAppliedRevision") == self.revision
+                and seen["status"].get("lastHandledReconcileAt") == asked
             ),
         )
 
@@ -73,7 +73,7 @@ class Waves:
             lambda: self.look(wave),
             lambda seen: (
                 condition(seen, "Ready").get("reason") == "HealthCheckFailed"
-                and seen["status"]["lastAttemptedRevision"] == self.revision
+                and seen["status"].get("lastAttemptedRevision") == self.revision
             ),
         )
         assert condition(seen, "Ready")["status"] == "False"
