@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools setup venv check generate generated-clean test unit controlplane integration chart e2e demo bench bench-quality campaign controllers cluster-up cluster-down locks sbom sbom-images audit
+.PHONY: help tools setup venv check generate generated-clean test unit controlplane integration chart e2e demo bench bench-quality campaign controllers gitops cluster-up cluster-down locks sbom sbom-images audit
 
 export LORE_CACHE ?= $(HOME)/.cache/lore-platform
 export UV_PYTHON_DOWNLOADS := never
@@ -120,6 +120,10 @@ bench-quality: setup ## three seeds of the generated benchmark's yardsticks
 controllers: venv ## queues, preemption and JobSets with the real Kueue and JobSet controllers (builds both)
 	$(PY) -m hack.cluster build --profile control-plane controllers
 	$(PYTEST) tests/controllers
+
+gitops: venv ## promotion through Git with Flux's real source- and kustomize-controller (builds both)
+	$(PY) -m hack.cluster build --profile control-plane gitops
+	$(PYTEST) tests/gitops
 
 campaign: setup ## the routers' fault run, the fault tests ten rounds in a row, then outages and spec transitions whole
 	$(PY) -m benchmarks.faults
