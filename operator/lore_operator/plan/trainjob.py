@@ -17,6 +17,7 @@ from lore_operator.children.settings import Settings
 from lore_operator.children.train_config import stage_config, stage_inputs
 from lore_operator.children.train_job import own_service, stage_gpus, train_objects
 from lore_operator.plan.attempts import Phase, reported_hours
+from lore_operator.plan.claims import check_claims, claims, unchecked
 from lore_operator.plan.conditions import Finding, Halt, State, timestamp
 from lore_operator.plan.draft import Draft
 from lore_operator.plan.failures import describe
@@ -30,10 +31,10 @@ _MAX_METRICS: Final = 32
 
 
 def references(resource: Object) -> frozenset[Reference]:
-    """The models it publishes: each must be free, or the same."""
+    """The models it publishes, each of which must be free or the same, and the claims that its nodes share."""
     stages = (resource.get("spec") or {}).get("stages") or []
     names = ((stage.get("publish") or {}).get("as") for stage in stages)
-    return frozenset(Reference("RelevanceModel", name) for name in names if name)
+    return frozenset(Reference("RelevanceModel", name) for name in names if name) | claims(resource)
 
 
 def plan(resource: Object, observed: Observed, now: datetime, settings: Settings) -> Plan:
@@ -58,8 +59,10 @@ def _decide(
     fields["startTime"] = timestamp(run.started) if run.started else None
     fields["renderedBy"] = run.rendered_by(settings.version)
     run.stop_earlier_runs()
+    alerts |= unchecked(draft)
     if not run.mine:
         check_names_are_free(draft, frozen)
+        check_claims(draft, frozen)
     return _Stages(draft, frozen, run, fields, settings).decide()
 
 
