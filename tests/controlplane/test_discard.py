@@ -16,8 +16,6 @@ from lore_operator.__main__ import PLANNERS
 from lore_operator.engine.keys import Key
 from lore_operator.engine.resources import JOBS, MODELS, REVISIONS
 
-pytestmark = pytest.mark.usefixtures("kserve_kinds")
-
 
 @pytest.fixture
 def bytes_of_llm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactRef:

@@ -12,6 +12,7 @@ from lore_operator.api.v1alpha1.train_job import Stage
 from lore_operator.children.labels import ATTEMPT, RUN, STAGE, owner_labels
 from lore_operator.children.model import relevance_model
 from lore_operator.children.names import Attempt, train_base
+from lore_operator.children.pod import gpus_asked
 from lore_operator.children.report_access import report_access
 from lore_operator.children.settings import Settings
 from lore_operator.children.train_config import stage_config, stage_inputs
@@ -63,7 +64,16 @@ def _decide(
     if not run.mine:
         check_names_are_free(draft, frozen)
         check_claims(draft, frozen)
+        _check_gpus(frozen)
     return _Stages(draft, frozen, run, fields, settings).decide()
+
+
+def _check_gpus(job: RelevanceTrainJob) -> None:
+    """Halts where more ranks than GPUs would start in a pod: they would die one by one after the data was loaded."""
+    asked, ranks = gpus_asked(job.spec.runner.resources.to_wire()), job.spec.nodes.gpus_per_node
+    if 0 < asked < ranks:
+        text = f"nodes.gpusPerNode {ranks} starts as many ranks in a pod, runner.resources asks for {asked} GPUs"
+        raise Halt(State.STALLED, "ImpossibleResources", f"{text}; raise the one or lower the other")
 
 
 class _Stages:

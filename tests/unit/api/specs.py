@@ -335,6 +335,12 @@ MALFORMED = [
 ACCEPTED = [
     *(case(kind, None) for kind in GOOD),
     case("RelevanceModel", None, ("spec.deletionPolicy", "Delete")),
+    case(
+        "RelevanceDeployment",
+        None,
+        ("spec.runner", {"env": [{"name": "A", "value": "b"}]}),
+        ("spec.rollout.steps.0.analysis", {"prometheus": [{"name": "up", "query": "up", "min": "1", "max": "2"}]}),
+    ),
     case("RelevanceTrainJob", None, ("spec.stages.0.publish.deletionPolicy", "Delete")),
     case("RelevanceTrainJob", None, ("spec.stages.1.distill.from", DELETE)),
     case("RelevanceTrainJob", None, ("spec.stages.1.publish", DELETE)),
