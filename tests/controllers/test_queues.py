@@ -130,13 +130,19 @@ def node(kubectl: Kubectl, namespace: str) -> Iterator[str]:
     kubectl("delete", "node", name)
 
 
+def without_claims(job: dict[str, Any]) -> dict[str, Any]:
+    """The same on an object store: no claim stands here, and the scheduler binds no pod that waits for one."""
+    found: dict[str, Any] = json.loads(json.dumps(job).replace("pvc://", "s3://"))
+    return found
+
+
 @pytest.mark.usefixtures("queue", "node")
 async def test_pods_that_end_by_sigterm_when_kueue_takes_the_quota_are_a_disruption(
     api: Api, operator: OperatorProcess, kubectl: Kubectl
 ) -> None:
     """The Job's failure policy takes them for failed: the next attempt waits in the queue, and maxRestarts is untouched."""
     runner = {**ONE_CPU, "resources": {"requests": {"cpu": "2"}}}
-    await api.create(train_job("patient", runner=runner, runPolicy={"maxRestarts": 0}))
+    await api.create(without_claims(train_job("patient", runner=runner, runPolicy={"maxRestarts": 0})))
     await admitted(api, JOBS, "patient-sft-a1")
     (pod,) = await until(lambda: api.items(PODS), lambda pods: bool(pods) and "nodeName" in pods[0]["spec"])
     name = pod["metadata"]["name"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from cluster.faults import Crash, FaultyClient, Operator, crash_at
+from cluster.fixtures import restricted_namespace
 from cluster.operator_process import Api, OperatorProcess, until
 from cluster.train_jobs import finish_job
 
@@ -73,8 +74,8 @@ async def test_retain_is_the_default_of_the_schema_and_keeps_them(
 ) -> None:
     manifest = model(bytes_of_llm)
     del manifest["spec"]["deletionPolicy"]
-    stored = await api.create(manifest)
-    assert stored["spec"]["deletionPolicy"] == "Retain"
+    await api.create(manifest)
+    assert (await api.get(MODELS, "llm"))["spec"]["deletionPolicy"] == "Retain"
     await api.create(model(ArtifactRef(uri="pvc://models/other", digest=bytes_of_llm.digest), "other"))
     await until(lambda: api.names(REVISIONS), bool)
 
@@ -156,6 +157,7 @@ async def test_a_namespace_with_such_models_goes_at_once_and_its_bytes_stay(
     await until(lambda: api.names(REVISIONS), bool)
 
     kubectl("delete", "namespace", api.namespace, "--timeout=240s")
+    kubectl.apply(restricted_namespace(api.namespace))
 
     assert there(bytes_of_llm)
     assert operator.stop() == 0
