@@ -149,7 +149,8 @@ async def test_pods_that_end_by_sigterm_when_kueue_takes_the_quota_are_a_disrupt
     await api.patch(PODS, name, {"status": _running()}, "status")
 
     await api.create(train_job("urgent", runner=URGENT))
-    await until(lambda: api.get(PODS, name), lambda found: "deletionTimestamp" in found["metadata"])
+    taken = await until(lambda: api.get(PODS, name), lambda found: "deletionTimestamp" in found["metadata"])
+    assert taken["metadata"]["deletionGracePeriodSeconds"] == 120, "time for a checkpoint"
     await api.patch(PODS, name, {"status": _ended(143)}, "status")
 
     async def look() -> dict[str, Any]:
