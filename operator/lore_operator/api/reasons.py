@@ -162,6 +162,12 @@ REFUSALS: Final = (
         "Change one of the two fields that the message names.",
     ),
     Reason(
+        "ClaimNotShared",
+        "Several nodes are to use a claim that only one node can mount.",
+        "Use a claim with access mode ReadWriteMany (for inputs ReadOnlyMany will do), an object store, or nodes.count 1."
+        " It is looked at again every minute.",
+    ),
+    Reason(
         "PublishConflict",
         "A RelevanceModel of the name to publish exists and is another one.",
         "Choose another name, or delete that model.",
@@ -528,6 +534,11 @@ ALERTS: Final = (
         "SpecDrift",
         "The spec was edited after its run started and is not used.",
         "Set a new spec.runToken to start a run with it.",
+    ),
+    Reason(
+        "ClaimsUnchecked",
+        "Several nodes are to share claims, and the operator may not read whether they can.",
+        "Grant what the message names, or make sure of it yourself: access mode ReadWriteMany, for inputs ReadOnlyMany.",
     ),
     Reason(
         "UntrustedEvidence",

@@ -27,6 +27,7 @@ from lore_operator.api.v1alpha1.common import (
     ArtifactRef,
     CommonStatus,
     Count,
+    DeletionPolicy,
     Failure,
     LocalReference,
     Progress,
@@ -147,6 +148,8 @@ class Publish(ApiModel):
 
     as_: Name = Field(alias="as")
     """Exact name of the RelevanceModel that is created once."""
+    deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
+    """The model's deletionPolicy: what becomes of its bytes when it is deleted."""
 
 
 class Stage(ApiModel):
