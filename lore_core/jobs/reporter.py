@@ -17,6 +17,7 @@ from lore_core.jobs.report import MIN_INTERVAL_SECONDS, REASON, Failure, Phase, 
 
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _ATTEMPTS: Final = 5
+_PASSING: Final = (404, 429)
 
 
 class Sink(Protocol):
@@ -50,13 +51,16 @@ class ConfigMapSink:
         self._client = httpx.Client(verify=_ssl_context(ca) if ca.is_file() else True, timeout=10.0, trust_env=False)
 
     def send(self, text: str) -> None:
-        """Patch the ConfigMap, trying again on a connection error or a server error."""
+        """Patch the ConfigMap, trying again on a connection error, a server error and where it is not there.
+
+        Where hundreds of jobs begin at once, the operator makes a report some seconds after its Job.
+        """
         for attempt in range(_ATTEMPTS):
             try:
                 response = self._client.patch(
                     self._url, content=json.dumps({"data": {"report.json": text}}), headers=self._headers()
                 )
-                if response.status_code < 500 and response.status_code != 429:
+                if response.status_code < 500 and response.status_code not in _PASSING:
                     response.raise_for_status()
                     return
                 failure: httpx.HTTPError = httpx.HTTPError(f"{response.status_code} from the apiserver")

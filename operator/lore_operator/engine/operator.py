@@ -67,7 +67,7 @@ class Engine:
             instance,
             measure=Measured(settings.prometheus_url),
             arrived=self._arrivals.take,
-            crowded=lambda: self.queue.schedule.changed > 0,
+            crowded=lambda: self.queue.schedule.crowded,
             leftovers=Leftovers(self.client, self._observer, self._scopes, settings.children),
         )
         self.ready = asyncio.Event()

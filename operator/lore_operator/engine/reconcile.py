@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+from lore_operator.children.report_access import is_shared
 from lore_operator.children.settings import Settings
 from lore_operator.engine import writes
 from lore_operator.engine.client import KubeClient, Manifest
@@ -158,10 +159,11 @@ class Reconciler:
             taken = await self._apply(key, observed, plan, news)
             if taken is None:
                 break
-            # The view was old, or the object is a stranger's: both are told apart on a live view only.
-            live = await self._observer.live(key, self._planners[key.kind].references(resource))
-            live = replace(live, measurements=observed.measurements)
-            observed = await self._observer.with_child(live, key, taken.key)
+            if not is_shared(taken.object):
+                # The view was old, or the object is a stranger's: both are told apart on a live view only.
+                live = await self._observer.live(key, self._planners[key.kind].references(resource))
+                observed = replace(live, measurements=observed.measurements)
+            observed = await self._observer.with_child(observed, key, taken.key)
             plan = self._decide(key, resource, observed)
         for patch in plan.patch:
             self._observer.assume(await writes.patch(self._client, key, patch), key)
@@ -174,6 +176,8 @@ class Reconciler:
 
     async def _apply(self, key: Key, observed: Observed, plan: Plan, news: list[ObjectKey]) -> Apply | None:
         for wanted in plan.apply:
+            if wanted.later and news and self._crowded():
+                continue  # others are begun first
             if (before := observed.children.get(wanted.key)) is not None:
                 if not wanted.create_only:
                     written = await writes.update(self._client, wanted)
@@ -183,7 +187,7 @@ class Reconciler:
                 continue
             try:
                 self._observer.assume(await writes.create(self._client, wanted), key)
-                news.append(wanted.key)
+                news += [] if wanted.later else [wanted.key]
                 _log.info("%s: created %s %s", key, *wanted.key, extra={"object": str(key)})
             except AlreadyExists:
                 return wanted

@@ -86,12 +86,13 @@ class Apply:
 
     With `create_only` an object that exists is left alone whatever it holds: a published RelevanceModel. With `on_live` it
     is written only by a decision on a live view: on an old one a Job that ended and was removed looks like one that is
-    missing.
+    missing. What is wanted `later`, only once the pods run, is left to the next pass where others wait to be begun.
     """
 
     object: Object
     create_only: bool = False
     on_live: bool = False
+    later: bool = False
 
     @property
     def key(self) -> ObjectKey:
