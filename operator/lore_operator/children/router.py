@@ -99,7 +99,8 @@ def inputs_digest(router: Router, needs: Needs) -> str:
     """What the pods are rendered from: the spec's router section, and the claims and Secrets of what they load."""
     claims = sorted({ref.claim for ref in needs.artifacts if ref.claim})
     secrets = sorted({ref.secret_ref.name for ref in needs.artifacts if ref.secret_ref})
-    found = {"router": router.to_wire(), "claims": claims, "secrets": secrets}
+    pods = router.model_copy(update={"gateway": None, "inference_graph": None})  # they lie before the pods
+    found = {"router": pods.to_wire(), "claims": claims, "secrets": secrets}
     stores = {"storeSecrets": sorted(needs.store_secrets)} if needs.store_secrets else {}
     return sha256_digest(canonical_json({**found, **stores}))
 

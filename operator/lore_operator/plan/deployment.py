@@ -25,6 +25,7 @@ from lore_operator.plan.backends import (
 )
 from lore_operator.plan.conditions import Finding, Halt, State, moment, timestamp
 from lore_operator.plan.drift import DRIFTED, alert, shares
+from lore_operator.plan.entrances import closed_entrances, ensure_entrances
 from lore_operator.plan.gate import Verdicts, judge
 from lore_operator.plan.head_build import ensure_generation, forget_builds
 from lore_operator.plan.imported import evaluations_of
@@ -116,6 +117,8 @@ class _Serving:
             ensure_backends(self.draft, self.deployment, revision.recipe, self.settings)
         if serving:
             self.routing.ensure(serving)
+            ensure_entrances(self.draft, self.deployment)
+            self.alerts |= closed_entrances(self.draft, self.deployment)
 
     def _evaluations(self) -> list[Object]:
         """Those of this namespace, and the signed ones of other clusters that the models bring with them."""
