@@ -159,7 +159,7 @@ async def run(on: Target, image: str, requests: int, rate: float, *, short: bool
     with _namespace(on) as namespace, tempfile.TemporaryDirectory(prefix="lore-faults-") as folder:
         world = NodeWorld(Path(folder), namespace, image)
         await asyncio.to_thread(_fill, on, namespace, image, world)
-        async with Cluster(on.node, on.kubectl, namespace).watched() as cluster:
+        async with Cluster(on.node, on.kubectl, namespace, NAME).watched() as cluster:
             started = Run(world, cluster, requests, rate)
             return await (started.short() if short else started.all())
 

@@ -13,14 +13,12 @@ from typing import Any, Final
 import aiohttp
 
 from benchmarks.faults.fleet import summed
-from benchmarks.faults.node.world import NAME
 from hack.cluster.kubectl import Kubectl
 from hack.cluster.node import Node
 from lore_operator.children.composition import Recipe
 
 _POLL_SECONDS: Final = 0.3
 _LONGEST_SECONDS: Final = 300.0
-_ROUTERS: Final = f"kubernetes.io/service-name={NAME}-router"
 _SERVED_BY: Final = "serving.kserve.io/inferenceservice"
 _PORT: Final = 8080
 
@@ -30,8 +28,9 @@ Status = dict[str, Any]
 class Cluster:
     """One deployment in one namespace of the node. `ready` follows the router Service's endpoints, as kube-proxy does."""
 
-    def __init__(self, node: Node, kubectl: Kubectl, namespace: str) -> None:
+    def __init__(self, node: Node, kubectl: Kubectl, namespace: str, deployment: str) -> None:
         self._node, self._kubectl, self._where = node, kubectl, f"--namespace={namespace}"
+        self._name = deployment
         self._slices: dict[str, dict[str, str]] = {}
         """By EndpointSlice, the url of each endpoint that may get new requests → its pod."""
 
@@ -72,7 +71,7 @@ class Cluster:
 
     async def status(self) -> Status:
         """Its status; empty until the operator has seen the present spec."""
-        found = await self._get(f"rdep/{NAME}")
+        found = await self._get(f"rdep/{self._name}")
         status: Status = found.get("status", {})
         return status if status.get("observedGeneration") == found["metadata"]["generation"] else {}
 
@@ -123,7 +122,7 @@ class Cluster:
     async def restart_routers(self) -> None:
         """One after another, as `kubectl rollout restart` does; returns when the last former one has left."""
         before = {pod["metadata"]["name"] for pod in await self._router_pods()}
-        await self._run("rollout", "restart", f"deployment/{NAME}-router")
+        await self._run("rollout", "restart", f"deployment/{self._name}-router")
 
         async def former() -> set[str]:
             return before & {pod["metadata"]["name"] for pod in await self._router_pods()}
@@ -131,8 +130,8 @@ class Cluster:
         await self._until("the former routers have left", former, lambda left: not left)
 
     async def _router_pods(self) -> list[dict[str, Any]]:
-        name = f"--selector=lore-platform.io/name={NAME},lore-platform.io/role=router"
-        return list((await self._get("pods", name))["items"])
+        selector = f"--selector=lore-platform.io/name={self._name},lore-platform.io/role=router"
+        return list((await self._get("pods", selector))["items"])
 
     async def _kill(self, pod: dict[str, Any], container: str) -> None:
         statuses = pod["status"]["containerStatuses"]
@@ -162,7 +161,8 @@ class Cluster:
 
     async def _follow(self) -> None:
         """Endpoints as the API server tells of them."""
-        words = ["get", "endpointslices", f"--selector={_ROUTERS}", self._where, "--watch", "--output=json"]
+        routers = f"--selector=kubernetes.io/service-name={self._name}-router"
+        words = ["get", "endpointslices", routers, self._where, "--watch", "--output=json"]
         command = [str(self._kubectl.binary), f"--kubeconfig={self._kubectl.kubeconfig}", *words]
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
         assert process.stdout is not None

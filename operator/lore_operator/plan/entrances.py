@@ -50,10 +50,9 @@ def closed_entrances(draft: ServingDraft, deployment: RelevanceDeployment) -> di
 def _wanted(resource: Object, deployment: RelevanceDeployment) -> dict[ObjectKey, dict[str, Any] | None]:
     name, router = deployment.metadata.name, deployment.spec.router
     gateway, graph = router.gateway, router.inference_graph
-    return {
-        ObjectKey(ROUTE, router_name(name)): gateway and gateway_route.gateway_route(resource, router, gateway),
-        ObjectKey(GRAPH, graph_name(name)): graph and inference_graph.inference_graph(resource, router, graph),
-    }
+    route = gateway_route.gateway_route(resource, router, gateway) if gateway is not None else None
+    before = inference_graph.inference_graph(resource, router, graph) if graph is not None else None
+    return {ObjectKey(ROUTE, router_name(name)): route, ObjectKey(GRAPH, graph_name(name)): before}
 
 
 def _refusals(route: Mapping[str, Any] | None) -> Iterator[str]:
