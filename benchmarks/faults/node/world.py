@@ -26,7 +26,8 @@ _STUB_CODE: Final = {
     "wire.py": ("benchmarks/router/wire.py", "benchmarks/router/wire.py"),
 }
 """Key in the ConfigMap → file here, and its path in the pod."""
-_MOUNT: Final = "/stub"
+_WORKING_FOLDER: Final = "/tmp"
+"""Of the image: `python3 -m` looks for modules there first. KServe refuses PYTHONPATH in a predictor."""
 
 
 class NodeWorld:
@@ -77,13 +78,16 @@ class NodeWorld:
     def _tier(self, composition: str, tier: str, other: str) -> dict[str, Any]:
         small = {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}
         items = [{"key": key, "path": path} for key, (_, path) in _STUB_CODE.items()]
+        mounts = [
+            {"name": "stub", "mountPath": f"{_WORKING_FOLDER}/{package}", "subPath": package, "readOnly": True}
+            for package in sorted({path.split("/")[0] for _, path in _STUB_CODE.values()})
+        ]
         stub = {
             "volumes": [{"name": "stub", "configMap": {"name": "stub", "items": items}}],
-            "containers": [{"name": "lore", "volumeMounts": [{"name": "stub", "mountPath": _MOUNT, "readOnly": True}]}],
+            "containers": [{"name": "lore", "volumeMounts": mounts}],
         }
         runner = {
             "resources": small,
-            "env": [{"name": "PYTHONPATH", "value": _MOUNT}],
             "podTemplate": {"spec": stub},
         }
         predictor = {
