@@ -125,6 +125,8 @@ class Run:
 
     async def _killed(self, name: str, retries: int) -> None:
         victim = self._cluster.ready()[0]
+        pod = self._cluster.router_at(victim)
+        restarts = await self._cluster.restarts(pod)
         models = [f"{tier}-{self._stable}" for tier in ("torso", "tail")]
 
         async def slow() -> None:
@@ -132,6 +134,7 @@ class Run:
                 await self._cluster.behave(model, "slow")
 
         await self._parts.killed(name, 0.1, retries, victim, lambda: self._cluster.kill_router(victim), slow)
+        await self._cluster.restarted(pod, restarts)
         await self._cluster.routers(_REPLICAS)
         for model in models:
             await self._cluster.behave(model, "well")

@@ -119,6 +119,20 @@ class Cluster:
         await asyncio.sleep(0)  # what its sockets said at their end has been read
         return time.monotonic()
 
+    async def restarts(self, pod: str) -> int:
+        """How often the kubelet has started a pod's router again, once the router is Ready."""
+
+        async def look() -> dict[str, Any]:
+            found = (await self._get(f"pod/{pod}"))["status"].get("containerStatuses") or ()
+            return next((one for one in found if one["name"] == "lore"), {})
+
+        found = await self._until(f"the router of {pod} is Ready", look, lambda one: bool(one.get("ready")))
+        return int(found["restartCount"])
+
+    async def restarted(self, pod: str, restarts: int) -> None:
+        """Wait until the kubelet has started a pod's router once more than before."""
+        await self._until(f"another router in {pod}", lambda: self.restarts(pod), lambda found: found > restarts)
+
     async def restart_routers(self) -> None:
         """One after another, as `kubectl rollout restart` does; returns when the last former one has left."""
         before = {pod["metadata"]["name"] for pod in await self._router_pods()}
