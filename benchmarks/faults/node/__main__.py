@@ -26,7 +26,7 @@ from hack.cluster.errors import ClusterError
 from hack.demo import data, seed, steps
 from hack.demo.target import Target, target
 
-SHORT: Final = {"requests": 400, "rate": 40.0}
+SHORT: Final = {"requests": 400, "rate": 20.0}
 _REPLICAS: Final = 2
 _GRADUALLY: Final = [{"weight": 10, "for": "5s"}, {"weight": 50, "for": "5s"}]
 _JUDGED: Final = [{"weight": 50, "for": "1h", "analysis": {"minSamples": 30, "maxFallbackPercent": 20}}]
@@ -189,7 +189,7 @@ def _namespace(on: Target) -> Iterator[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults.node", description=__doc__)
     parser.add_argument("--requests", type=int, default=10_000)
-    parser.add_argument("--rate", type=float, default=50.0, help="requests a second")
+    parser.add_argument("--rate", type=float, default=25.0, help="requests a second")
     parser.add_argument("--short", action="store_true", help="fewer requests, and no roll back")
     parser.add_argument("--keep", action="store_true", help="leave the cluster up")
     args = parser.parse_args()

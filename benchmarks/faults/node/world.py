@@ -96,7 +96,7 @@ class NodeWorld:
             "runner": runner,
         }
         guard = {"breakerPause": "300ms"}
-        return {"stratum": tier, "predictor": predictor, "budget": "250ms", "fallback": [other], "guard": guard}
+        return {"stratum": tier, "predictor": predictor, "budget": "1s", "fallback": [other], "guard": guard}
 
     def _published(self, root: Path, place: str, kind: str, files: dict[str, bytes]) -> dict[str, str]:
         folder = root / place
