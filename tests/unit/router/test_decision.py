@@ -104,7 +104,6 @@ def test_weights_of_0_and_100_have_no_exceptions() -> None:
     assert {choose(split(100), key, lambda _: "tail").composition.revision for key in keys} == {"candidate"}
 
 
-@given(st.text(max_size=30), st.text(min_size=1, max_size=30))
 def test_by_bucket_a_user_keeps_one_composition_whatever_is_asked_and_without_a_bucket_the_query_counts() -> None:
     by_bucket = split(50).model_copy(update={"split_by": "Bucket"})
     queries = [f"query {number}" for number in range(200)]
@@ -123,6 +122,7 @@ def test_by_bucket_a_user_keeps_one_composition_whatever_is_asked_and_without_a_
     ]
 
 
+@given(st.text(max_size=30), st.text(min_size=1, max_size=30))
 def test_a_slot_depends_on_nothing_but_key_and_rollout(key: str, revision: str) -> None:
     assert slot(key, revision) == slot(key, revision)
     assert 0 <= slot(key, revision) < SLOTS
