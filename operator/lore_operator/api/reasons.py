@@ -526,6 +526,16 @@ API: Final = (
 
 ALERTS: Final = (
     Reason(
+        "GraphNotReady",
+        "Nobody can pass the KServe InferenceGraph before the routers; the routers' own Service is not concerned.",
+        "See the pods of KServe's Deployment of the graph's name.",
+    ),
+    Reason(
+        "RouteNotAccepted",
+        "A Gateway does not carry requests to the routers; the message has its words. Their own Service is not concerned.",
+        "Create the Gateway, or have its listener allow routes of this namespace and the host names.",
+    ),
+    Reason(
         "StrataDrifted",
         "Live traffic falls on head, torso and tail otherwise than the strata snapshot's log did; the message has the shares.",
         "Build a snapshot from a newer log with lore strata build, and name it in spec.strata.",

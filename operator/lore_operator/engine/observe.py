@@ -8,6 +8,7 @@ from typing import Final
 from lore_operator.children.disruption import KSERVE_NAME
 from lore_operator.children.labels import WATCH_SELECTOR, owner_labels, owner_of
 from lore_operator.children.report_access import SHARED, SHARED_KINDS
+from lore_operator.children.router import router_name
 from lore_operator.children.settings import Settings
 from lore_operator.engine import resources
 from lore_operator.engine.absences import Absences
@@ -31,6 +32,8 @@ _CHILDREN: Final = (
     resources.WORKLOADS,
     resources.REVISIONS,
     resources.BUDGETS,
+    resources.INFERENCE_GRAPHS,
+    resources.HTTP_ROUTES,
 )
 WATCHED: Final = (*_CHILDREN, resources.PODS, resources.ENDPOINT_SLICES, resources.INFERENCE_SERVICES)
 _RESOURCES: Final = {resource.kind: resource for resource in resources.ALL}
@@ -125,7 +128,10 @@ class Observer:
             self._owned("EndpointSlice", key) if key.kind == "RelevanceDeployment" else (),
             dict[str, str](),
         )
-        found, routers = await self._look(key.namespace, references, refused), await router_endpoints(slices)
+        found, routers = (
+            await self._look(key.namespace, references, refused),
+            await router_endpoints(slices, router_name(key.name)),
+        )
         return Observed(children=children, pods=tuple(pods), references=found, routers=routers, refused=refused)
 
     async def _look(

@@ -289,6 +289,18 @@ REFUSED = [
     case("RelevanceDeployment", _WORKSPACE, ("spec.workspace.digest", D)),
     case("RelevanceDeployment", _RESERVED, ("spec.runner.env", [_LORE])),
     case("RelevanceDeployment", _RESERVED, ("spec.router.runner.env", [_LORE])),
+    case(
+        "RelevanceDeployment",
+        "inferenceGraph goes without tls and tokens",
+        ("spec.router.inferenceGraph", {}),
+        ("spec.router.tls", {"secretRef": {"name": "cert"}}),
+    ),
+    case(
+        "RelevanceDeployment",
+        "inferenceGraph goes without tls and tokens",
+        ("spec.router.inferenceGraph", {"replicas": {"min": 2}}),
+        ("spec.router.tokens", {"secretRef": {"name": "callers"}}),
+    ),
     case("RelevanceDeployment", _RESERVED, ("spec.tiers.2.predictor.runner.env", [_LORE])),
     case("RelevanceDeployment", "metadata.name may have 40 characters", ("metadata.name", _LONG)),
 ]
