@@ -31,10 +31,9 @@ from lore_core.jobs.evaluation import (
     gate_set_digest,
 )
 from lore_core.jobs.goodrate import GoodRateConfig, Sampling
-from lore_core.jobs.report import Failure, Phase, Progress, Report, Result
+from lore_core.jobs.report import REPORT_KEY, Failure, Phase, Progress, Report, Result, shard_key
 
 CONFIG_PATH: Final = "/etc/lore/config.json"
-REPORT_KEY: Final = "report.json"
 
 __all__ = [
     "CONFIG_PATH",
@@ -66,4 +65,5 @@ __all__ = [
     "SynthesizeStage",
     "TrainConfig",
     "gate_set_digest",
+    "shard_key",
 ]
