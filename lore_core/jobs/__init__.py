@@ -32,6 +32,7 @@ from lore_core.jobs.evaluation import (
 )
 from lore_core.jobs.goodrate import GoodRateConfig, Sampling
 from lore_core.jobs.report import Failure, Phase, Progress, Report, Result
+from lore_core.jobs.strata import SnapshotRecipe, StrataBuildConfig
 
 CONFIG_PATH: Final = "/etc/lore/config.json"
 REPORT_KEY: Final = "report.json"
@@ -62,6 +63,8 @@ __all__ = [
     "ServingProfile",
     "SftStage",
     "Signing",
+    "SnapshotRecipe",
+    "StrataBuildConfig",
     "SynthesizeConfig",
     "SynthesizeStage",
     "TrainConfig",
