@@ -541,6 +541,20 @@ ALERTS: Final = (
         "Build a snapshot from a newer log with lore strata build, and name it in spec.strata.",
     ),
     Reason(
+        "StrataProposed",
+        "A scheduled build has made a strata snapshot that is beyond spec.strata.build.guards; the message says which.",
+        "Look at status.strata.proposal. To let it serve, set spec.strata.build.approve to its digest.",
+    ),
+    Reason(
+        "StrataBuildFailed",
+        "A scheduled build of the strata snapshot failed or cannot begin. What serves goes on.",
+        "Correct what the message names; the next build comes at status.strata.nextBuild.",
+    ),
+    Reason(
+        "StrataAccepted",
+        "An event, no condition: a built strata snapshot is within its guards, or approved, and is rolled out.",
+    ),
+    Reason(
         "SpecDrift",
         "The spec was edited after its run started and is not used.",
         "Set a new spec.runToken to start a run with it.",

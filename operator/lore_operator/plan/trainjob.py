@@ -24,7 +24,7 @@ from lore_operator.plan.draft import Draft
 from lore_operator.plan.failures import describe
 from lore_operator.plan.frozen import effective
 from lore_operator.plan.publishing import check_key, check_names_are_free, publish
-from lore_operator.plan.runs import Run, Standing, Work
+from lore_operator.plan.runs import Run, Standing, Work, run_id
 from lore_operator.plan.types import Object, Observed, Plan, Reference
 from lore_operator.plan.waits import attempt_waits
 
@@ -53,7 +53,7 @@ def plan(resource: Object, observed: Observed, now: datetime, settings: Settings
 def _decide(
     draft: Draft, job: RelevanceTrainJob, fields: dict[str, Any], alerts: dict[str, str], settings: Settings
 ) -> Finding:
-    run = Run(draft, job.spec.run_token, job.spec.run_policy, job.spec.suspend)
+    run = Run(draft, run_id(job.spec.run_token), job.spec.run_policy, suspend=job.spec.suspend)
     spec, drift = effective(job.spec, run.mine, settings)
     alerts |= drift
     frozen = job.model_copy(update={"spec": spec})
