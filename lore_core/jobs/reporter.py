@@ -70,7 +70,7 @@ class ConfigMapSink:
         self._client = httpx.Client(verify=_ssl_context(ca) if ca.is_file() else True, timeout=10.0, trust_env=False)
 
     def send(self, text: str) -> None:
-        """Patch the ConfigMap, trying again on a connection or server error, where another pod patched in between, and where it is missing.
+        """Patch the ConfigMap, again after a connection or server error, another pod's patch in between, or where it is missing.
 
         Where hundreds of jobs begin at once, the operator makes a report some seconds after its Job.
         """

@@ -110,7 +110,9 @@ class SharedCheckpoints:
         """Whole checkpoints that fit these ranks, or can be made to, newest first."""
         known = checkpoints.complete_checkpoints(self.where) if self.ranks.rank == 0 else ()
         whole = gathered(known, self.ranks)[0]
-        usable = [found for found in whole if self.fits(found) or (self.reshards and can_reshard(found, self.zero_stage))]
+        usable = [
+            found for found in whole if self.fits(found) or (self.reshards and can_reshard(found, self.zero_stage))
+        ]
         if self.ranks.rank == 0 and len(usable) < len(whole):
             print("checkpoints of another number of ranks or ZeRO stage are passed over")
         return usable

@@ -187,7 +187,7 @@ class Run:
         try:
             return work.render(attempt)
         except InvalidPodTemplate as error:
-            raise Halt(State.STALLED, error.reason, f"spec.runner.{error}") from error
+            raise Halt(State.STALLED, error.reason, f"{work.runner}.{error}") from error
 
     def _ensure_access(self, work: Work, attempt: Attempt) -> None:
         """The Role names the reports of the current attempt: it is the one child that is kept up to date."""
