@@ -126,6 +126,8 @@ MODULES = (
     Module(
         "kueue", "sigs.k8s.io/kueue", {"kueue-manager": "sigs.k8s.io/kueue/cmd/kueue"}, manifests="config/components"
     ),
+    # Its definitions only: routes before a router are checked against them.
+    Module("gateway-api", "sigs.k8s.io/gateway-api", {}, manifests="config/crd/standard"),
     # Its definitions only: the pipeline whose stages wait for a verdict is checked against them.
     Module("kargo", "github.com/akuity/kargo", {}, manifests="charts/kargo/resources/crds"),
     # What tests/gitops runs beside the operator; deploy/flux is checked against their definitions alone.

@@ -51,7 +51,8 @@ class Work:
     """One stage to get done: its label, the base of its names, and what an attempt consists of.
 
     `render` gives the attempt's objects in the order they are created (it may raise InvalidPodTemplate); `access` what its
-    pods are allowed; `services` is how many Services an attempt has beside its Job.
+    pods are allowed; `services` is how many Services an attempt has beside its Job, `runner` the field that says how its
+    pods are run.
     """
 
     stage: str
@@ -59,15 +60,19 @@ class Work:
     render: Callable[[Attempt], list[Object]]
     access: Callable[[Attempt], list[Object]]
     services: int = 0
+    runner: str = "spec.runner"
 
 
 class Run:
     """The attempts of the current run."""
 
-    def __init__(self, draft: Draft, token: str | None, policy: RunPolicy, suspend: bool) -> None:
+    def __init__(
+        self, draft: Draft, run: str, policy: RunPolicy, *, suspend: bool = False, stage: str | None = None
+    ) -> None:
+        """`run` is its name on labels. With `stage` nothing else of the resource's work is seen, nor stopped."""
         self.draft, self.policy, self.suspend = draft, policy, suspend
-        self.id = run_id(token)
-        self.all = records(draft.observed, draft.uid)
+        self.id = run
+        self.all = [record for record in records(draft.observed, draft.uid) if stage in (None, record.stage)]
         self.mine = [record for record in self.all if record.run == self.id]
 
     @property
@@ -182,7 +187,7 @@ class Run:
         try:
             return work.render(attempt)
         except InvalidPodTemplate as error:
-            raise Halt(State.STALLED, error.reason, f"spec.runner.{error}") from error
+            raise Halt(State.STALLED, error.reason, f"{work.runner}.{error}") from error
 
     def _ensure_access(self, work: Work, attempt: Attempt) -> None:
         """The Role names the reports of the current attempt: it is the one child that is kept up to date."""

@@ -68,7 +68,8 @@ class Observed:
     object that does not exist is absent; it also holds what all resources of a namespace share (`children.report_access`). A
     RelevanceDeployment's children also hold the InferenceServices that name it among their owners, with the Deployment and
     the pods that KServe made for them; `routers` are its router's Ready endpoints, `measurements` the answers to the queries
-    that its rollout's step asks (`questions.queries`).
+    that its rollout's step asks (`questions.queries`). `refused` holds the API server's words by kind, where the operator may
+    not read references that a decision can do without.
     """
 
     children: Mapping[ObjectKey, Object] = field(default_factory=dict)
@@ -76,6 +77,7 @@ class Observed:
     references: Mapping[ObjectKey, Object] = field(default_factory=dict)
     routers: tuple[RouterEndpoint, ...] = ()
     measurements: Mapping[str, Measurement] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

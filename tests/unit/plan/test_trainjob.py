@@ -588,3 +588,12 @@ def test_flux_is_answered() -> None:
     w.resource["metadata"]["annotations"] = {"reconcile.fluxcd.io/requestedAt": "now"}
 
     assert w.settle().status["lastHandledReconcileAt"] == "now"
+
+
+@pytest.mark.parametrize("asked", [None, 1, 4, 8])
+def test_more_ranks_than_gpus_in_a_pod_are_refused_before_anything_runs(asked: int | None) -> None:
+    runner = {"resources": {"limits": {"nvidia.com/gpu": asked}}} if asked else {}
+    w = world(nodes={"gpusPerNode": 4}, runner=runner)
+    plan = w.settle()
+    assert (statuses(plan)["reason"] == "ImpossibleResources") == (asked == 1)
+    assert w.has("Job", "demo-sft-a1") == (asked != 1)
