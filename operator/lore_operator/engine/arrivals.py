@@ -24,7 +24,7 @@ class Arrivals:
         """A resource was listed, added, changed or deleted."""
         self._kept.pop(key, None)
         if not deleted and _undecided(resource) and len(self._kept) < _MOST:
-            self._kept[key] = resource
+            self._kept[key] = _without_managers(resource)
 
     def take(self, key: Key) -> Manifest | None:
         """The resource as it came last; None where it has to be read."""
@@ -33,3 +33,9 @@ class Arrivals:
 
 def _undecided(resource: Manifest) -> bool:
     return (resource.get("status") or {}).keys() <= {"observedGeneration"}
+
+
+def _without_managers(resource: Manifest) -> Manifest:
+    """Who manages which field is about half of a new resource, and no decision reads it."""
+    metadata = {name: value for name, value in resource["metadata"].items() if name != "managedFields"}
+    return {**resource, "metadata": metadata}
