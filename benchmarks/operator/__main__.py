@@ -4,17 +4,19 @@ For each size a fresh control plane and a fresh operator: time until every train
 percentile of one object), CPU seconds and resident memory of the operator (`library_mib` of it are kopf and its HTTP client,
 imported and idle), creates per job (Events aside), writes and CPU at rest, the median time from a pod's failure to the
 Job's condition and to the train job's, and the machine's load average when all Jobs were there. The Job controller of Kubernetes
-works beside it on the same cores and creates the pods.
+works beside it on the same cores and creates the pods. Then the operator is started again where all of it exists: seconds until
+it is ready, CPU seconds until it has looked at everything, and what it wrote. A second line says which process the CPU seconds
+until the last Job were spent in.
 
-`--peer` sets the controller of Kubeflow Trainer beside it for each size, on the same control plane, with its shipped limits and
-with them lifted: until every TrainJob has its JobSet. Then the creates that this operator makes, by a bare client. Ratios of one
-run mean something on a busy machine, seconds do not.
+`--peer` sets the controllers of Kubeflow Trainer and of JobSet beside it for each size, on the same control plane, with Trainer's
+shipped limits and with them lifted: until every TrainJob has its JobSet, and until every one has its Job. Then the creates that
+this operator makes, by a bare client. Ratios of one run mean something on a busy machine, seconds do not.
 """
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -56,19 +58,28 @@ def one_size(size: int, rest: float, failures: int, peer: bool) -> Row:
     ):
         beside = trainer.costs(plane, Path(folder), size) if peer else {}
         bare = bare_seconds(plane, size) if peer else None
-        row = measure(plane, Path(folder), size, rest, failures)
+        row, spent = measure(plane, Path(folder), size, rest, failures)
     print(" ".join(f"{value:>11.4g}" for value in asdict(row).values()), flush=True)
+    print(f"  CPU seconds until the last Job: {by_process(spent)}", flush=True)
     for name, cost in beside.items():
         print(compared(row, name, cost), flush=True)
+        print(f"    CPU seconds: {by_process(cost.spent)}", flush=True)
     if bare is not None:
         print(f"  bare creates, {size} objects: seconds {bare:.4g} (ours {row.seconds / bare:.2f} of it)", flush=True)
     return row
 
 
+def by_process(spent: Mapping[str, float]) -> str:
+    """The processes, the most expensive first."""
+    ordered = sorted(spent.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {seconds:.1f}" for name, seconds in ordered)
+
+
 def compared(row: Row, name: str, cost: Cost) -> str:
     """The peer's cost, and how often it fits into ours."""
     pairs = (
-        ("seconds", row.seconds, cost.seconds),
+        ("seconds to all Jobs", row.seconds, cost.seconds),
+        ("to all JobSets", row.seconds, cost.job_sets),
         ("CPU s", row.cpu, cost.cpu),
         ("peak MiB", row.peak_mib, cost.peak_mib),
     )

@@ -61,6 +61,11 @@ async def succeed(api: Api, job: str, digest: str = MADE) -> None:
 async def report_success(api: Api, job: str, report: str) -> None:
     """A report as its pod wrote it, and what the Job controller says once the pod has ended."""
     await api.patch(CONFIG_MAPS, f"{job}-report", {"data": {"report.json": report}})
+    await finish_job(api, job)
+
+
+async def finish_job(api: Api, job: str) -> None:
+    """What the Job controller says once the pod has ended well."""
     # Once its pod exists the Job controller is at rest: nobody writes this status beside the test.
     await until(lambda: api.get(JOBS, job), lambda found: found.get("status", {}).get("active") == 1)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -27,7 +27,7 @@ class Quickstart:
     """Everything of examples/ applied, followed to its end, and the router asked.
 
     `minutes` are from `helm install` to the first routed answer, images and data in place; the operator is killed once on
-    the way, and the gate demonstration runs beside it.
+    the way. What else examples/ holds is applied after it.
     """
 
     platform: Platform
@@ -58,14 +58,14 @@ def _followed(platform: Platform) -> Quickstart:
     started = time.monotonic() - platform.install_seconds
     training = _operator_killed_while_training(platform)
     steps.train(kubectl)
+    steps.serve(kubectl)
+    answers = {question.stratum: (question, answer) for question, answer in steps.ask_router(kubectl, platform.made)}
+    minutes = (time.monotonic() - started) / 60
     examples.apply(kubectl, "quickstart-gates")
     folder = chorus.folder()
     judgements = chorus.prepare(folder) if folder else None
     if judgements is not None:
         steps.start_chorus(kubectl, platform.references["router"], judgements)
-    steps.serve(kubectl)
-    answers = {question.stratum: (question, answer) for question, answer in steps.ask_router(kubectl, platform.made)}
-    minutes = (time.monotonic() - started) / 60
     steps.show_gate(kubectl)
     found = {(item["kind"], item["metadata"]["name"]): item for item in follow.Follower(kubectl, NAMESPACE).objects()}
     return Quickstart(platform, training, minutes, found, answers, judgements)

@@ -56,6 +56,8 @@ ENDPOINT_SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "E
 INFERENCE_SERVICES: Final = Resource(
     "serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService", (*_MAKE, "patch", "delete")
 )
+CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", ("get",))
+"""Read where several nodes are to share one; a decision can do without."""
 INFERENCE_GRAPHS: Final = Resource(
     "serving.kserve.io", "v1alpha1", "inferencegraphs", "InferenceGraph", (*_MAKE, "patch", "delete")
 )
@@ -79,6 +81,7 @@ ALL: Final = (
     BUDGETS,
     ENDPOINT_SLICES,
     INFERENCE_SERVICES,
+    CLAIMS,
     INFERENCE_GRAPHS,
     HTTP_ROUTES,
     EVENTS,

@@ -32,6 +32,8 @@ from lore_operator.plan.waits import Wait, waiting
 KIND: Final = "InferenceService"
 _LOAD_FAILED: Final = frozenset({"BlockedByFailedLoad", "InvalidSpec"})
 _MAX_TAIL: Final = 600
+_STANDARD: Final = ("Standard", "RawDeployment")
+"""KServe's names for the mode that we ask for: since 0.16, and before."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,12 @@ def _last_end(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _kserve_words(status: Mapping[str, Any]) -> str:
+    # A KServe that does not know the name that we give takes its own default.
+    if (mode := status.get("deploymentMode") or _STANDARD[0]) not in _STANDARD:
+        return (
+            f"KServe runs it in its mode {mode}, not in {_STANDARD[0]}: install KServe 0.16 or newer, or make"
+            f" {_STANDARD[1]} the default mode of an older one"
+        )
     bad = [item for item in status.get("conditions") or () if item.get("status") == "False" and item.get("message")]
     return str(bad[0]["message"]) if bad else ""
 

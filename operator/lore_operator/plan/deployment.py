@@ -36,6 +36,7 @@ from lore_operator.plan.routing import Routing, greatest
 from lore_operator.plan.serving_draft import ServingDraft
 from lore_operator.plan.serving_status import gate_word, head_fields, serving_fields, tier_fields
 from lore_operator.plan.steps import Hold
+from lore_operator.plan.strata_builds import BUILD_FAILED, PROPOSED, StrataBuilds, accepted_event
 from lore_operator.plan.types import Object, Observed, Plan, Reference
 
 _POLL: Final = timedelta(seconds=2)
@@ -53,6 +54,7 @@ def references(resource: Object) -> frozenset[Reference]:
 def plan(resource: Object, observed: Observed, now: datetime, settings: Settings) -> Plan:
     """What to do now for one deployment."""
     draft, fields, alerts = ServingDraft(resource, observed, now), dict[str, Any](), dict[str, str]()
+    before: Mapping[str, Any] = resource.get("status") or {}
     try:
         finding = _Serving(draft, parse_deployment(resource), fields, alerts, settings).decide()
     except InvalidResource as error:
@@ -60,7 +62,8 @@ def plan(resource: Object, observed: Observed, now: datetime, settings: Settings
     except Halt as halt:
         finding = halt.finding
     # Callers are served while a router is Ready, whatever became of the change that is asked for.
-    return draft.finish(replace(finding, alerts=alerts, available=bool(observed.routers)), fields)
+    found = draft.finish(replace(finding, alerts=alerts, available=bool(observed.routers)), fields)
+    return replace(found, events=(*found.events, *accepted_event(before, fields)))
 
 
 class _Serving:
@@ -74,7 +77,8 @@ class _Serving:
         alerts: dict[str, str],
         settings: Settings,
     ) -> None:
-        self.draft, self.deployment, self.settings = draft, deployment, settings
+        self.strata = StrataBuilds(draft, deployment, settings)
+        self.draft, self.deployment, self.settings = draft, self.strata.effective(), settings
         self.fields, self.alerts, self.spec = fields, alerts, deployment.spec
         self.known = revisions(draft)
         self.routing = Routing(draft, deployment, settings)
@@ -82,6 +86,7 @@ class _Serving:
     def decide(self) -> Finding:
         """The finding; writes and status are filled in on the way."""
         self.fields |= serving_fields(self.deployment, self.routing, self.known)
+        self._tell_builds()
         self._compare_traffic()
         if self.spec.suspend:
             raise Halt(State.SUSPENDED, "Suspended", "spec.suspend is true: nothing changes, what serves goes on")
@@ -98,6 +103,12 @@ class _Serving:
             return self._rolled_back(target, failure)
         self._admit(target, verdicts)
         return self._roll_out(target)
+
+    def _tell_builds(self) -> None:
+        self.fields["strata"] = self.strata.fields()
+        for alert_type in (PROPOSED, BUILD_FAILED):
+            self.alerts.pop(alert_type, None)
+        self.alerts |= self.strata.alerts()
 
     def _compare_traffic(self) -> None:
         """Live shares of the strata beside those of the snapshot that gives them."""
@@ -224,6 +235,9 @@ class _Serving:
         if waiting := self._not_ready(states):
             return Finding(State.ROLLING_OUT, "PredictorsDegraded", waiting)
         pinned = " (pinned)" if self.spec.rollout.pin_revision else ""
+        if not pinned:
+            self.strata.advance(target.recipe.strata)
+            self._tell_builds()
         until = f"; {former[0].name} is kept within rollout.keepFor {self.spec.rollout.keep_for}" if former else ""
         return Finding(State.SERVING, "Serving", f"{target.name}{pinned} answers all queries{until}")
 

@@ -17,9 +17,10 @@ from lore_operator.children.eval_job import Resolved, Served, Step, eval_config,
 from lore_operator.children.head_job import head_config, head_inputs, head_objects
 from lore_operator.children.inference_service import inference_service
 from lore_operator.children.labels import ATTEMPT, RUN, STAGE, owner_labels
-from lore_operator.children.names import Attempt, eval_base, head_base, train_base
+from lore_operator.children.names import Attempt, eval_base, head_base, strata_base, train_base
 from lore_operator.children.report_access import report_access
 from lore_operator.children.settings import Images, Settings
+from lore_operator.children.strata_job import PURPOSE, strata_config, strata_objects
 from lore_operator.children.train_config import stage_config, stage_inputs
 from lore_operator.children.train_job import train_objects
 
@@ -194,6 +195,28 @@ def head() -> list[dict[str, Any]]:
     return access + head_objects(DEPLOYMENT, deployment, attempt, labels(DEPLOYMENT, "head"), config, inputs, SETTINGS)
 
 
+def strata() -> list[dict[str, Any]]:
+    build = {
+        "log": {"uri": "s3://logs/queries", "secretRef": {"name": "logs"}},
+        "every": "24h",
+        "recipe": {
+            "columns": {"date": "day"},
+            "windowDays": 28,
+            "halfLifeDays": "14",
+            "trend": {"factor": "2.5"},
+            "pins": [{"query": "gift card", "stratum": "head"}],
+        },
+        "runner": {"resources": {"limits": {"memory": "2Gi"}}},
+    }
+    found = {**DEPLOYMENT, "spec": {**DEPLOYMENT["spec"], "strata": {**DEPLOYMENT["spec"]["strata"], "build": build}}}
+    deployment = parse_deployment(found)
+    live = ArtifactRef(uri="pvc://lore/strata", digest=D)
+    config = strata_config(deployment, live, "uid-of-search/strata-1")
+    attempt = Attempt(strata_base("search"), 1)
+    access = report_access(found, deployment.spec.runner, [attempt.report], SETTINGS, PURPOSE)
+    return access + strata_objects(found, deployment, attempt, labels(found, "strata"), config, live, SETTINGS)
+
+
 def backend() -> list[dict[str, Any]]:
     deployment = parse_deployment(DEPLOYMENT)
     predictor = deployment.spec.tiers[1].predictor
@@ -250,6 +273,7 @@ GOLDEN = {
     "eval-tier.yaml": lambda: evaluation_of({"deploymentRef": {"name": "search", "stratum": "tail"}}, SERVED),
     "eval-traffic.yaml": traffic,
     "head.yaml": head,
+    "strata.yaml": strata,
     "backend.yaml": backend,
     "router.yaml": router_objects,
     "entrances.yaml": entrances,

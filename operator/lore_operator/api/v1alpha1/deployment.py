@@ -26,6 +26,7 @@ from lore_operator.api.v1alpha1.schema_hints import (
     short_name,
 )
 from lore_operator.api.v1alpha1.serving_gate import ServingGate
+from lore_operator.api.v1alpha1.strata import Strata
 from lore_operator.api.v1alpha1.tiers import Tier
 
 MAX_NAME = 40
@@ -113,13 +114,19 @@ _SCORER_THERE = Rule(
     "a head store needs the tier fromTier, whose model scored it",
 )
 
+_BUILDS_SOMEWHERE = Rule(
+    "!has(self.strata.build) || has(self.workspace)", "strata.build needs workspace, where snapshots are written"
+)
+
 
 class DeploymentSpec(ApiModel):
     """What is served, from what, and how changes take over."""
 
-    model_config = ConfigDict(json_schema_extra=cel(_TAIL_THERE, _TIERS_NAMED, _BUILDER_THERE, _SCORER_THERE))
+    model_config = ConfigDict(
+        json_schema_extra=cel(_TAIL_THERE, _TIERS_NAMED, _BUILDER_THERE, _SCORER_THERE, _BUILDS_SOMEWHERE)
+    )
 
-    strata: PinnedRef
+    strata: Strata
     """Frequency snapshot that tells head, torso and tail."""
     items: PinnedRef | None = None
     """Item features by id."""
@@ -129,7 +136,7 @@ class DeploymentSpec(ApiModel):
         default=None,
         json_schema_extra=cel(Rule("!has(self.digest)", "workspace is a place, not an artifact: it has no digest")),
     )
-    """Where head generations are written."""
+    """Where head generations and built strata snapshots are written."""
     tiers: Annotated[tuple[Tier, ...], *list_map("stratum", 3, min_items=1)]
     """One per stratum."""
     gate: ServingGate
@@ -154,6 +161,8 @@ class DeploymentSpec(ApiModel):
         strata: set[str] = {tier.stratum for tier in self.tiers}
         if self.workspace is not None and self.workspace.digest is not None:
             raise ValueError("workspace is a place, not an artifact: it has no digest")
+        if self.strata.build is not None and self.workspace is None:
+            raise ValueError("strata.build needs workspace, where snapshots are written")
         if "tail" not in strata:
             raise ValueError("tiers must have one with stratum tail")
         for tier in self.tiers:
