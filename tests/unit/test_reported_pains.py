@@ -138,7 +138,7 @@ def test_20_one_failed_rank_ends_the_whole_gang_at_once() -> None:
 
 def test_21_a_gang_needs_no_ssh_and_no_launcher_and_every_rank_has_the_same_environment() -> None:
     """Launchers ran before sshd did, and the environment did not reach the workers."""
-    *_, service, job = train(0)
+    *_, service, job, _ = train(0)
     pod = job["spec"]["template"]["spec"]
     (main,) = (container for container in pod["containers"] if container["name"] == MAIN)
     variables = {item["name"]: item.get("value", "") for item in main["env"]}

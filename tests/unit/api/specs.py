@@ -193,6 +193,7 @@ REFUSED = [
         ("spec.endpoint.reasoningModel", True),
         ("spec.generation", {"samples": 4}),
     ),
+    case("RelevanceEval", "needs generation.samples", ("spec.gates.0", {"name": "k", "metric": "PassAt1", "min": "0.5"})),
     case("RelevanceEval", _ONE_SUBJECT, *_BY_TRAFFIC, _BY_ENDPOINT[1]),
     case("RelevanceEval", "traffic is judged as it was served, without benchmark", ("spec.benchmark", DELETE)),
     case(
@@ -393,6 +394,7 @@ ACCEPTED = [
         ("spec.gates.0", {"name": "floor", "metric": "QueryGoodRate", "min": "0.8"}),
     ),
     case("RelevanceDeployment", None, ("spec.gate", {"mode": "Disabled"})),
+    case("RelevanceDeployment", None, ("spec.router.inferenceGraph", {"replicas": {"min": 2}})),
     case(
         "RelevanceDeployment",
         None,

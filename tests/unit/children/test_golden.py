@@ -84,11 +84,11 @@ def test_only_the_claim_with_the_workspace_is_writable() -> None:
 
 
 def test_synthesis_is_one_pod_that_reads_the_teachers_key_from_its_secret() -> None:
-    *_, job = train(2)
+    _, job, _ = train(2)
     pod = job["spec"]["template"]["spec"]
     mounts = {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
 
-    assert [item["kind"] for item in train(2)] == ["ConfigMap", "ConfigMap", "Job"]
+    assert [item["kind"] for item in train(2)] == ["ConfigMap", "Job", "ConfigMap"]
     assert pod["containers"][0]["command"][:2] == ["lore", "synthesize"]
     assert "/mnt/lore/secrets/teacher-key" in mounts
     assert "nvidia.com/gpu" not in pod["containers"][0]["resources"].get("limits", {})
@@ -99,8 +99,8 @@ def main_variables(pod: dict[str, Any]) -> dict[str, str]:
 
 
 def test_a_jobset_runs_the_pods_of_the_job_under_the_names_that_it_gives_them() -> None:
-    *_, job = train(0)
-    *_, jobset = train(0, "JobSet")
+    *_, job, _ = train(0)
+    _, jobset, _ = train(0, "JobSet")
     (member,) = jobset["spec"]["replicatedJobs"]
     alone, within = (item["spec"]["template"]["spec"] for item in (job, member["template"]))
 
@@ -117,7 +117,7 @@ def test_a_jobset_runs_the_pods_of_the_job_under_the_names_that_it_gives_them() 
 
 
 def test_a_queue_holds_the_jobset_and_not_the_job_within_it() -> None:
-    *_, jobset = train(0, "JobSet")
+    _, jobset, _ = train(0, "JobSet")
     (member,) = jobset["spec"]["replicatedJobs"]
 
     assert (jobset["metadata"]["labels"][QUEUE], jobset["spec"]["suspend"]) == ("gpu", True)
@@ -126,18 +126,18 @@ def test_a_queue_holds_the_jobset_and_not_the_job_within_it() -> None:
 
 
 def test_nccl_tells_of_its_errors_unless_the_spec_says_otherwise() -> None:
-    *_, asked = train(0)
+    *_, asked, _ = train(0)
     assert main_variables(asked["spec"]["template"]["spec"])["NCCL_DEBUG"] == "INFO"
 
-    *_, plain = train(0, runner={})
+    *_, plain, _ = train(0, runner={})
     assert main_variables(plain["spec"]["template"]["spec"])["NCCL_DEBUG"] == "WARN"
-    *_, without = train(2, runner={})
+    _, without, _ = train(2, runner={})
     assert "NCCL_DEBUG" not in main_variables(without["spec"]["template"]["spec"])
 
 
 def test_an_attempt_in_a_jobset_is_three_objects() -> None:
-    assert [item["kind"] for item in train(0, "JobSet")] == ["ConfigMap", "ConfigMap", "JobSet"]
+    assert [item["kind"] for item in train(0, "JobSet")] == ["ConfigMap", "JobSet", "ConfigMap"]
 
 
 def test_an_attempt_of_a_gang_is_four_objects() -> None:
-    assert [item["kind"] for item in train(0)] == ["ConfigMap", "ConfigMap", "Service", "Job"]
+    assert [item["kind"] for item in train(0)] == ["ConfigMap", "Service", "Job", "ConfigMap"]
