@@ -348,6 +348,7 @@ MALFORMED = [
 ACCEPTED = [
     *(case(kind, None) for kind in GOOD),
     case("RelevanceModel", None, ("spec.deletionPolicy", "Delete")),
+    case("RelevanceDeployment", None, ("spec.router.inferenceGraph", {"replicas": {"min": 2}, "timeout": "5s"})),
     case(
         "RelevanceDeployment",
         None,
