@@ -137,7 +137,7 @@ def backend_state(observed: Observed, backend: Backend) -> BackendState:
         stored.get("status") or {},
         observed.children.get(ObjectKey("Deployment", f"{backend.name}-predictor")),
     )
-    if (made_well := _rolled_out(made)) and _is_ready(status):
+    if (made_well := rolled_out(made)) and _is_ready(status):
         return BackendState(True, replicas=int((made or {})["status"].get("availableReplicas", 0)))
     pods = [pod for pod in observed.pods if (pod["metadata"].get("labels") or {}).get(KSERVE_NAME) == backend.name]
     model = status.get("modelStatus") or {}
@@ -151,7 +151,8 @@ def _is_ready(status: Mapping[str, Any]) -> bool:
     return any(item.get("type") == "Ready" and item.get("status") == "True" for item in status.get("conditions") or ())
 
 
-def _rolled_out(made: Object | None) -> bool:
+def rolled_out(made: Object | None) -> bool:
+    """Whether a Deployment's own counters say that all its pods are of its present template and available."""
     if made is None:
         return False
     status, wanted = made.get("status") or {}, (made.get("spec") or {}).get("replicas", 1)
