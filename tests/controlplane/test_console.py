@@ -173,8 +173,8 @@ async def test_a_person_signs_in_and_reads_what_blocks_what(
         await browser.click("LORE console")
         await browser.submit("namespace", namespace)
         pipeline = await browser.text()
+        pictures = {"console-pipeline.png": await browser.picture(height=454)}
         across = await browser.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-        pictures = {"console-pipeline.png": await browser.picture(height=485)}
 
         await browser.click("RelevanceEval/second")
         judged = await browser.text()
