@@ -173,6 +173,7 @@ async def test_a_person_signs_in_and_reads_what_blocks_what(
         await browser.click("LORE console")
         await browser.submit("namespace", namespace)
         pipeline = await browser.text()
+        across = await browser.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
         pictures = {"console-pipeline.png": await browser.picture(height=485)}
 
         await browser.click("RelevanceEval/second")
@@ -196,6 +197,7 @@ async def test_a_person_signs_in_and_reads_what_blocks_what(
     ):
         assert words in pipeline
     assert f"system:serviceaccount:{namespace}:ann" in pipeline
+    assert across[0] == across[1], "a long word in a message makes the page no wider than the window"
     for words in ("too few queries to tell", "Accuracy2 by slice", "over time", "2026-11-01T08:00:00Z"):
         assert words in judged
     for words in ("30 %", "28 %", "10 % of tail", "On its way: search-2"):
