@@ -18,7 +18,7 @@ from lore_core.strata.boundaries import Boundaries, Frequencies
 from lore_core.strata.command import add_log_rules, log_rules
 from lore_core.strata.curve import CHOICES
 from lore_core.strata.log import LogError, column_map, log_files
-from lore_core.strata.rows import connect
+from lore_core.strata.on_duckdb import DuckDb
 from lore_core.strata.traffic import TrafficRules, count_traffic
 
 _HEAD: Final = (
@@ -99,7 +99,7 @@ def _frequencies(args: argparse.Namespace) -> Frequencies:
         return _zipf(args.zipf)
     with tempfile.TemporaryDirectory(prefix="lore-plan-") as work:
         files = log_files(args.log, Path(work) / "log", args.credentials)
-        with connect(Path(work) / "duckdb", args.memory) as connection:
+        with DuckDb(Path(work) / "duckdb", args.memory) as connection:
             rules = TrafficRules(log_rules(args))
             traffic = count_traffic(connection, files, column_map(args.column), rules)
             found = traffic.frequencies()

@@ -9,9 +9,11 @@ from pydantic import ValidationError
 
 from lore_core.headcache.candidates import CANDIDATES_NAME, Candidate
 from lore_core.records.jsonl import read_records, write_jsonl
+from lore_core.strata.engine import MEMORY
 from lore_core.strata.log import LogError
 from lore_core.strata.normaliser import query_key
-from lore_core.strata.rows import MEMORY, Counted, Days, RowRules, connect, sum_rows
+from lore_core.strata.on_duckdb import DuckDb
+from lore_core.strata.rows import Counted, Days, RowRules, sum_rows
 from lore_core.strata.snapshot import StrataSnapshot
 
 _BATCH: Final = 10_000
@@ -61,10 +63,11 @@ def write_candidates(
     files: list[Path], strata: StrataSnapshot, recipe: CandidateRecipe, into: Path, work: Path
 ) -> Chosen:
     """Write `candidates.jsonl`; equal log, snapshot and recipe give equal bytes. Raises LogError."""
-    with connect(work, recipe.memory) as connection:
+    with DuckDb(work, recipe.memory) as engine:
+        connection = engine.connection
         rules = RowRules(recipe.rows.window, recipe.rows.bot_limit, recipe.rows.max_broken, dated=recipe.new_days > 0)
         shape = rules.shape(("query", "item_id"), ("market",), dict(recipe.columns))
-        days, counted = sum_rows(connection, files, shape, rules, recipe.new_days)
+        days, counted = sum_rows(engine, files, shape, rules, recipe.new_days)
         _define_head(connection, strata)
         gone = _define_pairs(connection, days, recipe)
         impressions, covered = _coverage(connection, recipe.top)

@@ -32,6 +32,7 @@ from lore_core.jobs.evaluation import (
 )
 from lore_core.jobs.goodrate import GoodRateConfig, Sampling
 from lore_core.jobs.report import REPORT_KEY, Failure, Phase, Progress, Report, Result, shard_key
+from lore_core.jobs.strata import SnapshotRecipe, StrataBuildConfig
 
 CONFIG_PATH: Final = "/etc/lore/config.json"
 
@@ -61,6 +62,8 @@ __all__ = [
     "ServingProfile",
     "SftStage",
     "Signing",
+    "SnapshotRecipe",
+    "StrataBuildConfig",
     "SynthesizeConfig",
     "SynthesizeStage",
     "TrainConfig",

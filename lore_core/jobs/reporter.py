@@ -27,7 +27,7 @@ from lore_core.jobs.report import (
 
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _ATTEMPTS: Final = 5
-_BUSY: Final = (409, 429)
+_PASSING: Final = (404, 409, 429)
 _SHARED_WORDS: Final = 1024
 """Characters of a failure where 256 shards share one ConfigMap."""
 
@@ -70,13 +70,16 @@ class ConfigMapSink:
         self._client = httpx.Client(verify=_ssl_context(ca) if ca.is_file() else True, timeout=10.0, trust_env=False)
 
     def send(self, text: str) -> None:
-        """Patch the ConfigMap, trying again on a connection error, a server error or another pod's patch in between."""
+        """Patch the ConfigMap, again after a connection or server error, another pod's patch in between, or where it is missing.
+
+        Where hundreds of jobs begin at once, the operator makes a report some seconds after its Job.
+        """
         for attempt in range(_ATTEMPTS):
             try:
                 response = self._client.patch(
                     self._url, content=json.dumps({"data": {self._key: text}}), headers=self._headers()
                 )
-                if response.status_code < 500 and response.status_code not in _BUSY:
+                if response.status_code < 500 and response.status_code not in _PASSING:
                     response.raise_for_status()
                     return
                 failure: httpx.HTTPError = httpx.HTTPError(f"{response.status_code} from the apiserver")

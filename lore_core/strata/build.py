@@ -10,9 +10,11 @@ from typing import Any, Final
 from lore_core.artifacts.manifest import canonical_json
 from lore_core.artifacts.store import file_digest
 from lore_core.strata.boundaries import Boundaries, Frequencies, Limits, limits
+from lore_core.strata.engine import MEMORY, Engine
 from lore_core.strata.log import LogError
 from lore_core.strata.normaliser import NORMALISER_VERSION
-from lore_core.strata.rows import MEMORY, Counted, connect
+from lore_core.strata.on_duckdb import DuckDb
+from lore_core.strata.rows import Counted
 from lore_core.strata.snapshot import (
     BIN_NAME,
     FORMAT_VERSION,
@@ -73,14 +75,21 @@ class Built:
 
 def build(files: list[Path], recipe: Recipe, into: Path, work: Path, previous: StrataSnapshot | None = None) -> Built:
     """Write `strata.bin` and `strata.json` into a folder; equal log, recipe and previous snapshot give equal bytes."""
-    with connect(work, recipe.memory) as connection:
-        traffic = count_traffic(connection, files, dict(recipe.columns), recipe.traffic)
-        frequencies = traffic.frequencies()
-        if not frequencies.queries and not recipe.pins:
-            raise LogError(f"{files[0]}: no query in it that counts: {traffic.summary()}")
-        margin = Fraction(recipe.hysteresis) if previous is not None else Fraction(0)
-        assigned = list(assign(traffic, limits(recipe.boundaries, frequencies, margin), recipe.pins, previous))
-        counts = _counts(assigned, *traffic.totals())
+    with DuckDb(work, recipe.memory) as engine:
+        return build_on(engine, files, recipe, into, previous)
+
+
+def build_on(
+    engine: Engine, files: list[Path], recipe: Recipe, into: Path, previous: StrataSnapshot | None = None
+) -> Built:
+    """`build` on any engine; the bytes are the same on each."""
+    traffic = count_traffic(engine, files, dict(recipe.columns), recipe.traffic)
+    frequencies = traffic.frequencies()
+    if not frequencies.queries and not recipe.pins:
+        raise LogError(f"{files[0]}: no query in it that counts: {traffic.summary()}")
+    margin = Fraction(recipe.hysteresis) if previous is not None else Fraction(0)
+    assigned = list(assign(traffic, limits(recipe.boundaries, frequencies, margin), recipe.pins, previous))
+    counts = _counts(assigned, *traffic.totals())
     secret = recipe.secret or (previous.secret if previous is not None else _secret(files))
     moved = movements(assigned, previous) if previous is not None else {}
     into.mkdir(parents=True, exist_ok=True)

@@ -11,12 +11,13 @@ from lore_core.artifacts.ref import ArtifactRef
 from lore_core.artifacts.store import ArtifactError, file_digest, publish, verify
 from lore_core.jobs.errors import JobError
 from lore_core.strata.boundaries import Boundaries, Rule
-from lore_core.strata.build import Built, Recipe, build
+from lore_core.strata.build import Built, Recipe, build, build_on
 from lore_core.strata.curve import Cost
+from lore_core.strata.engine import MEMORY
 from lore_core.strata.log import LogError, column_map, log_files
 from lore_core.strata.pins import read_pins
 from lore_core.strata.report import report_html
-from lore_core.strata.rows import MEMORY, RowRules, Window
+from lore_core.strata.rows import RowRules, Window
 from lore_core.strata.snapshot import KEY_BYTES, StrataSnapshot
 from lore_core.strata.traffic import TrafficRules, Trend
 
@@ -43,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--torso-count", help="and of a torso query")
     add("--pins", type=Path, help='JSONL: {"query": text, "stratum": "head"|"torso"|"tail"} a line')
     add("--hash-key", type=Path, help=f"file with the {KEY_BYTES} bytes that key the query hashes")
+    add(
+        "--spark",
+        metavar="MASTER",
+        help="count with Spark instead of DuckDB, at this master: local[4], spark://HOST:PORT",
+    )
     add("--report", type=Path, help="write a page here: frequency curve, shares and cost of other boundaries")
     add("--cost", metavar="HEAD,TORSO,TAIL", help="compute seconds of one request in each stratum, for the report")
     add_log_rules(parser)
@@ -85,7 +91,7 @@ def _build(args: argparse.Namespace, work: Path) -> int:
     inputs: dict[str, str] = {}
     previous = _previous(args, work / "previous", inputs)
     files = log_files(args.log, work / "log", args.credentials)
-    built = build(files, recipe, work / "out", work / "duckdb", previous)
+    built = _built(args, files, recipe, work, previous)
     inputs |= {_log_name(files, number): file_digest(path)[0] for number, path in enumerate(files)}
     ref = publish(work / "out", ArtifactRef(uri=args.output, credentials=args.credentials), "strata", inputs=inputs)
     if args.report is not None:
@@ -93,6 +99,17 @@ def _build(args: argparse.Namespace, work: Path) -> int:
     _print(built)
     print(f"{ref.uri} {ref.digest}")
     return 0
+
+
+def _built(
+    args: argparse.Namespace, files: list[Path], recipe: Recipe, work: Path, previous: StrataSnapshot | None
+) -> Built:
+    if args.spark is None:
+        return build(files, recipe, work / "out", work / "duckdb", previous)
+    from lore_core.strata.on_spark import Spark
+
+    with Spark(args.spark, work / "spark", recipe.memory) as engine:
+        return build_on(engine, files, recipe, work / "out", previous)
 
 
 def _log_name(files: list[Path], number: int) -> str:

@@ -1,5 +1,6 @@
 """Queries whose stratum a person decides, whatever the log says."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -23,15 +24,20 @@ class Pin(BaseModel):
 
 def read_pins(path: Path) -> dict[str, Stratum]:
     """Strata by query key. RecordError for a broken line, or a key that is pinned to two strata."""
-    pins: dict[str, Stratum] = {}
-    for line, pin in read_records(path, Pin):
+    return pinned(read_records(path, Pin), path)
+
+
+def pinned(pins: Iterable[tuple[int, Pin]], source: Path | str) -> dict[str, Stratum]:
+    """Strata by query key, of numbered pins. RecordError for a key that is pinned to two strata."""
+    found: dict[str, Stratum] = {}
+    for line, pin in pins:
         key = query_key(pin.query)
-        if pins.setdefault(key, pin.stratum) != pin.stratum:
+        if found.setdefault(key, pin.stratum) != pin.stratum:
             raise RecordError(
-                f"{pin.query!r} is pinned to {pins[key]} above",
+                f"{pin.query!r} is pinned to {found[key]} above",
                 "keep one of the two",
-                file=path,
+                file=source,
                 line=line,
                 field="stratum",
             )
-    return pins
+    return found

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from lore_core.strata.boundaries import WEIGHT_UNIT
-from lore_core.strata.log import LogError, LogShape, define_rows, forget_rejects, structural_rejects
+from lore_core.strata.engine import Engine
+from lore_core.strata.log import LogError, LogShape
 from lore_core.strata.log_problems import named_problems
-from lore_core.strata.normaliser import query_key
 
-MEMORY: Final = "1GB"
 _BUSY: Final = 100
 
 
@@ -89,76 +88,40 @@ class Days:
         return sum(self.weights.values())
 
 
-def connect(work: Path, memory: str) -> Any:
-    """A DuckDB database below `work` that spills there beyond `memory`, and loads nothing from anywhere."""
-    import duckdb
-
-    work.mkdir(parents=True, exist_ok=True)
-    settings = {
-        "memory_limit": memory,
-        "temp_directory": str(work / "spill"),
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-        "preserve_insertion_order": False,
-    }
-    connection = duckdb.connect(str(work / "work.duckdb"), config=settings)
-    connection.create_function("query_key", _query_keys, ["VARCHAR"], "VARCHAR", type="arrow")
-    return connection
-
-
-def _query_keys(queries: Any) -> Any:
-    """The router's normaliser over a column."""
-    import pyarrow
-
-    return pyarrow.array([query_key(query) for query in queries.to_pylist()], pyarrow.string())
-
-
 def sum_rows(
-    connection: Any, files: list[Path], shape: LogShape, rules: RowRules, recent_days: int = 0
+    engine: Engine, files: list[Path], shape: LogShape, rules: RowRules, recent_days: int = 0
 ) -> tuple[Days, Counted]:
     """Create the table `grouped`, one row for each different texts of the log's rows. Raises LogError.
 
-    Its columns: the texts (null in the one row of all that do not count), `weighted`, `requests`, `recent` (requests of the
-    last `recent_days` days), `first` (day), `rows`. Reads the log once, and again for each of days and bots that
-    must be known first.
+    Its columns: `kind` (0 for rows that count), the texts (null for rows that do not), `weighted`, `requests`, `recent` (requests
+    of the last `recent_days` days) and `first` (day) where days are asked for, `rows`. Reads the log once, and again for each
+    of days and bots that must be known first.
     """
-    import duckdb
-
-    try:
-        define_rows(connection, files, shape)
-        days = _define_days(connection, rules) if shape.dated else _every_day(connection)
-        _define_bots(connection, rules.bot_limit)
-        forget_rejects(connection)
-        connection.execute(_grouped(shape), [recent_days])
-        counted = _counted(connection, days, structural_rejects(connection))
-    except duckdb.OutOfMemoryException as error:
-        remedy = "DuckDB ran out of memory or of disk to spill to; raise --memory"
-        raise LogError(f"{files[0]}: {remedy} ({_first_line(error)})") from error
-    except duckdb.Error as error:
-        problems = named_problems(files, shape)
-        raise LogError(problems[0] if problems else f"{files[0]}: {_first_line(error)}") from error
-    return days, _sound(counted, files, shape, rules.max_broken)
+    engine.read(files, shape)
+    days = _define_days(engine, rules) if shape.dated else _every_day(engine)
+    _define_bots(engine, rules.bot_limit)
+    since = max(days.weights) - timedelta(days=recent_days) if recent_days and days.weights else None
+    engine.define("grouped", _grouped(shape, since))
+    return days, _sound(_counted(engine, days), files, shape, rules.max_broken)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
-
-
-def _every_day(connection: Any) -> Days:
+def _every_day(engine: Engine) -> Days:
     """Rows without a day all weigh the same."""
-    connection.execute("CREATE OR REPLACE TABLE days AS SELECT NULL::DATE AS day, ?::BIGINT AS weight", [WEIGHT_UNIT])
+    engine.values("days", _DAYS, [(None, WEIGHT_UNIT)])
     return Days({})
 
 
-def _define_days(connection: Any, rules: RowRules) -> Days:
-    counts = dict(connection.execute("SELECT day, sum(n) FROM log_rows WHERE ok GROUP BY day").fetchall())
+_DAYS: Final = ("day DATE", "weight BIGINT")
+
+
+def _define_days(engine: Engine, rules: RowRules) -> Days:
+    counts = {day: int(n) for day, n in engine.rows("SELECT day, sum(n) FROM log_rows WHERE ok GROUP BY day")}
     until = (rules.window.until if rules.window else None) or _last_busy_day(counts)
     first = min((day for day in counts if day <= until), default=until)
     window = rules.window or Window(days=(until - first).days + 1)
     ages = range(min(window.days, (until - first).days + 1))
     weights = {until - timedelta(days=age): window.weight(age) for age in ages}
-    columns = [[*weights], [*weights.values()]]
-    connection.execute("CREATE OR REPLACE TABLE days AS SELECT unnest(?) AS day, unnest(?)::BIGINT AS weight", columns)
+    engine.values("days", _DAYS, weights.items())
     return Days(weights)
 
 
@@ -167,45 +130,55 @@ def _last_busy_day(counts: dict[date, int]) -> date:
     return max((day for day, count in counts.items() if count * _BUSY >= most), default=date(1970, 1, 1))
 
 
-def _define_bots(connection: Any, limit: int | None) -> None:
-    connection.execute("CREATE OR REPLACE TABLE bots (who VARCHAR, day DATE)")
-    if limit is not None:
-        connection.execute(
-            "INSERT INTO bots SELECT who, day FROM log_rows WHERE ok GROUP BY who, day HAVING sum(n) > ?", [limit]
-        )
+def _define_bots(engine: Engine, limit: int | None) -> None:
+    if limit is None:
+        engine.values("bots", ("who STRING", "day DATE"), ())
+    else:
+        busy = f"SELECT who, day FROM log_rows WHERE ok GROUP BY who, day HAVING sum(n) > {limit}"
+        engine.define("bots", busy)
 
 
-def _grouped(shape: LogShape) -> str:
+def _grouped(shape: LogShape, since: date | None) -> str:
+    """SQL of the sums. Texts of rows that do not count are left out, so that all of a kind are one group.
+
+    A log has millions of groups and each holds every sum in memory, so what nobody asks for is not summed.
+    """
     names = (*shape.texts, *shape.optional)
-    counts = "ok AND bots.who IS NULL AND weight IS NOT NULL"
-    texts = ", ".join(f"CASE WHEN {counts} THEN {name} END AS {name}" for name in names)
+    kind = f"CASE WHEN NOT ok THEN {_BROKEN} WHEN bots.who IS NOT NULL THEN {_BOT} WHEN weight IS NULL THEN {_OUTSIDE} ELSE 0 END"
+    texts = [f"CASE WHEN kind = 0 THEN {name} END" for name in names]
+    recent = f"coalesce(sum(n) FILTER (WHERE day > DATE '{since}'), 0)"
     # Where days do not matter both sides have no day: IS NOT DISTINCT FROM joins them.
     return f"""
-        CREATE OR REPLACE TABLE grouped AS
         SELECT
-            {texts},
+            kind,
+            {", ".join(f"{text} AS {name}" for text, name in zip(texts, names, strict=True))},
             sum(n * weight) AS weighted,
             sum(n) AS requests,
-            coalesce(sum(n) FILTER (log_rows.day > (SELECT max(day) FROM days) - $1::INTEGER), 0) AS recent,
-            min(log_rows.day) AS first,
-            count(*) AS rows,
-            count(*) FILTER (NOT ok) AS broken,
-            count(*) FILTER (ok AND bots.who IS NOT NULL) AS bots,
-            count(*) FILTER (ok AND bots.who IS NULL AND weight IS NULL) AS outside
-        FROM log_rows
-            LEFT JOIN days ON log_rows.day IS NOT DISTINCT FROM days.day
-            LEFT JOIN bots ON log_rows.who = bots.who AND log_rows.day = bots.day
-        GROUP BY {", ".join(str(number + 1) for number in range(len(names)))}
+            {recent if since else "CAST(0 AS BIGINT)"} AS recent,
+            {"min(day)" if since else "CAST(NULL AS DATE)"} AS first,
+            count(*) AS rows
+        FROM (
+            SELECT {", ".join(names)}, n, log_rows.day AS day, weight, CAST({kind} AS TINYINT) AS kind
+            FROM log_rows
+                LEFT JOIN days ON log_rows.day IS NOT DISTINCT FROM days.day
+                LEFT JOIN bots ON log_rows.who = bots.who AND log_rows.day = bots.day
+        ) AS marked
+        GROUP BY {", ".join(("kind", *texts))}
     """
 
 
-def _counted(connection: Any, days: Days, broken_csv: int) -> Counted:
-    rows, broken, bots, outside = connection.execute(
-        "SELECT coalesce(sum(rows), 0)::BIGINT, coalesce(sum(broken), 0)::BIGINT, coalesce(sum(bots), 0)::BIGINT,"
-        " coalesce(sum(outside), 0)::BIGINT FROM grouped"
-    ).fetchall()[0]
+_BROKEN: Final = 1
+_BOT: Final = 2
+_OUTSIDE: Final = 3
+"""Kinds of rows that do not count; 0 are those that do."""
+
+
+def _counted(engine: Engine, days: Days) -> Counted:
+    no_rows = engine.rejected()
+    found = {kind: int(rows) for kind, rows in engine.rows("SELECT kind, sum(rows) FROM grouped GROUP BY kind")}
+    broken, bots, outside = (found.get(kind, 0) for kind in (_BROKEN, _BOT, _OUTSIDE))
     first, last = (str(min(days.weights)), str(max(days.weights))) if days.weights else (None, None)
-    return Counted(rows + broken_csv, broken + broken_csv, bots, outside, first, last)
+    return Counted(sum(found.values()) + no_rows, broken + no_rows, bots, outside, first, last)
 
 
 def _sound(counted: Counted, files: list[Path], shape: LogShape, max_broken: float) -> Counted:

@@ -107,8 +107,8 @@ async def test_a_job_is_three_creates_and_the_namespaces_account_is_made_once(ap
     assert [len(first), len(second)] == [6, 3]
     assert second == [
         "create ConfigMap second-sft-a1",
-        "create ConfigMap second-sft-a1-report",
         "create Job second-sft-a1",
+        "create ConfigMap second-sft-a1-report",
     ]
 
 

@@ -162,6 +162,12 @@ REFUSALS: Final = (
         "Change one of the two fields that the message names.",
     ),
     Reason(
+        "ClaimNotShared",
+        "Several nodes are to use a claim that only one node can mount.",
+        "Use a claim with access mode ReadWriteMany (for inputs ReadOnlyMany will do), an object store, or nodes.count 1."
+        " It is looked at again every minute.",
+    ),
+    Reason(
         "PublishConflict",
         "A RelevanceModel of the name to publish exists and is another one.",
         "Choose another name, or delete that model.",
@@ -520,14 +526,43 @@ API: Final = (
 
 ALERTS: Final = (
     Reason(
+        "GraphNotReady",
+        "Nobody can pass the KServe InferenceGraph before the routers; the routers' own Service is not concerned.",
+        "See the pods of KServe's Deployment of the graph's name.",
+    ),
+    Reason(
+        "RouteNotAccepted",
+        "A Gateway does not carry requests to the routers; the message has its words. Their own Service is not concerned.",
+        "Create the Gateway, or have its listener allow routes of this namespace and the host names.",
+    ),
+    Reason(
         "StrataDrifted",
         "Live traffic falls on head, torso and tail otherwise than the strata snapshot's log did; the message has the shares.",
         "Build a snapshot from a newer log with lore strata build, and name it in spec.strata.",
     ),
     Reason(
+        "StrataProposed",
+        "A scheduled build has made a strata snapshot that is beyond spec.strata.build.guards; the message says which.",
+        "Look at status.strata.proposal. To let it serve, set spec.strata.build.approve to its digest.",
+    ),
+    Reason(
+        "StrataBuildFailed",
+        "A scheduled build of the strata snapshot failed or cannot begin. What serves goes on.",
+        "Correct what the message names; the next build comes at status.strata.nextBuild.",
+    ),
+    Reason(
+        "StrataAccepted",
+        "An event, no condition: a built strata snapshot is within its guards, or approved, and is rolled out.",
+    ),
+    Reason(
         "SpecDrift",
         "The spec was edited after its run started and is not used.",
         "Set a new spec.runToken to start a run with it.",
+    ),
+    Reason(
+        "ClaimsUnchecked",
+        "Several nodes are to share claims, and the operator may not read whether they can.",
+        "Grant what the message names, or make sure of it yourself: access mode ReadWriteMany, for inputs ReadOnlyMany.",
     ),
     Reason(
         "UntrustedEvidence",

@@ -88,7 +88,7 @@ def spec_digest(deployment: RelevanceDeployment) -> Digest:
     Defaults do not count, so that a field added by a later version changes no digest.
     """
     return _SpecIdentity(
-        strata=deployment.spec.strata.to_wire(),
+        strata=deployment.spec.strata.model_copy(update={"build": None}).to_wire(),
         items=deployment.spec.items.to_wire() if deployment.spec.items else None,
         rule_set=deployment.spec.rule_set.to_wire() if deployment.spec.rule_set else None,
         tiers=[_tier_identity(tier) for tier in sorted(deployment.spec.tiers, key=lambda tier: tier.stratum)],

@@ -45,7 +45,12 @@ def head_base(deployment: str, input_key: str) -> str:
     return f"{deployment}-head-{input_key.removeprefix('sha256:')[:8]}"
 
 
-def access_name(kind: str, resource: str) -> str:
-    """ServiceAccount, Role and RoleBinding of one resource's pods."""
+def strata_base(deployment: str) -> str:
+    """Base of the attempts of a deployment's strata builds, which are numbered through."""
+    return f"{deployment}-strata"
+
+
+def access_name(kind: str, resource: str, purpose: str | None = None) -> str:
+    """ServiceAccount, Role and RoleBinding of one resource's pods; those of a `purpose` beside the usual have their own."""
     suffix = {"RelevanceTrainJob": "train", "RelevanceEval": "eval", "RelevanceDeployment": "head"}[kind]
-    return f"{resource}-{suffix}"
+    return f"{resource}-{purpose or suffix}"

@@ -19,9 +19,11 @@ SHARED_KINDS: Final = ("ServiceAccount", "Role", "RoleBinding")
 _RBAC: Final = "rbac.authorization.k8s.io"
 
 
-def service_account_name(resource: Mapping[str, Any], pods: PodSettings, settings: Settings) -> str:
+def service_account_name(
+    resource: Mapping[str, Any], pods: PodSettings, settings: Settings, purpose: str | None = None
+) -> str:
     """The spec's ServiceAccount, for workload identity, else the shared one, or one of the resource's own."""
-    own = SHARED if settings.shared_account else access_name(resource["kind"], resource["metadata"]["name"])
+    own = SHARED if settings.shared_account else access_name(resource["kind"], resource["metadata"]["name"], purpose)
     return pods.service_account_name or own
 
 
@@ -31,14 +33,18 @@ def is_shared(item: Mapping[str, Any]) -> bool:
 
 
 def report_access(
-    resource: Mapping[str, Any], pods: PodSettings, reports: Sequence[str], settings: Settings
+    resource: Mapping[str, Any],
+    pods: PodSettings,
+    reports: Sequence[str],
+    settings: Settings,
+    purpose: str | None = None,
 ) -> list[dict[str, Any]]:
     """ServiceAccount (unless the spec names one), Role, RoleBinding."""
     shared = settings.shared_account and not pods.service_account_name
-    metadata = _shared_metadata(resource) if shared else _metadata(resource)
+    metadata = _shared_metadata(resource) if shared else _metadata(resource, purpose)
     rule: dict[str, Any] = {"apiGroups": [""], "resources": ["configmaps"]}
     rule |= {"verbs": ["patch"]} if shared else {"resourceNames": sorted(reports), "verbs": ["get", "patch"]}
-    account = service_account_name(resource, pods, settings)
+    account = service_account_name(resource, pods, settings, purpose)
     role = {"apiVersion": f"{_RBAC}/v1", "kind": "Role", "metadata": metadata, "rules": [rule]}
     binding = {
         "apiVersion": f"{_RBAC}/v1",
@@ -61,10 +67,10 @@ def _shared_metadata(resource: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": SHARED, "namespace": resource["metadata"]["namespace"], "labels": {MANAGED_BY: FIELD_MANAGER}}
 
 
-def _metadata(resource: Mapping[str, Any]) -> dict[str, Any]:
+def _metadata(resource: Mapping[str, Any], purpose: str | None) -> dict[str, Any]:
     name = resource["metadata"]["name"]
     return {
-        "name": access_name(resource["kind"], name),
+        "name": access_name(resource["kind"], name, purpose),
         "namespace": resource["metadata"]["namespace"],
         "labels": owner_labels(resource["kind"], name),
         "ownerReferences": [owner_reference(resource)],

@@ -131,7 +131,7 @@ def outcome(record: Record, pods: Iterable[Mapping[str, Any]], now: datetime) ->
     if noted := _noted(record.report):
         return _as_noted(noted, report)
     # What a JobSet says of its Job comes later and tells less than the Job itself.
-    ended = _ended(record.pods_job or record.job)
+    ended = _ended(record.pods_job or record.job) or taken_back(record.pods_job)
     if ended and ended["type"] == "Complete" and is_sharded(record.job):
         return Outcome(Phase.SUCCEEDED, report, ended=moment(ended["lastTransitionTime"]))
     if report and report.phase == ReportPhase.SUCCEEDED and report.result and (record.job is None or ended):
@@ -168,13 +168,29 @@ def suspended(job: Object | None) -> Mapping[str, Any] | None:
     return next((c for c in conditions if c.get("type") == "Suspended" and c.get("status") == "True"), None)
 
 
+def taken_back(job: Object | None) -> Mapping[str, Any] | None:
+    """The failure of a Job whose pods a queue made end; None of any other Job.
+
+    To take a Job back, Kueue suspends it and clears its `startTime`. Where a pod then ends badly by its SIGTERM the Job controller
+    wants to fail the Job, and cannot: the API server allows no finished Job without `startTime`. So the Job hangs until the queue
+    lets it in again, gets a `startTime` after its failure, and fails then.
+    """
+    status = (job or {}).get("status") or {}
+    conditions = status.get("conditions") or []
+    failing = next((c for c in conditions if c.get("type") == "FailureTarget" and c.get("status") == "True"), None)
+    if failing is None:
+        return None
+    started = status.get("startTime")
+    return failing if not started or moment(started) > moment(failing["lastTransitionTime"]) else None
+
+
 def _ended_badly(record: Record, report: Report | None, pods: list[Mapping[str, Any]], now: datetime) -> Outcome:
     job = record.pods_job or record.job
-    ended = _ended(job) or {}
+    ended = _ended(job) or taken_back(job) or {}
     at = moment(ended["lastTransitionTime"]) if ended.get("lastTransitionTime") else now
     fallen = first_failure(pods_of(job["metadata"]["name"], pods)) if job else None
     where = {"stage": record.stage, "attempt": record.number, **_pod_fields(fallen)}
-    told, disrupted = _told(record, report), _taken(job, ended)
+    told, disrupted = _told(record, report), _taken(record, ended)
     # A rank that outlives the pod that was taken reports an error of its own, which another try would cure.
     if told and not (disrupted and told.reason in _TRIED_AGAIN):
         failure = {**where, **told.model_dump(exclude_none=True)}
@@ -200,9 +216,11 @@ def _shard_reports(record: Record) -> Iterator[Report]:
     yield from (report for number in numbers if (report := read_report(record.report, shard_key(number))))
 
 
-def _taken(job: Object | None, ended: Mapping[str, Any]) -> bool:
-    """Whether the cluster took the pods: it says so, or a queue had suspended the Job, whose pods then ended by SIGTERM."""
-    return "DisruptionTarget" in str(ended.get("message", "")) or (bool(ended) and suspended(job) is not None)
+def _taken(record: Record, ended: Mapping[str, Any]) -> bool:
+    """Whether the cluster took the pods: it says so, or a queue had suspended what runs them, and they ended by SIGTERM."""
+    if "DisruptionTarget" in str(ended.get("message", "")) or taken_back(record.pods_job):
+        return True
+    return bool(ended) and any(suspended(job) for job in (record.job, record.pods_job))
 
 
 def _pod_fields(fallen: PodFailure | None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from lore_operator.children.labels import FIELD_MANAGER, MANAGED_BY, controlled_by
 from lore_operator.plan.conditions import Finding, Halt, State, conditions
@@ -55,10 +55,10 @@ class Draft:
         references = found["metadata"].get("ownerReferences") or []
         return any(item.get("controller") and (item["kind"], item["name"]) == own for item in references)
 
-    def ensure(self, wanted: Object, *, on_live: bool = False) -> None:
+    def ensure(self, wanted: Object, *, on_live: bool = False, later: bool = False) -> None:
         """Create a child unless it is there. What is there is never changed: it is frozen as it was rendered."""
         if self.find(wanted["kind"], wanted["metadata"]["name"]) is None:
-            self._apply.append(Apply(wanted, on_live=on_live))
+            self._apply.append(Apply(wanted, on_live=on_live, later=later))
 
     def reference(self, kind: str, name: str) -> Object | None:
         """Another resource of the namespace, if it exists; also where only a create has found it."""
@@ -102,10 +102,10 @@ class Draft:
 
 
 def transition(finding: Finding, stored: Mapping[str, Any]) -> tuple[Event, ...]:
-    """An event where the reason of Ready changed."""
-    ready: Mapping[str, Any] = next(
-        (item for item in stored.get("conditions") or [] if item.get("type") == "Ready"), {}
-    )
-    if ready.get("reason") == finding.reason:
-        return ()
-    return (Event(finding.reason, finding.message[:1024], "Warning" if finding.state in _WARNINGS else "Normal"),)
+    """An event where the reason of Ready changed, and one for each alert that was not there."""
+    before = {item.get("type"): item for item in stored.get("conditions") or []}
+    raised = (Event(type_, text[:1024], "Warning") for type_, text in finding.alerts.items() if type_ not in before)
+    if (before.get("Ready") or {}).get("reason") == finding.reason:
+        return tuple(raised)
+    kind: Literal["Warning", "Normal"] = "Warning" if finding.state in _WARNINGS else "Normal"
+    return (Event(finding.reason, finding.message[:1024], kind), *raised)

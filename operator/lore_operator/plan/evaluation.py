@@ -26,7 +26,7 @@ from lore_operator.plan.failures import describe
 from lore_operator.plan.frozen import effective, recorded
 from lore_operator.plan.judged_tier import resolve_tier
 from lore_operator.plan.override import overridden
-from lore_operator.plan.runs import Run, Standing, Work
+from lore_operator.plan.runs import Run, Standing, Work, run_id
 from lore_operator.plan.shards import Shards
 from lore_operator.plan.types import Object, Observed, Plan, Reference
 from lore_operator.plan.waits import attempt_waits
@@ -70,7 +70,7 @@ def _decide(
     draft: Draft, evaluation: RelevanceEval, fields: dict[str, Any], alerts: dict[str, str], settings: Settings
 ) -> Finding:
     spec = evaluation.spec
-    run = Run(draft, spec.run_token, spec.run_policy, spec.suspend)
+    run = Run(draft, run_id(spec.run_token), spec.run_policy, suspend=spec.suspend)
     goes_by, drift = effective(spec, run.mine, settings)
     alerts |= drift
     frozen = evaluation.model_copy(update={"spec": goes_by})

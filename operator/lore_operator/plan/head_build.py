@@ -16,7 +16,7 @@ from lore_operator.children.settings import Settings
 from lore_operator.plan.attempts import Phase, records
 from lore_operator.plan.conditions import Halt, State
 from lore_operator.plan.revisions import Revision
-from lore_operator.plan.runs import Run, Standing, Work
+from lore_operator.plan.runs import Run, Standing, Work, run_id
 from lore_operator.plan.serving_draft import ServingDraft
 from lore_operator.plan.types import Object
 from lore_operator.plan.waits import Wait, attempt_waits
@@ -49,7 +49,7 @@ def ensure_generation(
         text = f"{revision.name} has no head generation: only compositions that were prepared can be pinned"
         raise Halt(State.STALLED, "RevisionIncomplete", text)
     config, inputs = _config(deployment, revision)
-    run = Run(draft, _token(config, deployment), _POLICY, suspend=False)
+    run = Run(draft, run_id(_token(config, deployment)), _POLICY, stage=STAGE_NAME)
     run.stop_earlier_runs()
     base = head_base(deployment.metadata.name, config.input_key)
 

@@ -8,6 +8,8 @@ import yaml
 from lore_core.jobs import ServingProfile
 from lore_operator.api import parse_deployment, parse_eval, parse_model, parse_train_job
 from lore_operator.api.v1alpha1.common import ArtifactRef, LocalReference
+from lore_operator.children import gateway_route as gateway_routes
+from lore_operator.children import inference_graph as graphs
 from lore_operator.children import router
 from lore_operator.children.backend import backend_of
 from lore_operator.children.disruption import predictor_budget
@@ -15,9 +17,10 @@ from lore_operator.children.eval_job import Resolved, Served, Step, eval_config,
 from lore_operator.children.head_job import head_config, head_inputs, head_objects
 from lore_operator.children.inference_service import inference_service
 from lore_operator.children.labels import ATTEMPT, RUN, STAGE, owner_labels
-from lore_operator.children.names import Attempt, eval_base, head_base, train_base
+from lore_operator.children.names import Attempt, eval_base, head_base, strata_base, train_base
 from lore_operator.children.report_access import report_access
 from lore_operator.children.settings import Images, Settings
+from lore_operator.children.strata_job import PURPOSE, strata_config, strata_objects
 from lore_operator.children.train_config import stage_config, stage_inputs
 from lore_operator.children.train_job import train_objects
 
@@ -192,6 +195,28 @@ def head() -> list[dict[str, Any]]:
     return access + head_objects(DEPLOYMENT, deployment, attempt, labels(DEPLOYMENT, "head"), config, inputs, SETTINGS)
 
 
+def strata() -> list[dict[str, Any]]:
+    build = {
+        "log": {"uri": "s3://logs/queries", "secretRef": {"name": "logs"}},
+        "every": "24h",
+        "recipe": {
+            "columns": {"date": "day"},
+            "windowDays": 28,
+            "halfLifeDays": "14",
+            "trend": {"factor": "2.5"},
+            "pins": [{"query": "gift card", "stratum": "head"}],
+        },
+        "runner": {"resources": {"limits": {"memory": "2Gi"}}},
+    }
+    found = {**DEPLOYMENT, "spec": {**DEPLOYMENT["spec"], "strata": {**DEPLOYMENT["spec"]["strata"], "build": build}}}
+    deployment = parse_deployment(found)
+    live = ArtifactRef(uri="pvc://lore/strata", digest=D)
+    config = strata_config(deployment, live, "uid-of-search/strata-1")
+    attempt = Attempt(strata_base("search"), 1)
+    access = report_access(found, deployment.spec.runner, [attempt.report], SETTINGS, PURPOSE)
+    return access + strata_objects(found, deployment, attempt, labels(found, "strata"), config, live, SETTINGS)
+
+
 def backend() -> list[dict[str, Any]]:
     deployment = parse_deployment(DEPLOYMENT)
     predictor = deployment.spec.tiers[1].predictor
@@ -218,6 +243,24 @@ def router_objects(**changes: Any) -> list[dict[str, Any]]:
     ]
 
 
+def entrances() -> list[dict[str, Any]]:
+    gateway = {
+        "parents": [{"name": "public", "namespace": "gateways", "sectionName": "https"}],
+        "hostnames": ["rank.example.com"],
+    }
+    stored = {
+        **DEPLOYMENT,
+        "spec": {**DEPLOYMENT["spec"], "router": {"gateway": gateway, "inferenceGraph": {"replicas": {"max": 3}}}},
+    }
+    wanted = parse_deployment(stored).spec.router
+    assert wanted.gateway is not None
+    assert wanted.inference_graph is not None
+    return [
+        gateway_routes.gateway_route(DEPLOYMENT, wanted, wanted.gateway),
+        graphs.inference_graph(DEPLOYMENT, wanted, wanted.inference_graph),
+    ]
+
+
 GOLDEN = {
     "train-sft.yaml": lambda: train(0),
     "train-student.yaml": lambda: train(1),
@@ -230,8 +273,10 @@ GOLDEN = {
     "eval-tier.yaml": lambda: evaluation_of({"deploymentRef": {"name": "search", "stratum": "tail"}}, SERVED),
     "eval-traffic.yaml": traffic,
     "head.yaml": head,
+    "strata.yaml": strata,
     "backend.yaml": backend,
     "router.yaml": router_objects,
+    "entrances.yaml": entrances,
 }
 
 

@@ -208,8 +208,8 @@ def test_a_rotated_token_is_used(apiserver, account):
     assert [headers["authorization"] for _, headers, _ in handler.requests] == ["Bearer first", "Bearer second"]
 
 
-@pytest.mark.parametrize("status", [409, 429, 500, 503])
-def test_a_busy_apiserver_is_asked_again(apiserver, account, status, monkeypatch):
+@pytest.mark.parametrize("status", [404, 409, 429, 500, 503])
+def test_a_busy_apiserver_or_a_report_that_is_only_being_made_is_asked_again(apiserver, account, status, monkeypatch):
     waits: list[float] = []
     monkeypatch.setattr("lore_core.jobs.reporter.time.sleep", waits.append)
     address, handler = apiserver

@@ -12,7 +12,8 @@ from lore_core.strata import query_key
 from lore_core.strata.build import Recipe, build
 from lore_core.strata.log import LogError, LogShape, log_files
 from lore_core.strata.log_problems import named_problems
-from lore_core.strata.rows import RowRules, Window, connect
+from lore_core.strata.on_duckdb import DuckDb
+from lore_core.strata.rows import RowRules, Window
 from lore_core.strata.traffic import TrafficRules, count_traffic
 
 BROKEN = [
@@ -138,7 +139,7 @@ def test_the_log_and_the_router_give_ten_thousand_strings_the_same_key(tmp_path:
     for text in texts:
         expected[query_key(text)] = expected.get(query_key(text), 0) + 1
     keyless = expected.pop("", 0)
-    with connect(tmp_path / "work", "1GB") as connection:
+    with DuckDb(tmp_path / "work", "1GB") as connection:
         traffic = count_traffic(connection, [path], {}, TrafficRules())
         found = dict(traffic.most_frequent(20_000))
     assert {key.encode(): count for key, count in found.items()} == {key.encode(): n for key, n in expected.items()}

@@ -17,6 +17,7 @@ from lore_operator.api.v1alpha1.common import (
     Token,
 )
 from lore_operator.api.v1alpha1.deployment_status import DeploymentStatus
+from lore_operator.api.v1alpha1.entrances import GatewayRoute, InferenceGraph
 from lore_operator.api.v1alpha1.rollout import Rollout
 from lore_operator.api.v1alpha1.schema_hints import (
     Rule,
@@ -25,6 +26,7 @@ from lore_operator.api.v1alpha1.schema_hints import (
     short_name,
 )
 from lore_operator.api.v1alpha1.serving_gate import ServingGate
+from lore_operator.api.v1alpha1.strata import Strata
 from lore_operator.api.v1alpha1.tiers import Tier
 
 MAX_NAME = 40
@@ -48,6 +50,16 @@ class ServedLog(ApiModel):
 class Router(ApiModel):
     """The pods that answer requests."""
 
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            Rule(
+                "!has(self.inferenceGraph) || (!has(self.tls) && !has(self.tokens))",
+                "inferenceGraph goes without tls and tokens: KServe's graph router trusts no private authority"
+                " and passes no headers on",
+            )
+        )
+    )
+
     replicas: int = Field(default=1, ge=1, le=1000)
     """How many."""
     image: Image | None = None
@@ -64,6 +76,16 @@ class Router(ApiModel):
     """What GoodRate is measured from; off without it."""
     tokens: SecretUse | None = None
     """Bearer tokens (key `tokens`): a line is TOKEN, TOKEN CLIENT, or TOKEN CLIENT REQUESTS_A_SECOND of one router."""
+    gateway: GatewayRoute | None = None
+    """A Gateway API route to the routers; their pods are not touched by it."""
+    inference_graph: InferenceGraph | None = None
+    """A KServe InferenceGraph before the routers; their pods are not touched by it."""
+
+    @model_validator(mode="after")
+    def _graph_reaches_it(self) -> "Router":
+        if self.inference_graph is not None and (self.tls is not None or self.tokens is not None):
+            raise ValueError("router: inferenceGraph goes without tls and tokens")
+        return self
 
 
 class Drift(ApiModel):
@@ -92,13 +114,19 @@ _SCORER_THERE = Rule(
     "a head store needs the tier fromTier, whose model scored it",
 )
 
+_BUILDS_SOMEWHERE = Rule(
+    "!has(self.strata.build) || has(self.workspace)", "strata.build needs workspace, where snapshots are written"
+)
+
 
 class DeploymentSpec(ApiModel):
     """What is served, from what, and how changes take over."""
 
-    model_config = ConfigDict(json_schema_extra=cel(_TAIL_THERE, _TIERS_NAMED, _BUILDER_THERE, _SCORER_THERE))
+    model_config = ConfigDict(
+        json_schema_extra=cel(_TAIL_THERE, _TIERS_NAMED, _BUILDER_THERE, _SCORER_THERE, _BUILDS_SOMEWHERE)
+    )
 
-    strata: PinnedRef
+    strata: Strata
     """Frequency snapshot that tells head, torso and tail."""
     items: PinnedRef | None = None
     """Item features by id."""
@@ -108,7 +136,7 @@ class DeploymentSpec(ApiModel):
         default=None,
         json_schema_extra=cel(Rule("!has(self.digest)", "workspace is a place, not an artifact: it has no digest")),
     )
-    """Where head generations are written."""
+    """Where head generations and built strata snapshots are written."""
     tiers: Annotated[tuple[Tier, ...], *list_map("stratum", 3, min_items=1)]
     """One per stratum."""
     gate: ServingGate
@@ -133,6 +161,8 @@ class DeploymentSpec(ApiModel):
         strata: set[str] = {tier.stratum for tier in self.tiers}
         if self.workspace is not None and self.workspace.digest is not None:
             raise ValueError("workspace is a place, not an artifact: it has no digest")
+        if self.strata.build is not None and self.workspace is None:
+            raise ValueError("strata.build needs workspace, where snapshots are written")
         if "tail" not in strata:
             raise ValueError("tiers must have one with stratum tail")
         for tier in self.tiers:
