@@ -209,8 +209,8 @@ def _regression(pair: WorstPair) -> str:
     # The capability cell says what its three bits say.
     fields = ", ".join(f"{name}={value}" for name, value in pair.fields.items() if not name.startswith("needs."))
     return (
-        f'<tr><td class="t"><code>{escape(pair.id)}</code></td><td class="t">{escape(pair.query or "")}</td><td class="t">{item}</td>'
-        f"<td>{pair.gold}</td>"
+        f'<tr><td class="t"><code>{escape(pair.id)}</code></td><td class="t">{escape(pair.query or "")}</td>'
+        f'<td class="t">{item}</td><td>{pair.gold}</td>'
         f"<td>{pair.champion or 'unparsable'}</td><td>{pair.candidate or 'unparsable'}</td>"
         f'<td class="n">{pair.gold_probability or ""}</td><td class="t">{escape(fields)}</td></tr>'
     )

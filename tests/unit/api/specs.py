@@ -167,6 +167,7 @@ REFUSED = [
     case("RelevanceEval", "a gate with maxRegression needs a champion", ("spec.champion", DELETE)),
     case("RelevanceEval", "maxRegression goes with Accuracy4", ("spec.gates.0", _UNPROVEN)),
     case("RelevanceEval", "a gate on Leakage needs trainingData", ("spec.gates.0.metric", "Leakage")),
+    case("RelevanceEval", "needs generation.samples", ("spec.gates.0.metric", "PassAt1")),
     case("RelevanceEval", "a gate's subset must be one of benchmark.subsets", ("spec.gates.0.subset", "hard")),
     case("RelevanceEval", "it cannot satisfy a Required gate", ("spec.benchmark.ruleMode", "Oracle")),
     case("RelevanceEval", "ruleMode Retrieved needs ruleSet", ("spec.ruleSet", DELETE)),
