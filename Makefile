@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools setup venv check generate generated-clean test unit controlplane integration chart e2e demo bench bench-quality campaign controllers spark cluster-up cluster-down locks sbom audit
+.PHONY: help tools setup venv check generate generated-clean test unit controlplane integration chart e2e demo bench bench-quality campaign controllers gitops spark cluster-up cluster-down locks sbom sbom-images audit
 
 export LORE_CACHE ?= $(HOME)/.cache/lore-platform
 export UV_PYTHON_DOWNLOADS := never
@@ -24,8 +24,11 @@ sbom: $(AUDIT)/.complete ## dist/sbom: a CycloneDX bill of materials of each loc
 	mkdir -p dist/sbom
 	for lock in $(LOCKS); do $(AUDIT)/bin/cyclonedx-py requirements --output-reproducible --output-format JSON --output-file dist/sbom/$$lock.cdx.json requirements/$$lock.txt; done
 
-audit: $(AUDIT)/.complete ## known vulnerabilities of every lock, but for requirements/audit-exceptions.txt (asks the Python index)
-	for lock in $(LOCKS); do $(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes $$(awk '/^[^#]/ {print "--ignore-vuln " $$1}' requirements/audit-exceptions.txt) --requirement requirements/$$lock.txt; done
+sbom-images: $(AUDIT)/.complete ## dist/sbom: the same of each image as it was built, its Debian packages too
+	$(AUDIT)/bin/python -m hack.images.bill --into dist/sbom
+
+audit: .venv/.complete $(AUDIT)/.complete ## known vulnerabilities of every lock, but for requirements/audit-exceptions.txt; ADVISORIES=FOLDER asks no index
+	$(PY) -m hack.audit --pip-audit $(AUDIT)/bin/pip-audit $(if $(ADVISORIES),--advisories $(ADVISORIES)) $(LOCKS:%=requirements/%.txt)
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -127,8 +130,13 @@ controllers: venv ## queues, preemption and JobSets with the real Kueue and JobS
 	$(PY) -m hack.cluster build --profile control-plane controllers
 	$(PYTEST) tests/controllers
 
-campaign: setup ## the routers' fault run, the fault tests ten rounds in a row, then outages and spec transitions whole
+gitops: venv ## promotion through Git with Flux's real source- and kustomize-controller (builds both)
+	$(PY) -m hack.cluster build --profile control-plane gitops
+	$(PYTEST) tests/gitops
+
+campaign: setup ## the routers' fault runs without and with a cluster, the fault tests ten rounds in a row, then outages and spec transitions whole
 	$(PY) -m benchmarks.faults
+	$(PY) -m benchmarks.faults.node
 	for round in 1 2 3 4 5 6 7 8 9 10; do echo "round $$round"; $(PYTEST) tests/controlplane/test_operator_train.py tests/controlplane/test_operator_serving.py tests/controlplane/test_faults.py tests/controlplane/test_leader.py tests/e2e/test_resilience.py; done
 	LORE_CAMPAIGN=1 LORE_SEED=$${LORE_SEED:-$$RANDOM} $(PYTEST) -s tests/controlplane/test_outage.py tests/controlplane/test_transitions.py
 

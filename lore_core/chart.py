@@ -11,7 +11,10 @@ from typing import Final
 Point = tuple[float, float]
 
 _COLOURS: Final = ("#3a7fc8", "#c2571a", "#2c7a4b", "#8a3f8f", "#6b6b6b")
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 640, 320, 60, 150, 16, 46
+_HEIGHT, _LEFT, _TOP, _BOTTOM = 320, 60, 16, 46
+_LINES_PLOT: Final = 430
+_LEGEND: Final = 40
+"""Most letters of a line's name."""
 _ROW: Final = 22
 _PLOT: Final = 380
 _LETTER: Final = 6.8
@@ -49,14 +52,15 @@ def line_chart(
     guides: Mapping[str, Sequence[Point]] | None = None,
 ) -> str:
     """Lines by name over two axes; `guides` are drawn dashed and grey."""
-    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
+    right, bottom = _LEFT + _LINES_PLOT, _HEIGHT - _BOTTOM
     parts = [_frame(across, up, right, bottom)]
-    for number, (name, points) in enumerate({**lines, **(guides or {})}.items()):
+    drawn = {**lines, **(guides or {})}
+    for number, (name, points) in enumerate(drawn.items()):
         guide = number >= len(lines)
         colour = "#9a9a9a" if guide else _COLOURS[number % len(_COLOURS)]
         path = " ".join(f"{across.place(x, _LEFT, right):.1f},{up.place(y, bottom, _TOP):.1f}" for x, y in points)
-        dash = ' stroke-dasharray="5 4"' if guide else ""
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
+        stroke = f'stroke="{colour}" stroke-width="2"' + (' stroke-dasharray="5 4"' if guide else "")
+        parts.append(f'<polyline points="{path}" fill="none" {stroke}/>')
         if not guide and len(points) <= _MOST_DOTS:  # a single point has no line
             dots = (
                 f'<circle cx="{x}" cy="{y}" r="2.5" fill="{colour}"/>'
@@ -64,11 +68,10 @@ def line_chart(
             )
             parts.extend(dots)
         height = _TOP + 14 + 18 * number
-        parts.append(
-            f'<line x1="{right + 10}" x2="{right + 28}" y1="{height - 4}" y2="{height - 4}" stroke="{colour}"{dash}/>'
-        )
-        parts.append(_text(right + 33, height, name))
-    return _svg(title, _WIDTH, _HEIGHT, parts)
+        parts.append(f'<line x1="{right + 10}" x2="{right + 28}" y1="{height - 4}" y2="{height - 4}" {stroke}/>')
+        parts.append(_text(right + 33, height, _short(name, _LEGEND)))
+    room = 40 + _LETTER * max((len(_short(name, _LEGEND)) for name in drawn), default=0)
+    return _svg(title, round(right + max(150, room)), _HEIGHT, parts)
 
 
 def _frame(across: Axis, up: Axis, right: float, bottom: float) -> str:
@@ -138,8 +141,8 @@ def _bar(bar: Bar, across: Axis, height: float, left: float, right: float) -> st
     return "".join(parts)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+def _short(name: str, most: int = _LONGEST) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def _text(x: float, y: float, words: str, anchor: str = "start") -> str:

@@ -107,6 +107,11 @@ VERBS: Final = (
     ),
     Verb(("plan",), "lore_core.capacity.command", "plan replicas and GPU-hours of each tier for several boundaries"),
     Verb(("fetch",), "lore_core.artifacts.command", "fetch an artifact into a folder, verifying every byte"),
+    Verb(
+        ("discard",),
+        "lore_core.artifacts.discard_command",
+        "remove an artifact where it is the one that a digest names",
+    ),
     Verb(("route", "explain"), "lore_core.router.explain_command", "ask a router why it answers a query as it does"),
     Verb(("route", "replay"), "lore_core.replay.command", "ask a request log of two routers and show what differs"),
     Verb(("router", "serve"), "lore_core.router.serve_command", "serve relevance requests"),

@@ -9,63 +9,42 @@ import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 from benchmarks.faults.fleet import Fleet
-from benchmarks.faults.load import Load, Tally
-from benchmarks.faults.world import World, fallbacks, judge, questions
+from benchmarks.faults.load import Load
+from benchmarks.faults.parts import Parts
+from benchmarks.faults.predictor import MISBEHAVIOUR
+from benchmarks.faults.world import World, judge
 
 REPLICAS = 2
 SHORT = {"requests": 400, "rate": 100.0}
 DRAIN_SECONDS = 0.5
-_PARTS = {"predictors": 0.5, "compositions": 0.2, "restarts": 0.1, "kill": 0.1, "kill, one retry": 0.1}
 
 
 class Run:
     """The parts of the run, one after another, on one fleet."""
 
     def __init__(self, world: World, fleet: Fleet, requests: int, rate: float) -> None:
-        self._world, self._fleet, self._requests, self._rate = world, fleet, requests, rate
-        self._pause = max(5, requests // 50)
-        self.failures: list[str] = []
+        self._world, self._fleet = world, fleet
+        self._parts = Parts(fleet.ready, fleet.metric, judge, requests, rate)
+        self._pause = self._parts.pause
 
-    async def all(self) -> None:
-        """Every part."""
-        await self._part("predictors", self._predictors)
-        await self._part("compositions", self._compositions)
-        self._hold(await self._fleet.metric("lore_router_config_failures_total") == 0, "a configuration waited")
-        await self._part("restarts", self._restarts)
+    async def all(self) -> list[str]:
+        """Every part; what did not hold."""
+        await self._parts.counted("predictors", 0.5, self._predictors)
+        await self._parts.counted("compositions", 0.2, self._compositions)
+        waited = await self._fleet.metric("lore_router_config_failures_total")
+        self._parts.hold(waited == 0, "a configuration waited")
+        await self._parts.quiet("restarts", 0.1, self._restarts)
         await self._killed("kill", 0)
         await self._killed("kill, one retry", 1)
-
-    async def _part(self, name: str, scenario: Any) -> None:
-        """A part in which nobody may notice anything, and all fallbacks are counted."""
-        load = Load(self._fleet.ready, questions(), judge, rate=self._rate)
-        counted = await self._fleet.metric("lore_router_fallbacks_total")
-        tally = await self._loaded(name, load, scenario(load))
-        self._hold(tally.errors == 0, f"{name}: {tally.errors} errors")
-        if name == "restarts":
-            return  # whoever left took its counters along
-        counted = await self._fleet.metric("lore_router_fallbacks_total") - counted
-        seen = fallbacks(tally.answers)
-        print(f"{name:<16} fallbacks: {seen} seen in answers, {counted} counted by the routers")
-        self._hold(counted == seen, f"{name}: {counted} fallbacks counted, {seen} seen")
-
-    async def _loaded(self, name: str, load: Load, scenario: Coroutine[Any, Any, None]) -> Tally:
-        tally = await load.run(round(self._requests * _PARTS[name]), scenario)
-        print("\n".join([f"{name:<16} {tally}", *(f"  {problem}" for problem in tally.problems())]), flush=True)
-        return tally
-
-    def _hold(self, holds: bool, failure: str) -> None:
-        if not holds:
-            self.failures.append(failure)
+        return self._parts.failures
 
     async def _predictors(self, load: Load) -> None:
         torso, tail = self._world.predictors["r1", "torso"], self._world.predictors["r1", "tail"]
         for predictor in (torso, tail):
-            for mode in ("hang", "fail", "garbage", "cut"):
+            for mode in MISBEHAVIOUR:
                 await predictor.behave(mode)
                 await load.passed(self._pause)
                 await predictor.behave("well")
@@ -95,30 +74,22 @@ class Run:
         for replica in list(self._fleet.replicas):
             await self._fleet.add()
             status = await self._fleet.drain(replica)
-            self._hold(status == 0, f"restarts: a drained router left with status {status}")
+            self._parts.hold(status == 0, f"restarts: a drained router left with status {status}")
             await load.passed(self._pause)
 
     async def _killed(self, name: str, retries: int) -> None:
-        """A router dies with requests in flight on it."""
-        load = Load(self._fleet.ready, questions(), judge, rate=self._rate, retries=retries)
-        victim, gone = self._fleet.replicas[0], 0.0
+        victim = self._fleet.replicas[0]
 
-        async def scenario() -> None:
-            nonlocal gone
-            for predictor in self._world.predictors.values():
-                await predictor.behave("slow")
-            await load.passed(self._pause)
+        async def kill() -> float:
             gone = await self._fleet.kill(victim)
             await self._fleet.add()
-            await load.passed(self._pause)
+            return gone
 
-        tally = await self._loaded(name, load, scenario())
-        others = [loss for loss in tally.lost if loss.url != victim.url or loss.sent > gone]
-        self._hold(not others, f"{name}: lost beside those in flight on the killed router: {others[:3]}")
-        self._hold(tally.errors == len(tally.lost), f"{name}: refused or wrong answers")
-        if retries:
-            self._hold(not tally.lost, f"{name}: {len(tally.lost)} lost")
-            self._hold(tally.retried > 0, f"{name}: nothing was in flight on the killed router")
+        async def slow() -> None:
+            for predictor in self._world.predictors.values():
+                await predictor.behave("slow")
+
+        await self._parts.killed(name, 0.1, retries, victim.url, kill, slow)
 
 
 async def run(requests: int, rate: float) -> list[str]:
@@ -130,9 +101,7 @@ async def run(requests: int, rate: float) -> list[str]:
         await asyncio.gather(*(predictor.start() for predictor in world.predictors.values()))
         try:
             async with Fleet(Path(folder), DRAIN_SECONDS).running(REPLICAS) as fleet:
-                started = Run(world, fleet, requests, rate)
-                await started.all()
-                return started.failures
+                return await Run(world, fleet, requests, rate).all()
         finally:
             for predictor in world.predictors.values():
                 await predictor.kill()

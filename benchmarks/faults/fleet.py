@@ -70,6 +70,12 @@ class Predictor:
             answer.raise_for_status()
 
 
+def summed(metrics: str, name: str) -> int:
+    """One counter, all labels together, of what a router's `/metrics` says."""
+    lines = (line for line in metrics.splitlines() if line.startswith(f"{name}{{"))
+    return round(sum(float(line.rpartition(" ")[2]) for line in lines))
+
+
 @dataclass(frozen=True)
 class Replica:
     """One router process."""
@@ -150,12 +156,11 @@ class Fleet:
 
     async def metric(self, name: str) -> int:
         """One counter, all labels and replicas together."""
-        total = 0.0
+        total = 0
         for replica in self.replicas:
             async with self._session.get(f"{replica.url}/metrics") as answer:
-                lines = (await answer.text()).splitlines()
-            total += sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name}{{"))
-        return round(total)
+                total += summed(await answer.text(), name)
+        return total
 
     async def _watch(self) -> None:
         """Look at every replica, again and again."""

@@ -1,6 +1,7 @@
 """`python -m benchmarks.faults.predictor PORT P1,P2,P3,P4`: a stub of vLLM's `/classify` that misbehaves on demand.
 
-`POST /behave` with one of `MODES` as its body changes what every later request gets.
+`POST /behave` with one of `MODES` as its body changes what every later question gets. `GET`, a kubelet's probe, is always
+answered: what misbehaves stays Ready.
 """
 
 import asyncio
@@ -13,7 +14,8 @@ import uvloop
 
 from benchmarks.router.wire import message_length
 
-MODES: Final = ("well", "slow", "hang", "fail", "garbage", "cut")
+MISBEHAVIOUR: Final = ("hang", "fail", "garbage", "cut")
+MODES: Final = ("well", "slow", *MISBEHAVIOUR)
 SECONDS: Final = {"well": 0.005, "slow": 0.1}
 GARBAGE: Final = (
     b"<html>it works</html>",
@@ -34,8 +36,8 @@ GARBAGE: Final = (
 class Server:
     """What all connections share: the mode, and the next piece of garbage."""
 
-    def __init__(self, scores: list[float]) -> None:
-        self.mode, self.garbage = "well", itertools.cycle(GARBAGE)
+    def __init__(self, scores: list[float], mode: str) -> None:
+        self.mode, self.garbage = mode, itertools.cycle(GARBAGE)
         self.body = json.dumps({"data": [{"index": 0, "probs": scores}]}).encode()
 
 
@@ -52,14 +54,23 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Answer each whole request in the present mode."""
         self._buffer += data
-        while (length := message_length(self._buffer)) is not None:
+        while (length := self._whole()) is not None:
             message = bytes(self._buffer[:length])
             del self._buffer[:length]
             if message.startswith(b"POST /behave "):
                 self._server.mode = message.partition(b"\r\n\r\n")[2].decode()
                 self._write(200, b"{}")
+            elif message.startswith(b"GET "):
+                self._write(200, b"{}")
             else:
                 self._answer(self._server.mode)
+
+    def _whole(self) -> int | None:
+        """Bytes of the first whole message; a GET has no body and says no length."""
+        if not self._buffer.startswith(b"GET "):
+            return message_length(self._buffer)
+        end = self._buffer.find(b"\r\n\r\n")
+        return end + 4 if end >= 0 else None
 
     def _answer(self, mode: str) -> None:
         if mode in SECONDS:
@@ -78,9 +89,9 @@ class Connection(asyncio.Protocol):
             self._transport.write(head.encode() + body)
 
 
-async def serve(port: int, scores: list[float]) -> None:
-    shared = Server(scores)
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(shared), "127.0.0.1", port)
+async def serve(port: int, scores: list[float], mode: str = "well", host: str = "127.0.0.1") -> None:
+    shared = Server(scores, mode)
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(shared), host, port)
     await server.serve_forever()
 
 

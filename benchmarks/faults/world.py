@@ -13,6 +13,7 @@ from lore_core.router.config import RouterConfig
 from lore_core.strata.snapshot import snapshot_bytes
 
 REVISIONS: Final = ("r1", "r2")
+"""Of the run without a cluster; the one on a node has a third."""
 NEUTRAL: Final = (0.25, 0.25, 0.25, 0.25)
 SCORES: Final = {
     ("r1", "head"): (0.5, 0.25, 0.125, 0.125),
@@ -21,6 +22,9 @@ SCORES: Final = {
     ("r2", "head"): (0.25, 0.125, 0.125, 0.5),
     ("r2", "torso"): (0.625, 0.125, 0.125, 0.125),
     ("r2", "tail"): (0.125, 0.625, 0.125, 0.125),
+    ("r3", "head"): (0.25, 0.5, 0.125, 0.125),
+    ("r3", "torso"): (0.125, 0.25, 0.125, 0.5),
+    ("r3", "tail"): (0.25, 0.125, 0.5, 0.125),
 }
 CHAIN: Final = {
     "head": ("torso", "tail", "neutral"),
@@ -77,10 +81,9 @@ class World:
             for revision in REVISIONS
             for tier in ("torso", "tail")
         }
-        strata = {f"{stratum} {n}": stratum for stratum in ("head", "torso") for n in range(QUERIES_OF_A_STRATUM)}
-        self._strata = published(root, "strata", {"strata.bin": snapshot_bytes(strata.items(), b"k" * 16)})  # type: ignore[arg-type]
+        self._strata = published(root, "strata", strata_files())
         self._kit = published(root, "model", kit_files())
-        self._heads = {revision: published(root / revision, "head", _head(revision)) for revision in REVISIONS}
+        self._heads = {revision: published(root / revision, "head", head_files(revision)) for revision in REVISIONS}
 
     def config(self, stable: str, weights: dict[str, int]) -> RouterConfig:
         """Each revision's weight in percent, the same for all strata."""
@@ -109,7 +112,14 @@ class World:
         }  # fmt: skip
 
 
-def _head(revision: str) -> dict[str, bytes]:
+def strata_files() -> dict[str, bytes]:
+    """The snapshot that all compositions share; what is not in it is tail."""
+    strata = {f"{stratum} {n}": stratum for stratum in ("head", "torso") for n in range(QUERIES_OF_A_STRATUM)}
+    return {"strata.bin": snapshot_bytes(strata.items(), b"k" * 16)}  # type: ignore[arg-type]
+
+
+def head_files(revision: str) -> dict[str, bytes]:
+    """A generation in which a composition's head has its scores for every pair."""
     scores = SCORES[revision, "head"]
     entries = [
         HeadEntry(head_query_hash(f"head {n}", ""), item_hash(name), content_hash(Features(name)), scores)

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from lore_operator.engine.client import KubeClient
@@ -17,33 +18,34 @@ Manifest = dict[str, Any]
 
 @dataclass
 class Run:
-    """When each object was created and its child seen, by the object's name, in seconds of one clock."""
+    """When each object was created and its child of each kind seen, by the object's name, in seconds of one clock."""
 
     created: dict[str, float] = field(default_factory=dict)
-    seen: dict[str, float] = field(default_factory=dict)
+    seen: dict[str, dict[str, float]] = field(default_factory=dict)
 
-    @property
-    def seconds(self) -> float:
-        """From the first create to the last child."""
-        return max(self.seen.values()) - min(self.created.values())
+    def seconds(self, kind: str) -> float:
+        """From the first create to the last child of a kind."""
+        return max(self.seen[kind].values()) - min(self.created.values())
 
-    @property
-    def delays(self) -> list[float]:
-        """From each object's create to its child, sorted."""
-        return sorted(self.seen[name] - self.created[name] for name in self.created)
+    def delays(self, kind: str) -> list[float]:
+        """From each object's create to its child of a kind, sorted."""
+        return sorted(self.seen[kind][name] - self.created[name] for name in self.created)
 
 
 async def create_all(
-    client: KubeClient, manifests: list[Manifest], resource: Resource, child: Resource, owner: Callable[[Manifest], str]
+    client: KubeClient,
+    manifests: list[Manifest],
+    resource: Resource,
+    children: Mapping[Resource, Callable[[Manifest], str]],
 ) -> Run:
-    """Create all objects at once and return when each has a child; `owner` names the object of a child."""
-    run, done = Run(), asyncio.Event()
+    """Create all objects at once and return when each has a child of each kind; its function names a child's object."""
+    run, done = Run(seen={child.kind: {} for child in children}), asyncio.Event()
     namespace = manifests[0]["metadata"]["namespace"]
     slots = asyncio.Semaphore(AT_ONCE)
 
-    def note(item: Manifest) -> None:
-        run.seen.setdefault(owner(item), time.monotonic())
-        if len(run.seen) >= len(manifests):
+    def note(seen: dict[str, float], owner: Callable[[Manifest], str], item: Manifest) -> None:
+        seen.setdefault(owner(item), time.monotonic())
+        if all(len(found) >= len(manifests) for found in run.seen.values()):
             done.set()
 
     async def create(manifest: Manifest) -> None:
@@ -51,8 +53,11 @@ async def create_all(
             run.created[manifest["metadata"]["name"]] = time.monotonic()
             await client.create(manifest, resource)
 
-    version = (await client.list_all(child, namespace)).resource_version
-    async with watched(client, child, namespace, version, note, "ADDED"):
+    async with contextlib.AsyncExitStack() as watches:
+        for child, owner in children.items():
+            version = (await client.list_all(child, namespace)).resource_version
+            seen = partial(note, run.seen[child.kind], owner)
+            await watches.enter_async_context(watched(client, child, namespace, version, seen, "ADDED"))
         await asyncio.gather(*map(create, manifests), done.wait())
     return run
 

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.operator import bare, ours
 from benchmarks.operator.failures import failure_delays
 from benchmarks.operator.load import create_all
-from benchmarks.operator.process import Controller, Usage, total
+from benchmarks.operator.process import Controller, Meter, Usage, total
 from hack.cluster.controlplane import ControlPlane
 from lore_operator.engine.client import KubeClient
 from lore_operator.engine.credentials import connect
@@ -22,17 +22,22 @@ NAMESPACE: Final = "default"
 _BARE: Final = "bare"
 _READY_SECONDS: Final = 120.0
 _QUIET_SECONDS: Final = 3.0
+_CALM: Final = 0.15
+"""Of one core, all of the control plane: its own housekeeping."""
+LOAD: Final = "load generator"
 _WRITES: Final = ("create", "apply", "patch", "patch_status", "delete")
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What both sides are compared by. `load` is the machine's load average of the last minute."""
+    """What both sides are compared by. `load` is the machine's load average of the last minute, `spent` CPU seconds by process."""
 
     seconds: float
+    job_sets: float
     cpu: float
     peak_mib: float
     load: float
+    spent: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -54,14 +59,24 @@ class Row:
     rest_cpu: float
     job_fails: float
     told: float
+    restart: float
+    restart_cpu: float
+    restart_writes: float
     load: float
 
 
-def measure(plane: ControlPlane, folder: Path, size: int, rest: float, failures: int) -> Row:
-    """One size; the operator is started for it."""
+def measure(
+    plane: ControlPlane, folder: Path, size: int, rest: float, failures: int
+) -> tuple[Row, Mapping[str, float]]:
+    """One size, and CPU seconds by process until the last Job; the operator is started for it, and once more when all are there."""
     os.environ["KUBECONFIG"] = str(plane.kubeconfig)
     with ours.operator(plane, folder, NAMESPACE) as operator:
-        return asyncio.run(_measure(operator, size, rest, failures))
+        found, spent = asyncio.run(_measure(plane, operator, size, rest))
+    with ours.operator(plane, folder, NAMESPACE) as operator:
+        again = asyncio.run(_restarted(operator))
+        told = asyncio.run(_failing(size, failures))
+        peak = max(found.pop("peak_mib"), operator.usage().peak)
+    return Row(**found, **again, **told, peak_mib=peak), spent
 
 
 def bare_seconds(plane: ControlPlane, size: int) -> float:
@@ -71,44 +86,85 @@ def bare_seconds(plane: ControlPlane, size: int) -> float:
 
     async def run() -> float:
         async with KubeClient(connect, manager="benchmark") as client:
-            return await bare.seconds(client, _BARE, size)
+            took = await bare.seconds(client, _BARE, size)
+        await calm(plane)
+        return took
 
     return asyncio.run(run())
 
 
-async def _measure(operator: Controller, size: int, rest: float, failures: int) -> Row:
+def of_plane(plane: ControlPlane) -> dict[str, int]:
+    """The control plane's processes."""
+    return {daemon.name: pid for daemon in plane.daemons() if (pid := daemon.pid()) is not None}
+
+
+async def calm(plane: ControlPlane) -> None:
+    """Until the control plane has next to nothing to do: what one side left to do is not the other's to wait for."""
+    pids = of_plane(plane)
+    while True:
+        meter = Meter(pids)
+        await asyncio.sleep(_QUIET_SECONDS)
+        if sum(meter.spent().values()) < _CALM * _QUIET_SECONDS:
+            return
+
+
+async def _measure(
+    plane: ControlPlane, operator: Controller, size: int, rest: float
+) -> tuple[dict[str, Any], Mapping[str, float]]:
     await until(lambda: operator.answers("/readyz"), "the operator is ready")
+    await calm(plane)
+    await _settled(operator)
     idle, before = operator.usage(), operator.metrics()
+    meter = Meter({"operator": operator.pid, **of_plane(plane), LOAD: os.getpid()})
     async with KubeClient(connect, manager="benchmark") as client:
         manifests = [ours.train_job(NAMESPACE, index) for index in range(size)]
-        run = await create_all(client, manifests, TRAIN_JOBS, JOBS, ours.owner)
-        busy, load = operator.usage(), os.getloadavg()[0]
+        run = await create_all(client, manifests, TRAIN_JOBS, {JOBS: ours.owner})
+        spent, load = meter.spent(), os.getloadavg()[0]
         await _settled(operator)
+        await calm(plane)
         after = operator.metrics()
         rest_writes, rest_cpu = await _at_rest(operator, rest)
-        step = max(1, size // failures)
-        failed = await failure_delays(
-            client, NAMESPACE, [ours.name(index) for index in range(0, size, step)][:failures]
-        )
-    delays = run.delays
-    return Row(
-        objects=size,
-        seconds=run.seconds,
-        p50=statistics.median(delays),
-        p99=delays[int(0.99 * (size - 1))],
-        cpu=busy.cpu - idle.cpu,
-        library_mib=ours.library_mib(),
-        idle_mib=idle.rss,
-        peak_mib=operator.usage().peak,
-        creates=(_calls(after, "create") - _calls(after, "create", "Event")) / size,
-        writes=sum(_calls(after, verb) for verb in _WRITES) / size,
-        calls=(_calls(after) - _calls(before)) / size,
-        rest_writes=rest_writes,
-        rest_cpu=rest_cpu,
-        job_fails=statistics.median(delay.job for delay in failed),
-        told=statistics.median(delay.told for delay in failed),
-        load=load,
-    )
+    delays = run.delays(JOBS.kind)
+    found = {
+        "objects": size,
+        "seconds": run.seconds(JOBS.kind),
+        "p50": statistics.median(delays),
+        "p99": delays[int(0.99 * (size - 1))],
+        "cpu": spent["operator"],
+        "library_mib": ours.library_mib(),
+        "idle_mib": idle.rss,
+        "peak_mib": operator.usage().peak,
+        "creates": (_calls(after, "create") - _calls(after, "create", "Event")) / size,
+        "writes": sum(_calls(after, verb) for verb in _WRITES) / size,
+        "calls": (_calls(after) - _calls(before)) / size,
+        "rest_writes": rest_writes,
+        "rest_cpu": rest_cpu,
+        "load": load,
+    }
+    return found, spent
+
+
+async def _restarted(operator: Controller) -> dict[str, float]:
+    """Started where all objects are there already: CPU seconds from its start until it has looked at each, and its writes."""
+    start = time.monotonic()
+    await until(lambda: operator.answers("/readyz"), "the operator is ready")
+    ready = time.monotonic() - start
+    await _settled(operator)
+    samples = operator.metrics()
+    writes = sum(_calls(samples, verb) for verb in _WRITES)
+    return {"restart": ready, "restart_cpu": operator.usage().cpu, "restart_writes": writes}
+
+
+async def _failing(size: int, failures: int) -> dict[str, float]:
+    """Median seconds from a pod's failure to what says so, one pod after the other, where all the others stand beside."""
+    step = max(1, size // failures)
+    names = [ours.name(index) for index in range(0, size, step)][:failures]
+    async with KubeClient(connect, manager="benchmark") as client:
+        failed = await failure_delays(client, NAMESPACE, names)
+    return {
+        "job_fails": statistics.median(delay.job for delay in failed),
+        "told": statistics.median(delay.told for delay in failed),
+    }
 
 
 def _calls(samples: Mapping[str, float], verb: str = "", resource: str = "") -> float:

@@ -23,6 +23,30 @@ class Usage:
     peak: float
 
 
+def usage_of(pid: int) -> Usage:
+    """What the kernel has counted of a process."""
+    folder = Path(f"/proc/{pid}")
+    # Fields 14 and 15 of proc(5)'s stat, counted after the command's name, which may hold spaces.
+    fields = (folder / "stat").read_text().rpartition(")")[2].split()
+    status = (folder / "status").read_text()
+    return Usage((int(fields[11]) + int(fields[12])) / _TICKS, mebibytes(status, "VmRSS"), mebibytes(status, "VmHWM"))
+
+
+class Meter:
+    """CPU seconds of several processes by name, from when it was made."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self._pids = dict(pids)
+        self._before = self._now()
+
+    def spent(self) -> dict[str, float]:
+        """Since then."""
+        return {name: now - self._before[name] for name, now in self._now().items()}
+
+    def _now(self) -> dict[str, float]:
+        return {name: usage_of(pid).cpu for name, pid in self._pids.items()}
+
+
 class Controller:
     """One controller process; its `/metrics` and `/readyz` are at `port`."""
 
@@ -48,13 +72,13 @@ class Controller:
         assert self._process is not None
         if self._process.poll() is not None:
             raise RuntimeError(f"{self._command[0]} ended:\n{self._log.read_text()[-2000:]}")
-        folder = Path(f"/proc/{self._process.pid}")
-        # Fields 14 and 15 of proc(5)'s stat, counted after the command's name, which may hold spaces.
-        fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        status = (folder / "status").read_text()
-        return Usage(
-            (int(fields[11]) + int(fields[12])) / _TICKS, mebibytes(status, "VmRSS"), mebibytes(status, "VmHWM")
-        )
+        return usage_of(self._process.pid)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
 
     def answers(self, path: str) -> bool:
         """Whether it answers 200."""

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,24 +39,34 @@ SIBLING: Final = "trained to answer at once"
 
 @dataclass(frozen=True)
 class Sizes:
-    """How often and how much is asked: turns, beginnings of the long prompts as a share of the KV cache, gate pairs a subset."""
+    """How often and how much is asked: turns, beginnings of the long prompts as a share of the KV cache, gate pairs a subset.
+
+    `lengths` are the tokens of reasoning that are forced, to see what a length costs.
+    """
 
     repeats: int
     fill: float
     each: int
+    lengths: tuple[int, ...]
 
 
-FULL: Final = Sizes(5, 2.0, 120)
-SHORT: Final = Sizes(1, 0.2, 12)
+FULL: Final = Sizes(5, 2.0, 120, (16, 32, 64, 128, 256))
+SHORT: Final = Sizes(1, 0.2, 12, (16,))
+_FORCED: Final = 96
+"""Pairs a turn of which reasoning of a set length is asked."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Arms of each comparison, ours first; Macro-F1 on the gate pairs by who answered, none for untrained weights."""
+    """Arms of each comparison, ours first; Macro-F1 on the gate pairs by who answered, none for untrained weights.
+
+    `lengths` has the arms of (a) again, by tokens of reasoning that are forced.
+    """
 
     arms: dict[str, list[Arm]]
     quality: dict[str, float]
     cache_tokens: int
+    lengths: dict[int, list[Arm]] = field(default_factory=dict)
 
 
 def main() -> int:
@@ -133,9 +143,11 @@ async def measure(kit: ModelKit, server: ServedModel, made: models.Models, sizes
             SALTED: await clients.beside_plain("plain requests, a salt each", PlainClient, draw),
             SHUFFLED: await clients.beside_plain("plain requests, shuffled", VllmClient, draw),
         }
-        for one in arms.values():
+        thought = world.rendered(kit, pairs).first(_FORCED)
+        lengths = {tokens: await clients.of_length(thought, tokens) for tokens in sizes.lengths}
+        for one in (*arms.values(), *lengths.values()):
             await take_turns(one, sizes.repeats, server.base_url)
-    return Found(arms, quality(made, arms[REASONING], pairs), cache)
+    return Found(arms, quality(made, arms[REASONING], pairs), cache, lengths)
 
 
 def quality(made: models.Models, arms: Sequence[Arm], pairs: Sequence[Pair]) -> dict[str, float]:
@@ -178,6 +190,9 @@ def show(found: Found) -> None:
                 f"  cached {arm.hit_rate:4.0%}  generated {arm.generated:5.1f}{score}"
             )
         print(f"{ratio(arms):.2f} times the second (aim {aims()[name]:g})")
+    if found.lengths:
+        forced = ", ".join(f"{tokens} tokens {ratio(arms):.1f}" for tokens, arms in found.lengths.items())
+        print(f"\n(a) by the length of the reasoning, forced, times as many pairs/s: {forced}")
     if SIBLING in found.quality:
         print(
             f"\n{SIBLING}: Macro-F1 {found.quality[SIBLING]:.3f}, at the speed of the first arm of (a): its shapes are equal"
@@ -190,7 +205,16 @@ def document(found: Found) -> dict[str, Any]:
         name: {"aim": aims()[name], "ratio": ratio(arms), "arms": [arm.document() for arm in arms]}
         for name, arms in found.arms.items()
     }
-    about = {"concurrency": CONCURRENCY, "cacheTokens": found.cache_tokens, "macroF1": found.quality}
+    lengths = {
+        tokens: {"ratio": ratio(arms), "arms": [arm.document() for arm in arms]}
+        for tokens, arms in found.lengths.items()
+    }
+    about = {
+        "concurrency": CONCURRENCY,
+        "cacheTokens": found.cache_tokens,
+        "macroF1": found.quality,
+        "lengths": lengths,
+    }
     return about | {"comparisons": comparisons}
 
 

@@ -118,6 +118,22 @@ class Reasoning:
         return AnswerRow.of(pair, **found, latency_ms=seconds * 1000.0)
 
 
+class Lengthy:
+    """One request a pair whose reasoning has just so many tokens, whatever the model would write: the cost of a length."""
+
+    def __init__(self, client: VllmClient, tokens: int) -> None:
+        self._client, self._tokens = client, tokens
+
+    async def __call__(self, pairs: Sequence[Pair], prompts: Sequence[RenderedPrompt | None]) -> list[AnswerRow]:
+        """Rows without answers."""
+        return await all_of([self._one(pair, prompt) for pair, prompt in zip(pairs, prompts, strict=True)])
+
+    async def _one(self, pair: Pair, prompt: RenderedPrompt | None) -> AnswerRow:
+        assert prompt is not None  # what is asked fits the model
+        ids, _ = await self._client.generate(prompt, self._tokens, min_tokens=self._tokens, ignore_eos=True)
+        return AnswerRow.of(pair, output_tokens=len(ids))
+
+
 class Clients:
     """Clients of one server, closed together."""
 
@@ -132,6 +148,15 @@ class Clients:
             Arm("label token at once", lambda _: closed, in_order(Scorer(label))),
             Arm("reasoning first, label generated", lambda _: thought, in_order(Reasoning(self._kit, think))),
             Arm("reasoning first, label scored", lambda _: thought, in_order(Scorer(think))),
+        ]
+
+    async def of_length(self, thought: Asked, tokens: int) -> list[Arm]:
+        """The label at once beside reasoning of a set length."""
+        label, think = await self._open(VllmClient, label_kit(self._kit)), await self._open(VllmClient, self._kit)
+        closed = at_once(self._kit, thought)
+        return [
+            Arm("label token at once", lambda _: closed, in_order(Scorer(label))),
+            Arm(f"{tokens} tokens of reasoning", lambda _: thought, in_order(Lengthy(think, tokens))),
         ]
 
     async def beside_plain(self, name: str, kind: type[VllmClient], draw: Draw) -> list[Arm]:

@@ -76,6 +76,14 @@ class Containerd:
         rows = [line.split() for line in self._ctr("images", "list").splitlines()[1:]]
         return {row[0]: row[2] for row in rows}
 
+    def process(self, container: str) -> int:
+        """Process id, on this machine, of a running container's first process."""
+        rows = [line.split() for line in self._ctr("tasks", "list").splitlines()[1:]]
+        found = [int(row[1]) for row in rows if row[0] == container]
+        if not found:
+            raise ClusterError(f"container {container} does not run on the node")
+        return found[0]
+
     def stop(self) -> None:
         """Kill all containers, stop, unmount what they left. The images stay."""
         if self.daemon.pid() is not None:

@@ -114,18 +114,20 @@ MODULES = (
     ),
     # Its definitions only: the template that waits for a verdict is checked against them.
     Module("argo-rollouts", "github.com/argoproj/argo-rollouts", {}, manifests="manifests/crds"),
-    # What benchmarks/operator sets the operator beside: the controller, and the definitions of what it creates.
+    # What benchmarks/operator sets the operator beside, with JobSet's controller, which makes the Jobs.
     Module(
         "trainer",
         "github.com/kubeflow/trainer/v2",
         {"trainer-manager": "github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager"},
         manifests="manifests",
     ),
-    # What tests/controllers runs beside the operator; `benchmarks/operator` wants JobSet's definitions alone.
+    # What tests/controllers runs beside the operator.
     Module("jobset", "sigs.k8s.io/jobset", {"jobset-manager": "sigs.k8s.io/jobset"}, manifests="config/components"),
     Module(
         "kueue", "sigs.k8s.io/kueue", {"kueue-manager": "sigs.k8s.io/kueue/cmd/kueue"}, manifests="config/components"
     ),
+    # Its definitions only: routes before a router are checked against them.
+    Module("gateway-api", "sigs.k8s.io/gateway-api", {}, manifests="config/crd/standard"),
     # Its definitions only: the pipeline whose stages wait for a verdict is checked against them.
     Module("kargo", "github.com/akuity/kargo", {}, manifests="charts/kargo/resources/crds"),
     # What tests/gitops runs beside the operator; deploy/flux is checked against their definitions alone.
@@ -147,10 +149,10 @@ MODULES = (
 
 # What manifests, alerts and conditions are judged by; no cluster runs them.
 _CHECKS = ("kubeconform", "promtool", "prometheus", "health")
-_PEERS = ("trainer-manager",)
+_PEERS = ("trainer-manager", "jobset-manager")
 _CONTROLLERS = ("kueue-manager", "jobset-manager")
 _GITOPS = ("source-controller", "kustomize-controller")
-_APART = _CHECKS + _PEERS + _CONTROLLERS + _GITOPS
+_APART = (*_CHECKS, *_PEERS, *_CONTROLLERS, *_GITOPS)
 # kubectl and helm belong to both: every test that talks to a control plane wants them.
 PROFILE_TOOLS = {
     "control-plane": ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "helm"),

@@ -12,7 +12,7 @@ from lore_core.evaluation.run import evaluate, reduce
 from lore_core.evaluation.shard import Endpoint, score_shard
 from lore_core.jobs import CONFIG_PATH, EvaluateConfig
 from lore_core.jobs.errors import JobError
-from lore_core.jobs.reporter import Reporter, reported, reporter_from_environment
+from lore_core.jobs.reporter import Reporter, reported, reporter_from_environment, shard_reporter
 
 _INDEX: Final = "JOB_COMPLETION_INDEX"
 
@@ -42,15 +42,23 @@ def _score(config: EvaluateConfig, reporter: Reporter, endpoint: Endpoint | None
     index = os.environ.get(_INDEX, "")
     if not index.isdecimal() or int(index) >= config.shards:
         raise JobError("BadConfig", f"JOB_COMPLETION_INDEX is {index!r}; give this shard's index below {config.shards}")
+    reporter.shared_by(config.shards)
     print(f"scored {score_shard(config, int(index), reporter, endpoint)} pairs of shard {index} of {config.shards}")
     return 0
 
 
+def _reporter(args: argparse.Namespace) -> Reporter:
+    index = os.environ.get(_INDEX, "")
+    return (
+        shard_reporter(int(index))
+        if args.shard and index.isdecimal() and not args.report
+        else (reporter_from_environment(args.report))
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Evaluate; 0 once a verdict is reported, whatever it is, and 1 with the reason where none could be reached."""
-    reporter = reporter_from_environment(args.report)
-    if args.shard and os.environ.get(_INDEX) != "0":
-        reporter = Reporter(None)  # shards share one report; the first one tells how it goes
+    reporter = _reporter(args)
     try:
         with reported(reporter):
             config = _config(args.config)

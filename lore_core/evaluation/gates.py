@@ -7,7 +7,8 @@ Rules:
   inconclusive between the two: the sample cannot tell. The bound comes from the query-cluster bootstrap and never lies
   closer to the estimate than the error at the margin itself allows (`power.least_deviation`).
 - Fewer than `minQueries` queries or `minSamples` pairs are inconclusive whatever the value.
-- Nothing to decide on (empty slice, a class without gold labels, no champion) is what `onMissing` says.
+- Nothing to decide on (empty slice, a class without gold labels, no champion) is what `onMissing` says; so is a pass on a slice
+  whose gold is all one class, as far as the metric tells classes apart: a model that answers nothing else would pass too.
 - Under rule mode `Oracle` no Required gate passes: the rules shown may contain the gold label.
 - The verdict is Passed only where there is a Required gate and every one of them passed.
 """
@@ -27,10 +28,15 @@ from lore_core.jobs.evaluation import Gate
 
 _TOLERANCE: Final = 1e-9
 """Scores are ratios of counts; their floating-point error must not decide a gate."""
-_OF_LABELS: Final = (
-    "Accuracy4", "Accuracy2", "MacroF1", "WeightedF1", "F1", "Precision", "Recall", "MeanAbsoluteError", "TierMacroF1",
-)  # fmt: skip
-"""Metrics that a constant answer satisfies where gold has one class."""
+_WHATEVER_GOLD: Final = frozenset(
+    {"ParseRate", "LowConfidence", "Leakage", "PromptTokens", "OutputTokens", "LatencyP50", "LatencyP95", "LatencyP99"}
+)
+"""Metrics that gold has no part in."""
+_CLASSES: Final = {
+    "Accuracy2": ("L1 or L2", "L1 or L2", "L3 or L4", "L3 or L4"),
+    "TierMacroF1": ("L1", "L2", *["L3 or L4"] * 2),
+}
+"""Which labels are one class to a metric, in the order L1 to L4; to the others each label is one."""
 
 
 class Outcome(StrEnum):
@@ -158,7 +164,8 @@ class _Decision:
 
     def outcome(self) -> GateOutcome:
         found = self._decide()
-        return self._written(found)
+        only = self._only_class() if found.outcome is Outcome.PASSED else None
+        return self._written(found if only is None else self._missing(only))
 
     @property
     def _title(self) -> str:
@@ -264,17 +271,16 @@ class _Decision:
             samples=self._samples,
             minimum_detectable_regression=number(smallest),
             power=number(chance),
-            warning=_warning(chance, found.margin) or self._one_class(found.outcome),
+            warning=_warning(chance, found.margin),
         )
 
-    def _one_class(self, outcome: Outcome) -> str | None:
-        """A floor that holds on a slice of one class says little: an answer that never changes would hold it too."""
-        gate, classes = self._gate, set(self._slice.candidate.gold.tolist())
-        floor = gate.max_regression is None and gate.metric in _OF_LABELS
-        if not floor or outcome is not Outcome.PASSED or len(classes) > 1:
+    def _only_class(self) -> str | None:
+        """Why a pass says nothing, where all gold is one class to the metric: an answer that never changes is perfect there."""
+        classes = _CLASSES.get(self._gate.metric, LABELS)
+        found = {classes[code] for code in set(self._slice.candidate.gold.tolist())}
+        if self._gate.metric in _WHATEVER_GOLD or len(found) > 1:
             return None
-        (only,) = (LABELS[code] for code in classes)
-        return f"every gold label of {self._where} is {only}: a model that answers nothing else passes too; add other pairs"
+        return f"every gold label is {found.pop()}: a model that answers nothing else passes too; add other pairs"
 
 
 def _sensitivity(smallest: float | None, chance: float | None) -> str:

@@ -56,7 +56,7 @@ class EndpointClient(TeacherClient):
         return JobError(
             "EndpointRefused",
             f"endpoint: {self._endpoint.url} answers {response.status_code} for the model {self._endpoint.model}: "
-            f"{response.text[:200]}; check url, model and the Secret's key `token`",
+            f"{self._said(response)}; check url, model and the Secret's key `token`",
             field="endpoint",
         )
 

@@ -145,7 +145,19 @@ def _slices(scores: Sequence[ScoreRow]) -> str:
             parts.append(
                 f'<h3>{metric}</h3>{chart}<p class="note">Filled: this model with its 95 % interval. Hollow: the champion.</p>'
             )
-    return f"<h2>Slices</h2>{''.join(parts)}" if parts else ""
+    return f"<h2>Slices</h2>{''.join(parts)}{_by_slice(scores)}" if parts else ""
+
+
+def _by_slice(scores: Sequence[ScoreRow]) -> str:
+    """Every metric of every slice, a line a slice; a dash where it is undefined there."""
+    metrics = list(dict.fromkeys(row.metric for row in scores))
+    values = {(row.slice, row.metric): f"{float(row.value):.3f}" for row in scores}
+    sizes = {row.slice: (str(row.queries), str(row.samples)) for row in scores if row.metric in _PLOTTED}
+    rows = [
+        f'<tr><td class="t">{escape(name)}</td>{_numbers((*size, *(values.get((name, one), "–") for one in metrics)))}</tr>'
+        for name, size in sizes.items()
+    ]
+    return f"<h3>All metrics by slice</h3>{_table(('slice', 'queries', 'pairs', *metrics), rows)}"
 
 
 def _bar(row: ScoreRow) -> Bar:
@@ -194,9 +206,10 @@ def _worst(document: ReportDocument) -> str:
 def _regression(pair: WorstPair) -> str:
     attributes = "; ".join(f"{name}: {value}" for name, value in pair.attributes.items())
     item = f'<bdi>{escape(pair.title or "")}</bdi><br><bdi class="note">{escape(attributes[:_MOST_SHOWN])}</bdi>'
-    fields = ", ".join(f"{name}={value}" for name, value in pair.fields.items())
+    # The capability cell says what its three bits say.
+    fields = ", ".join(f"{name}={value}" for name, value in pair.fields.items() if not name.startswith("needs."))
     return (
-        f'<tr><td><code>{escape(pair.id)}</code></td><td class="t">{escape(pair.query or "")}</td><td class="t">{item}</td>'
+        f'<tr><td class="t"><code>{escape(pair.id)}</code></td><td class="t">{escape(pair.query or "")}</td><td class="t">{item}</td>'
         f"<td>{pair.gold}</td>"
         f"<td>{pair.champion or 'unparsable'}</td><td>{pair.candidate or 'unparsable'}</td>"
         f'<td class="n">{pair.gold_probability or ""}</td><td class="t">{escape(fields)}</td></tr>'

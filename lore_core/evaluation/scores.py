@@ -38,15 +38,24 @@ class ScoreRow(WireModel):
 
 
 def score_rows(scores: Slice) -> list[ScoreRow]:
-    """All metrics over all pairs, then the headline ones over each value of each field."""
+    """All metrics over all pairs, then over each value of each field: the headline ones of every slice come first."""
+    rows = _all_metrics(scores, "all pairs")
+    sliced = [row for name, where in slices(scores) for row in _all_metrics(scores.narrowed(where), name)]
+    return rows + sorted(sliced, key=lambda row: row.metric not in HEADLINE)
+
+
+def _all_metrics(scores: Slice, where: str) -> list[ScoreRow]:
     by_label = [(name, label) for name in _BY_LABEL for label in LABELS]
-    rows = list(_rows(scores, "all pairs", [*((name, None) for name in HEADLINE), *by_label[: len(LABELS)]]))
-    rows += _rows(scores.narrowed({}, flips_only=True), "all pairs", [("RuleFlip", None)])
-    rows += _rows(scores, "all pairs", [*((name, None) for name in _OVERALL), *by_label[len(LABELS) :]])
+    rows = list(_rows(scores, where, [*((name, None) for name in HEADLINE), *by_label[: len(LABELS)]]))
+    rows += _rows(scores.narrowed({}, flips_only=True), where, [("RuleFlip", None)])
+    return [*rows, *_rows(scores, where, [*((name, None) for name in _OVERALL), *by_label[len(LABELS) :]])]
+
+
+def slices(scores: Slice) -> Iterator[tuple[str, dict[str, str]]]:
+    """Name and selector of each slice of a report."""
     for where in slice_selectors(scores):
         ((field, value),) = where.items()
-        rows += _rows(scores.narrowed(where), f"{field}={value}", [(name, None) for name in HEADLINE])
-    return rows
+        yield f"{field}={value}", where
 
 
 def slice_selectors(scores: Slice) -> Iterator[dict[str, str]]:

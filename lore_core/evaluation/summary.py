@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Final, Protocol
 
 from lore_core.artifacts import ArtifactRef
 from lore_core.evaluation.evidence import EvidenceReport
 from lore_core.evaluation.gates import GateOutcome, Outcome, number
-from lore_core.evaluation.scores import PRIMARY, ScoreRow
+from lore_core.evaluation.scores import PRIMARY, ScoreRow, slices
 from lore_core.evaluation.slices import Slice
 from lore_core.jobs.config import Decimal, WireModel
 from lore_core.jobs.report import MAX_REPORT_BYTES
@@ -15,20 +16,38 @@ from lore_core.jobs.report import MAX_REPORT_BYTES
 _SIZES: Final = ((100, 2048), (50, 1024), (20, 512), (0, 256))
 """Scores and characters a message, from the fullest form to one that always fits 64 gates."""
 _ROOM: Final = MAX_REPORT_BYTES - 6 * 1024
+_MOST_TIMED: Final = 32
 
 
-class Timing(WireModel):
-    """Milliseconds of a pair under this evaluation's load, from sending it to having its score. In no digest."""
+class Quantiles(WireModel):
+    """Milliseconds of a pair under this evaluation's load, from sending it to having its score."""
 
     p50_ms: Decimal | None
     p95_ms: Decimal | None
     p99_ms: Decimal | None
 
 
+class SliceTiming(Quantiles):
+    """Of one slice, `field=value`."""
+
+    slice: str
+
+
+class Timing(Quantiles):
+    """Over all pairs, and over the first slices of the report. In no digest."""
+
+    slices: tuple[SliceTiming, ...] = ()
+
+
 def timing(scores: Slice) -> Timing:
-    """Over all pairs of an evaluation."""
-    p50, p95, p99 = (number(scores.value(f"LatencyP{percent}")) for percent in (50, 95, 99))
-    return Timing(p50_ms=p50, p95_ms=p95, p99_ms=p99)
+    """Of an evaluation, over all pairs and by slice."""
+    named = islice(slices(scores), _MOST_TIMED)
+    timed = tuple(SliceTiming(slice=name, **_quantiles(scores.narrowed(where))) for name, where in named)
+    return Timing(**_quantiles(scores), slices=timed)
+
+
+def _quantiles(scores: Slice) -> dict[str, str | None]:
+    return {f"p{percent}_ms": number(scores.value(f"LatencyP{percent}")) for percent in (50, 95, 99)}
 
 
 def summary(

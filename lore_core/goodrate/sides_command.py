@@ -1,12 +1,12 @@
 """`lore goodrate gsb VOTES`: good, same or bad from side-by-side votes."""
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lore_core import output
 from lore_core.goodrate.rows import read_votes
 from lore_core.goodrate.sides import compared
 from lore_core.records import RecordError
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("votes", type=Path, help="JSONL: query, left, right (revisions), vote (left, same or right), rater, guideline")
     add("--candidate", required=True, metavar="REVISION", help="the revision that is good or bad")
     add("--base", required=True, metavar="REVISION", help="the revision that it is compared with")
-    add("--json", action="store_true", help="print JSON")
+    output.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     except (RecordError, ValueError) as error:
         print(f"lore goodrate gsb: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(found, indent=1) if args.json else _table(found))
+    print(_table(found) if args.output == "table" else output.document(found, args.output))
     return 0
 
 

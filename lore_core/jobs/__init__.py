@@ -31,11 +31,10 @@ from lore_core.jobs.evaluation import (
     gate_set_digest,
 )
 from lore_core.jobs.goodrate import GoodRateConfig, Sampling
-from lore_core.jobs.report import Failure, Phase, Progress, Report, Result
+from lore_core.jobs.report import REPORT_KEY, Failure, Phase, Progress, Report, Result, shard_key
 from lore_core.jobs.strata import SnapshotRecipe, StrataBuildConfig
 
 CONFIG_PATH: Final = "/etc/lore/config.json"
-REPORT_KEY: Final = "report.json"
 
 __all__ = [
     "CONFIG_PATH",
@@ -69,4 +68,5 @@ __all__ = [
     "SynthesizeStage",
     "TrainConfig",
     "gate_set_digest",
+    "shard_key",
 ]

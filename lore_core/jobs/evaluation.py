@@ -28,14 +28,17 @@ class BenchmarkInput(WireModel):
 
 GateMetric = Literal[
     "Accuracy4", "Accuracy2", "MacroF1", "WeightedF1", "F1", "Precision", "Recall", "QuadraticKappa", "MeanAbsoluteError",
-    "CalibrationError", "LowConfidence", "TierMacroF1", "NDCG5", "NDCG10", "QueryAUC", "CrossTierInversion", "RuleFlip",
-    "ParseRate", "Leakage", "ItemGoodRate", "QueryGoodRate",
+    "CalibrationError", "LowConfidence", "LowConfidenceError", "TierMacroF1", "NDCG5", "NDCG10", "QueryAUC",
+    "CrossTierInversion", "RuleFlip", "ParseRate", "PassAt1", "MajorityAtK", "PassAtKAboveChance", "PassAtKChecked",
+    "PromptTokens", "OutputTokens", "Leakage", "ItemGoodRate", "QueryGoodRate",
 ]  # fmt: skip
 """What a gate can be about; docs/evaluation.md says what each is."""
 GOODRATE_METRICS: Final = ("ItemGoodRate", "QueryGoodRate")
 """Of served results; the others are of a benchmark."""
 GOODRATE_SLICES: Final = ("day", "stratum")
 """What served results can be sliced by."""
+SAMPLED_METRICS: Final = ("PassAt1", "MajorityAtK", "PassAtKAboveChance", "PassAtKChecked")
+"""Of sampled answers, which `generation.samples` asks for."""
 LABEL_METRICS: Final = ("F1", "Precision", "Recall")
 REGRESSION_METRICS: Final = ("Accuracy4", "Accuracy2", "MacroF1", "F1", "RuleFlip", "ParseRate")
 """Shares of pairs or of classes, whose least believable error is known; only these can be held against a champion."""

@@ -10,9 +10,15 @@ from pydantic import Field, JsonValue
 from lore_core.artifacts.ref import Digest
 from lore_core.jobs.config import Decimal, WireModel
 
+REPORT_KEY: Final = "report.json"
 MAX_REPORT_BYTES: Final = 64 * 1024
 MIN_INTERVAL_SECONDS: Final = 10.0
 REASON: Final = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
+
+
+def shard_key(number: int) -> str:
+    """The key of a shard's own report in the ConfigMap of their attempt; the first shard's is the attempt's."""
+    return f"shard-{number}.json" if number else REPORT_KEY
 
 
 class Phase(StrEnum):

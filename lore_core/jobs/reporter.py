@@ -13,10 +13,23 @@ from typing import Any, Final, Protocol, TextIO
 import httpx
 
 from lore_core.jobs.errors import JobError
-from lore_core.jobs.report import MIN_INTERVAL_SECONDS, REASON, Failure, Phase, Progress, Report, Result
+from lore_core.jobs.report import (
+    MIN_INTERVAL_SECONDS,
+    REASON,
+    REPORT_KEY,
+    Failure,
+    Phase,
+    Progress,
+    Report,
+    Result,
+    shard_key,
+)
 
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _ATTEMPTS: Final = 5
+_PASSING: Final = (404, 409, 429)
+_SHARED_WORDS: Final = 1024
+"""Characters of a failure where 256 shards share one ConfigMap."""
 
 
 class Sink(Protocol):
@@ -42,21 +55,31 @@ class FileSink:
 class ConfigMapSink:
     """One key of one ConfigMap, by a merge patch with the pod's own token (Role limited to that name)."""
 
-    def __init__(self, namespace: str, name: str, account: Path = _ACCOUNT, server: str | None = None) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        name: str,
+        account: Path = _ACCOUNT,
+        server: str | None = None,
+        key: str = REPORT_KEY,
+    ) -> None:
         host, port = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
         base = server or f"https://{f'[{host}]' if ':' in host else host}:{port}"
         self._url = f"{base}/api/v1/namespaces/{namespace}/configmaps/{name}"
-        self._token, ca = account / "token", account / "ca.crt"
+        self._token, ca, self._key = account / "token", account / "ca.crt", key
         self._client = httpx.Client(verify=_ssl_context(ca) if ca.is_file() else True, timeout=10.0, trust_env=False)
 
     def send(self, text: str) -> None:
-        """Patch the ConfigMap, trying again on a connection error or a server error."""
+        """Patch the ConfigMap, again after a connection or server error, another pod's patch in between, or where it is missing.
+
+        Where hundreds of jobs begin at once, the operator makes a report some seconds after its Job.
+        """
         for attempt in range(_ATTEMPTS):
             try:
                 response = self._client.patch(
-                    self._url, content=json.dumps({"data": {"report.json": text}}), headers=self._headers()
+                    self._url, content=json.dumps({"data": {self._key: text}}), headers=self._headers()
                 )
-                if response.status_code < 500 and response.status_code != 429:
+                if response.status_code < 500 and response.status_code not in _PASSING:
                     response.raise_for_status()
                     return
                 failure: httpx.HTTPError = httpx.HTTPError(f"{response.status_code} from the apiserver")
@@ -104,7 +127,12 @@ class Reporter:
 
     def __init__(self, sink: Sink | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._sink, self._clock = sink, clock
+        self._interval, self._words = MIN_INTERVAL_SECONDS, 4096
         self._report, self._sent_at = Report(), float("-inf")
+
+    def shared_by(self, shards: int) -> None:
+        """So many write into one ConfigMap: together they send about one report a second, and all failures fit."""
+        self._interval, self._words = max(MIN_INTERVAL_SECONDS, float(shards)), _SHARED_WORDS
 
     def started(self, resolved: dict[str, str] | None = None, total_steps: int = 0) -> None:
         """The work begins; `resolved` are the digests found for inputs named without one."""
@@ -112,9 +140,9 @@ class Reporter:
         self._send_quietly()
 
     def progress(self, progress: Progress, measured: Mapping[str, str] | None = None) -> None:
-        """Remember how far the work is and what it measured; sent at most every ten seconds."""
+        """Remember how far the work is and what it measured; sent no oftener than the interval."""
         self._replace(progress=progress, **({"measured": dict(measured)} if measured else {}))
-        if self._clock() - self._sent_at >= MIN_INTERVAL_SECONDS:
+        if self._clock() - self._sent_at >= self._interval:
             self._send_quietly()
 
     def succeeded(self, result: Result, summary: dict[str, Any]) -> None:
@@ -124,7 +152,8 @@ class Reporter:
 
     def failed(self, failure: Failure) -> None:
         """The end, badly; what a success would have said is dropped, so that the failure always fits."""
-        self._replace(phase=Phase.FAILED, failure=failure, result=None, summary={})
+        told = failure.model_copy(update={"message": failure.message[: self._words]})
+        self._replace(phase=Phase.FAILED, failure=told, result=None, summary={})
         self._send()
 
     def _replace(self, **changes: Any) -> None:
@@ -159,6 +188,14 @@ class Counted:
         self._reporter.progress(
             Progress(step=self._done, total_steps=self._total, unit=self._unit, seconds_remaining=left)
         )
+
+
+def shard_reporter(number: int) -> Reporter:
+    """One shard's own report, in the ConfigMap that all of them share; without `LORE_REPORT` the first one is shown."""
+    if not (name := os.environ.get("LORE_REPORT")):
+        return reporter_from_environment() if number == 0 else Reporter(None)
+    namespace, _, config_map = name.partition("/")
+    return Reporter(ConfigMapSink(namespace, config_map, key=shard_key(number)))
 
 
 def reporter_from_environment(file: Path | None = None) -> Reporter:

@@ -70,12 +70,15 @@ _WORDED: Final[tuple[Segment, ...]] = (
     TextSegment(text="\nAnswer:"),
 )
 
-_CROSS_ENCODER: Final[tuple[Segment, ...]] = (
+_ASKED: Final[tuple[Segment, ...]] = (
     ControlSegment(token="[CLS]"),
     FieldSegment(field=PromptField.QUERY_RULES),
     ControlSegment(token="[SEP]"),
     FieldSegment(field=PromptField.QUERY),
     ControlSegment(token="[SEP]"),
+)
+_OVERLAP: Final[tuple[Segment, ...]] = (FieldSegment(field=PromptField.OVERLAP), ControlSegment(token="[SEP]"))
+_OFFERED: Final[tuple[Segment, ...]] = (
     *_ITEM,
     FieldSegment(field=PromptField.ITEM_RULES),
     ControlSegment(token="[SEP]"),
@@ -83,10 +86,18 @@ _CROSS_ENCODER: Final[tuple[Segment, ...]] = (
 
 
 def build_contract(
-    encoder: TextEncoder, layout: PromptLayout, rule_mode: RuleMode, max_prompt_tokens: int
+    encoder: TextEncoder,
+    layout: PromptLayout,
+    rule_mode: RuleMode,
+    max_prompt_tokens: int,
+    *,
+    show_overlap: bool = False,
 ) -> ServingContract:
-    """The contract of a model trained from this tokenizer. Raises ContractError where the layout cannot be carried."""
-    template = _template(encoder, layout)
+    """The contract of a model trained from this tokenizer; a classifier may be shown the overlap of query and title.
+
+    Raises ContractError where the layout cannot be carried.
+    """
+    template = _template(encoder, layout, show_overlap)
     _require(encoder, template, layout)
     return ServingContract(
         layout=layout,
@@ -100,9 +111,9 @@ def build_contract(
     )
 
 
-def _template(encoder: TextEncoder, layout: PromptLayout) -> tuple[Segment, ...]:
+def _template(encoder: TextEncoder, layout: PromptLayout, show_overlap: bool) -> tuple[Segment, ...]:
     if layout is PromptLayout.CLASSIFIER:
-        return _CROSS_ENCODER
+        return (*_ASKED, *(_OVERLAP if show_overlap else ()), *_OFFERED)
     start = ControlSegment(token=THINK if layout is PromptLayout.THINK_FIRST else ANSWER)
     if encoder.has_control(QUERY):
         return (*_control_template(BEGIN), start)

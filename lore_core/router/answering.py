@@ -87,10 +87,14 @@ class Question:
         return [QueryItem(self.asked.query, self.asked.market, item.item) for item in known if item is not None]
 
 
-def begin(serving: Serving, asked: Asked) -> Answer | Question:
+def begin(serving: Serving, asked: Asked, bucket: str = "") -> Answer | Question:
     """The answer where the head generation has it; else the question that `finish` takes further."""
     key = query_key(asked.query)
-    choice = choose(serving.config, key, lambda revision: serving.compositions[revision].strata.stratum_of_key(key))
+
+    def stratum_of(revision: str) -> Stratum:
+        return serving.compositions[revision].strata.stratum_of_key(key)
+
+    choice = choose(serving.config, key, stratum_of, bucket)
     return _begun(serving, choice, key, asked)
 
 

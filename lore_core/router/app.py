@@ -23,6 +23,7 @@ from lore_core.router.statistics import Statistics
 from lore_core.router.traffic import LiveTraffic
 
 _TELL_SECONDS: Final = 10.0
+_BUCKET: Final = "x-lore-bucket"
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 Encode = Callable[[Answer, float], Response]
 Result = Response | Awaitable[Response]
@@ -120,11 +121,11 @@ class RouterApp:
 
     def _explain(self, serving: Serving, request: Request) -> Result:
         asked = requests.explain(request.body, serving.config.limits)
-        return answers.explanation(explain(serving, asked.query, asked.market))
+        return answers.explanation(explain(serving, asked.query, asked.market, request.headers.get(_BUCKET, "")))
 
     def _answered(self, serving: Serving, asked: requests.Asked, request: Request, encode: Encode) -> Result:
         started, traced = time.perf_counter(), self.trace(request.path, request.headers)
-        found = begin(serving, asked)
+        found = begin(serving, asked, request.headers.get(_BUCKET, ""))
 
         def encoded(answer: Answer) -> Response:
             response = self._encoded(answer, encode, started)

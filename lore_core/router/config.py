@@ -250,6 +250,8 @@ class RouterConfig(WireModel):
     stable: Name
     compositions: tuple[Composition, ...] = Field(min_length=1, max_length=8)
     tier_policy: TierPolicy = TierPolicy.PER_QUERY
+    split_by: Literal["Bucket"] | None = None
+    """Whose hash weights apply to: the query's, or that of the caller's header x-lore-bucket where it is given."""
     neutral: NeutralAnswer = NeutralAnswer()
     limits: Limits = Limits()
 

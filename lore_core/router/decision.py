@@ -1,7 +1,7 @@
 """Which composition answers a query, and through which tiers: a pure decision (docs/adr/0002-routing-order.md).
 
 1. The stable composition's snapshot gives the stratum whose weight counts.
-2. A hash of the query key, monotone in the weight, picks the candidate or the stable composition.
+2. A hash of the query key, or of the user's bucket, monotone in the weight, picks the candidate or the stable composition.
 3. The chosen composition's own snapshot decides the tier, and every fallback is one of its own tiers.
 """
 
@@ -36,7 +36,7 @@ class Chain:
 
 
 def slot(key: str, salt: str) -> int:
-    """The query key's place among `SLOTS`, the same on every replica.
+    """The place of a query key or a bucket among `SLOTS`, the same on every replica.
 
     The salt is the candidate's revision, so that each rollout begins with other queries.
     """
@@ -48,11 +48,20 @@ def _salt(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=hashlib.blake2b.SALT_SIZE).digest()
 
 
-def choose(config: RouterConfig, key: str, stratum_of: StratumOf) -> Choice:
-    """The composition for a query key."""
+def split_key(config: RouterConfig, key: str, bucket: str) -> str:
+    """What is hashed for a weight: the user's bucket where the config splits by it and the caller names one, else the query."""
+    return bucket if config.split_by == "Bucket" and bucket else key
+
+
+def choose(config: RouterConfig, key: str, stratum_of: StratumOf, bucket: str = "") -> Choice:
+    """The composition for a query key, of a caller who may have named a user's bucket."""
     weight_stratum = stratum_of(config.stable)
     candidate = config.candidate()
-    if candidate is None or slot(key, candidate.revision) * FULL_WEIGHT >= candidate.weights.of(weight_stratum) * SLOTS:
+    place = split_key(config, key, bucket)
+    if (
+        candidate is None
+        or slot(place, candidate.revision) * FULL_WEIGHT >= candidate.weights.of(weight_stratum) * SLOTS
+    ):
         return Choice(config.stable_composition(), weight_stratum, weight_stratum)
     return Choice(candidate, weight_stratum, stratum_of(candidate.revision))
 

@@ -5,8 +5,8 @@ from typing import Final
 import msgspec
 
 from lore_core.headcache.generation import head_query_hash
-from lore_core.router.config import FULL_WEIGHT
-from lore_core.router.decision import SLOTS, chain, choose, slot
+from lore_core.router.config import FULL_WEIGHT, Stratum
+from lore_core.router.decision import SLOTS, chain, choose, slot, split_key
 from lore_core.router.loaded import Serving
 from lore_core.strata.normaliser import query_key
 
@@ -16,9 +16,9 @@ _CACHE: Final = "cache"
 class Explanation(msgspec.Struct):
     """The steps of docs/adr/0002-routing-order.md for one query.
 
-    `slot` (0 to 100, two decimals) is the query's place in the rollout of `candidate`: it gets the candidate while its
-    weight for `weight_stratum` is larger. `tiers` are asked in order, the last resort is the neutral answer. `head_pairs` is
-    how many items of this query and market the head generation holds.
+    `slot` (0 to 100, two decimals) is the place of the query, or of the user's bucket, in the rollout of `candidate`: it
+    gets the candidate while its weight for `weight_stratum` is larger. `tiers` are asked in order, the last resort is the
+    neutral answer. `head_pairs` is how many items of this query and market the head generation holds.
     """
 
     query_key: str
@@ -34,13 +34,17 @@ class Explanation(msgspec.Struct):
     reason: str
 
 
-def explain(serving: Serving, query: str, market: str) -> Explanation:
-    """The decision for a query."""
+def explain(serving: Serving, query: str, market: str, bucket: str = "") -> Explanation:
+    """The decision for a query, of a caller who may have named a user's bucket."""
     key, config = query_key(query), serving.config
-    choice = choose(config, key, lambda revision: serving.compositions[revision].strata.stratum_of_key(key))
+
+    def stratum_of(revision: str) -> Stratum:
+        return serving.compositions[revision].strata.stratum_of_key(key)
+
+    choice, split = choose(config, key, stratum_of, bucket), split_key(config, key, bucket)
     loaded = serving.compositions[choice.composition.revision]
     tiers, candidate = chain(choice.composition.tiers, choice.stratum), config.candidate()
-    place = round(slot(key, candidate.revision) * FULL_WEIGHT / SLOTS, 2) if candidate is not None else None
+    place = round(slot(split, candidate.revision) * FULL_WEIGHT / SLOTS, 2) if candidate is not None else None
     weight = candidate.weights.of(choice.weight_stratum) if candidate is not None else 0
     return Explanation(
         query_key=key,

@@ -15,7 +15,7 @@ from typing import Final
 import httptools
 
 MAX_HEADER_BYTES: Final = 32 << 10
-KEPT_HEADERS: Final = frozenset({b"authorization", b"traceparent", b"tracestate"})
+KEPT_HEADERS: Final = frozenset({b"authorization", b"traceparent", b"tracestate", b"x-lore-bucket"})
 _LINGER_SECONDS: Final = 2.0
 _JSON: Final = "application/json"
 

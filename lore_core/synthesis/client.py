@@ -152,9 +152,14 @@ class TeacherClient:
         return JobError(
             "TeacherRefused",
             f"teacher: {self._endpoint.url} answers {response.status_code} for the model {self._endpoint.model}: "
-            f"{response.text[:200]}; check url, model and the Secret's key `token`",
+            f"{self._said(response)}; check url, model and the Secret's key `token`",
             field="spec.teacher",
         )
+
+    def _said(self, response: httpx.Response) -> str:
+        """What the server says, for a report that people read: without the token, which some servers give back."""
+        token = credential(self._endpoint.credentials, CredentialKeys.TOKEN)
+        return (response.text.replace(token, "(token)") if token else response.text)[:200]
 
 
 def read_reply(body: Any, request: Request) -> Reply | None:

@@ -4,11 +4,13 @@ import argparse
 import sys
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+from lore_core import output
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import ContractError, ModelKit, RuleSource
 from lore_core.records import read_pairs
-from lore_core.training.check import check_model
+from lore_core.training.check import CheckResult, check_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pairs", type=Path, required=True, help="JSONL file of pairs to render")
     parser.add_argument("--rules", type=Path, help="folder of the rule set, for models that are shown retrieved rules")
     parser.add_argument("--limit", type=int, default=200, help="pairs to score (default %(default)s)")
+    output.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,9 +37,29 @@ def run(args: argparse.Namespace) -> int:
         print(f"lore model check: {error}", file=sys.stderr)
         return 1
     result = check_model(kit, prompts, TransformersScorer(args.model).score(prompts))
-    print(f"layout {kit.contract.layout}, labels at token ids {list(kit.contract.verbaliser.token_ids)}")
-    print(f"{result.prompts} prompts, {result.truncated} truncated")
-    print(f"mass outside the labels: mean {result.mean_outside:.4f}, worst {result.worst_outside:.4f}")
+    print(_table(kit, result) if args.output == "table" else output.document(_document(kit, result), args.output))
     for problem in result.problems:
         print(f"problem: {problem}", file=sys.stderr)
     return 1 if result.problems else 0
+
+
+def _table(kit: ModelKit, result: CheckResult) -> str:
+    return "\n".join(
+        (
+            f"layout {kit.contract.layout}, labels at token ids {list(kit.contract.verbaliser.token_ids)}",
+            f"{result.prompts} prompts, {result.truncated} truncated",
+            f"mass outside the labels: mean {result.mean_outside:.4f}, worst {result.worst_outside:.4f}",
+        )
+    )
+
+
+def _document(kit: ModelKit, result: CheckResult) -> dict[str, Any]:
+    return {
+        "layout": kit.contract.layout.value,
+        "labelTokens": list(kit.contract.verbaliser.token_ids),
+        "prompts": result.prompts,
+        "truncated": result.truncated,
+        "meanOutside": result.mean_outside,
+        "worstOutside": result.worst_outside,
+        "problems": list(result.problems),
+    }

@@ -11,6 +11,7 @@ from lore_core.jobs.config import DeepSpeedConfig, Optimizer
 from lore_core.jobs.errors import JobError
 from lore_core.training.checkpoints import Checkpoint
 from lore_core.training.history import LOSS, History, OnStep
+from lore_core.training.reshard import loading_universal
 from lore_core.training.schedule import Order, learning_rate, step_seed
 from lore_core.training.together import Ranks, SharedCheckpoints, full_weights, module_for_reading
 
@@ -118,7 +119,8 @@ class StageLoop:
         import deepspeed
 
         self._stage, self._ranks, self._optimizer, self._judge = stage, ranks, optimizer, judge
-        self._checkpoints = SharedCheckpoints(where, scratch, ranks, config.zero_stage, optimizer.keep_checkpoints)
+        keep = optimizer.keep_checkpoints
+        self._checkpoints = SharedCheckpoints(where, scratch, ranks, config.zero_stage, keep, reshards=True)
         self._order = order or Order.plain(len(stage), optimizer)
         self.history, self._done, self._scores = History(), 0, dict[int, float]()
         self._measured = dict[str, float]()
@@ -129,18 +131,19 @@ class StageLoop:
         )
 
     def resume(self) -> int:
-        """Load the newest whole checkpoint that fits these ranks; returns the steps already done."""
+        """Load the newest whole checkpoint that these ranks can use; returns the steps already done."""
         for found in self._checkpoints.restored():
             self.history, self._measured = self._load(found)
             self._done = found.step
-            known = self._checkpoints.fitting()
+            known = self._checkpoints.usable()
             self._scores = {c.step: c.score for c in known if c.score is not None and c.step <= found.step}
             break
         return self._done
 
     def _load(self, found: Checkpoint) -> tuple[History, dict[str, float]]:
         """Load a checkpoint that lies in scratch; returns its history, and what was measured of it last."""
-        _, kept = self.engine.load_checkpoint(str(self._checkpoints.scratch), tag=found.tag)
+        with loading_universal(self.engine, not self._checkpoints.fits(found)):
+            _, kept = self.engine.load_checkpoint(str(self._checkpoints.scratch), tag=found.tag)
         self._checkpoints.drop(self._checkpoints.scratch / found.tag)
         return History(kept[_HISTORY]), dict(kept[_MEASURED])
 
@@ -187,7 +190,7 @@ class StageLoop:
 
     def _choose(self) -> Chosen:
         """The weights of the best step are loaded; where that checkpoint is damaged, those of the next best."""
-        saved = {found.step: found for found in self._checkpoints.fitting()}
+        saved = {found.step: found for found in self._checkpoints.usable()}
         for step in self._by_score():
             if step == self._done:
                 break

@@ -13,6 +13,7 @@ from typing import Any
 from lore_core.artifacts import ArtifactRef, WorkspaceFull, open_store
 from lore_core.training import checkpoints
 from lore_core.training.checkpoints import Checkpoint
+from lore_core.training.reshard import can_reshard, make_universal
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ def gathered(mine: Any, ranks: Ranks) -> list[Any]:
 class SharedCheckpoints:
     """The checkpoints of one stage. `scratch` is a local folder that all ranks of the node share.
 
-    `keep` of the newest stay in the store, and the best one where they have scores.
+    `keep` of the newest stay in the store, and the best one where they have scores. `reshards`: one of another number of
+    ranks is made one that DeepSpeed can load here.
     """
 
     where: ArtifactRef
@@ -52,15 +54,25 @@ class SharedCheckpoints:
     ranks: Ranks
     zero_stage: int
     keep: int = 2
+    reshards: bool = False
 
     def restored(self) -> Iterator[Checkpoint]:
-        """Whole checkpoints that fit these ranks, newest first, each fetched to `scratch`/tag; damaged ones are passed over."""
-        return (found for found in self.fitting() if self.fetched(found))
+        """Whole checkpoints of use here, newest first, each fetched to `scratch`/tag; damaged ones are passed over."""
+        return (found for found in self.usable() if self.fetched(found))
 
     def fetched(self, found: Checkpoint) -> bool:
-        """Whether it lies whole in `scratch`/tag of every node now."""
-        here = self.ranks.local == 0
-        return all(gathered(checkpoints.restore(self.where, found, self.scratch) if here else True, self.ranks))
+        """Whether it lies in `scratch`/tag of every node now, whole and in a form that these ranks can load."""
+        return all(gathered(self._fetch(found) if self.ranks.local == 0 else True, self.ranks))
+
+    def _fetch(self, found: Checkpoint) -> bool:
+        whole = checkpoints.restore(self.where, found, self.scratch)
+        if whole and not self.fits(found):
+            make_universal(self.scratch / found.tag)
+        return whole
+
+    def fits(self, found: Checkpoint) -> bool:
+        """Whether it is loaded as it was saved; ZeRO's parts are one a rank."""
+        return (found.world_size, found.zero_stage) == (self.ranks.world, self.zero_stage)
 
     def publish(self, step: int, folder: Path, score: float | None = None) -> None:
         """Upload what every rank has written to `folder`, and only then mark the checkpoint complete.
@@ -94,14 +106,16 @@ class SharedCheckpoints:
         if self.ranks.local == 0:
             checkpoints.forget_local(folder)
 
-    def fitting(self) -> list[Checkpoint]:
-        """Whole checkpoints of this number of ranks and ZeRO stage, newest first."""
+    def usable(self) -> list[Checkpoint]:
+        """Whole checkpoints that fit these ranks, or can be made to, newest first."""
         known = checkpoints.complete_checkpoints(self.where) if self.ranks.rank == 0 else ()
         whole = gathered(known, self.ranks)[0]
-        fitting = [c for c in whole if (c.world_size, c.zero_stage) == (self.ranks.world, self.zero_stage)]
-        if self.ranks.rank == 0 and len(fitting) < len(whole):
+        usable = [
+            found for found in whole if self.fits(found) or (self.reshards and can_reshard(found, self.zero_stage))
+        ]
+        if self.ranks.rank == 0 and len(usable) < len(whole):
             print("checkpoints of another number of ranks or ZeRO stage are passed over")
-        return fitting
+        return usable
 
 
 def full_weights(module: Any, ranks: Ranks, zero_stage: int) -> dict[str, Any]:

@@ -122,6 +122,7 @@ def test_a_cluster_too_old_is_refused_and_told_what_is_needed(helm):
         ("operator.leaseSeconds=1", "/operator/leaseSeconds"),
         ("namespaces={Not_A_Namespace}", "/namespaces/0"),
         ("crds.instal=true", "instal"),
+        ("consol.enabled=true", "consol"),
         ("metrics.serviceMonitor=true", "/metrics/serviceMonitor"),
         ("metrics.interval=often", "/metrics/interval"),
         ("metrics.labels.team=a b", "/metrics/labels/team"),
@@ -365,7 +366,10 @@ def test_the_examples_of_the_chart_are_accepted(kubectl: Kubectl):
 
     said = kubectl("create", "--dry-run=server", "--filename=-", "--namespace=default", stdin=json.dumps(document))
 
-    assert said.count("created") == len(examples) == 3
+    assert said.count("created") == len(examples)
+    assert {item["kind"] for item in examples} == {
+        item["kind"] for item in yaml.safe_load(notes["artifacthub.io/crds"])
+    }
 
 
 def read(path: Path) -> dict[str, Any]:

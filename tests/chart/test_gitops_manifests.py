@@ -51,9 +51,13 @@ def test_fluxs_own_definitions_accept_its_files(schemas: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Errors: 0, Skipped: 0" in done.stdout
     sources = {(item["kind"], item["metadata"]["name"]) for item in objects}
-    (kustomization,) = (item["spec"] for item in objects if item["kind"] == "Kustomization")
-    assert (kustomization["sourceRef"]["kind"], kustomization["sourceRef"]["name"]) in sources
-    kustomization["sourceRef"]["nam"] = kustomization["sourceRef"].pop("name")
+    waves = {item["metadata"]["name"]: item["spec"] for item in objects if item["kind"] == "Kustomization"}
+    for wave in waves.values():
+        assert (wave["sourceRef"]["kind"], wave["sourceRef"]["name"]) in sources
+    production = waves["relevance-production"]
+    assert [wave["name"] for wave in production["dependsOn"]] == ["relevance-staging"]
+    assert production["healthCheckExprs"] == waves["relevance-staging"]["healthCheckExprs"]
+    production["sourceRef"]["nam"] = production["sourceRef"].pop("name")
     assert "nam" in conforms(schemas, objects).stdout
 
 

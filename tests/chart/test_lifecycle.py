@@ -35,9 +35,9 @@ def release(helm, kubectl: Kubectl, kubeconfig: Path) -> Iterator[Any]:
     kubectl.apply_definitions(definitions())
 
 
-def variables(kubectl: Kubectl) -> dict[str, str]:
+def variables(kubectl: Kubectl, name: str = "life-operator", system: str = SYSTEM) -> dict[str, str]:
     """The environment that the release gives the operator."""
-    (container,) = kubectl.get("deployment", "life-operator", "-n", SYSTEM)["spec"]["template"]["spec"]["containers"]
+    (container,) = kubectl.get("deployment", name, "-n", system)["spec"]["template"]["spec"]["containers"]
     return {entry["name"]: entry.get("value", "") for entry in container["env"]}
 
 
@@ -151,5 +151,26 @@ def test_the_manifests_without_helm_are_the_charts(kubectl: Kubectl) -> None:
 
     assert kinds.count("CustomResourceDefinition") == len(definitions())
     assert {"Namespace", "Deployment", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Service"} <= {*kinds}
+
+
+async def test_what_is_applied_without_helm_lets_an_operator_work_and_goes_again(
+    control_plane: ControlPlane, kubectl: Kubectl, kubeconfig: Path, api: Api, tmp_path: Path
+) -> None:
+    account, log = "system:serviceaccount:lore-system:lore-operator", tmp_path / "operator.log"
     kubectl("apply", "--server-side", "--force-conflicts", "-k", str(REPOSITORY / "deploy"))
-    kubectl("delete", "-f", str(REPOSITORY / "deploy/operator.yaml"), "--wait=false")
+    await_rights(kubectl, account)
+    token = kubectl("create", "token", "lore-operator", "-n", "lore-system").strip()
+    login = with_token(kubeconfig, token, tmp_path / "kubeconfig")
+    operator = OperatorProcess(login, "", log, variables(kubectl, "lore-operator", "lore-system"))
+    operator.start()
+    try:
+        await api.create(job("plain"))
+        await started(api, "plain")
+        assert operator.stop() == 0
+        assert refused(control_plane.audit_log, account) == set()
+    finally:
+        operator.kill()
+        print(log.read_text()[-4000:])
+
+    kubectl("delete", "-f", str(REPOSITORY / "deploy/operator.yaml"), "--timeout=60s")
+    assert await api.names(TRAIN_JOBS) == ["plain"], "resources outlive the operator"

@@ -13,6 +13,7 @@ from lore_operator.engine.client import KubeClient, Manifest, _Request
 from lore_operator.engine.credentials import connect
 from lore_operator.engine.errors import ApiError, NotFound, Unreachable, from_status
 from lore_operator.engine.keys import Key
+from lore_operator.engine.leftovers import Leftovers
 from lore_operator.engine.observe import WATCHED, Observer, owners, shared_by_all
 from lore_operator.engine.parents import Parents
 from lore_operator.engine.projection import trim
@@ -119,7 +120,10 @@ class Operator:
         }
         watchers = {kind: (watcher,) for kind, watcher in self._watchers.items()}
         observer = Observer(client, watchers, shared_by_all(settings))
-        self._reconciler = Reconciler(client, observer, Parents(_nobody), planners, settings, "test", now)
+        left = Leftovers(client, observer, (namespace,), settings)
+        self._reconciler = Reconciler(
+            client, observer, Parents(_nobody), planners, settings, "test", now, leftovers=left
+        )
 
     async def look(self, kinds: frozenset[str] | None = None) -> None:
         """List what exists now; only some kinds where a watch lags behind."""

@@ -74,6 +74,13 @@ class OperatorProcess:
         return [json.loads(line) for line in self._log.read_text().splitlines()]
 
 
+_NOT_LISTED = (
+    resources.INFERENCE_SERVICES, resources.INFERENCE_GRAPHS, resources.HTTP_ROUTES, resources.JOB_SETS,
+    resources.EVENTS, resources.BUDGETS,
+)  # fmt: skip
+"""Kinds that not every cluster of these tests serves, and those whose versions others move."""
+
+
 class Api:
     """What a person does with kubectl, for one namespace, as the administrator."""
 
@@ -110,7 +117,7 @@ class Api:
             f"{kind.kind}/{item['metadata']['name']}": item["metadata"]["resourceVersion"]
             for kind in written
             # A budget's status is the disruption controller's, which counts pods whenever it likes.
-            if kind not in (resources.INFERENCE_SERVICES, resources.JOB_SETS, resources.EVENTS, resources.BUDGETS)
+            if kind not in _NOT_LISTED
             for item in await self.items(kind)
         }
 

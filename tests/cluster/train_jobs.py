@@ -6,6 +6,7 @@ from typing import Any
 
 from cluster.operator_process import Api, until
 
+from lore_operator.children.jobset import member_name
 from lore_operator.engine.resources import CONFIG_MAPS, JOBS
 
 DIGEST = "sha256:" + "a" * 64
@@ -41,7 +42,15 @@ async def jobs(api: Api) -> dict[str, dict[str, Any]]:
 
 
 async def appeared(api: Api, name: str) -> dict[str, Any]:
-    return (await until(lambda: jobs(api), lambda found: name in found))[name]
+    """A Job, once its report is there too, which is made after it."""
+    found = await until(lambda: jobs(api), lambda seen: name in seen)
+    await report_made(api, name.removesuffix(member_name("")))
+    return found[name]
+
+
+async def report_made(api: Api, job: str) -> None:
+    """Until the report of a Job is there; a pod that has something to tell waits for it likewise."""
+    await until(lambda: api.names(CONFIG_MAPS), lambda found: f"{job}-report" in found)
 
 
 async def succeed(api: Api, job: str, digest: str = MADE) -> None:
@@ -60,7 +69,13 @@ async def succeed(api: Api, job: str, digest: str = MADE) -> None:
 
 async def report_success(api: Api, job: str, report: str) -> None:
     """A report as its pod wrote it, and what the Job controller says once the pod has ended."""
+    await report_made(api, job)
     await api.patch(CONFIG_MAPS, f"{job}-report", {"data": {"report.json": report}})
+    await finish_job(api, job)
+
+
+async def finish_job(api: Api, job: str) -> None:
+    """What the Job controller says once the pod has ended well."""
     # Once its pod exists the Job controller is at rest: nobody writes this status beside the test.
     await until(lambda: api.get(JOBS, job), lambda found: found.get("status", {}).get("active") == 1)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

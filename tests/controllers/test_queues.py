@@ -130,20 +130,30 @@ def node(kubectl: Kubectl, namespace: str) -> Iterator[str]:
     kubectl("delete", "node", name)
 
 
+def without_claims(job: dict[str, Any]) -> dict[str, Any]:
+    """The same on an object store: no claim stands here, and the scheduler binds no pod that waits for one."""
+    found: dict[str, Any] = json.loads(json.dumps(job).replace("pvc://", "s3://"))
+    return found
+
+
 @pytest.mark.usefixtures("queue", "node")
+@pytest.mark.parametrize("workload", ["Job", "JobSet"])
 async def test_pods_that_end_by_sigterm_when_kueue_takes_the_quota_are_a_disruption(
-    api: Api, operator: OperatorProcess, kubectl: Kubectl
+    api: Api, operator: OperatorProcess, kubectl: Kubectl, workload: str
 ) -> None:
     """The Job's failure policy takes them for failed: the next attempt waits in the queue, and maxRestarts is untouched."""
     runner = {**ONE_CPU, "resources": {"requests": {"cpu": "2"}}}
-    await api.create(train_job("patient", runner=runner, runPolicy={"maxRestarts": 0}))
-    await admitted(api, JOBS, "patient-sft-a1")
+    patient = train_job("patient", runner=runner, runPolicy={"maxRestarts": 0}, workload=workload)
+    kind = JOB_SETS if workload == "JobSet" else JOBS
+    await api.create(without_claims(patient))
+    await admitted(api, kind, "patient-sft-a1")
     (pod,) = await until(lambda: api.items(PODS), lambda pods: bool(pods) and "nodeName" in pods[0]["spec"])
     name = pod["metadata"]["name"]
     await api.patch(PODS, name, {"status": _running()}, "status")
 
     await api.create(train_job("urgent", runner=URGENT))
-    await until(lambda: api.get(PODS, name), lambda found: "deletionTimestamp" in found["metadata"])
+    taken = await until(lambda: api.get(PODS, name), lambda found: "deletionTimestamp" in found["metadata"])
+    assert taken["metadata"]["deletionGracePeriodSeconds"] == 120, "time for a checkpoint"
     await api.patch(PODS, name, {"status": _ended(143)}, "status")
 
     async def look() -> dict[str, Any]:
@@ -152,8 +162,12 @@ async def test_pods_that_end_by_sigterm_when_kueue_takes_the_quota_are_a_disrupt
     found = await until(look, lambda seen: failures(seen)[1] == "Disrupted")
     assert failures(found)[0] == 0
     kubectl("delete", "pod", name, f"--namespace={api.namespace}", "--grace-period=0", "--force")
-    again = await appeared(api, "patient-sft-a2")
-    assert again["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpu"
+
+    async def again() -> dict[str, Any]:
+        return {item["metadata"]["name"]: item for item in await api.items(kind)}
+
+    queued = await until(again, lambda seen: "patient-sft-a2" in seen)
+    assert queued["patient-sft-a2"]["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpu"
     await told(api, "patient", "Queued")
 
 

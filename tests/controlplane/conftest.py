@@ -9,7 +9,8 @@ from hack.cluster import tools
 from hack.cluster.kubectl import Kubectl
 
 __all__ = [
-    "api", "control_plane", "kserve_kinds", "kubeconfig", "kubectl", "namespace", "operator", "operator_account", "put", "run",
+    "api", "control_plane", "entrance_kinds", "kserve_kinds", "kubeconfig", "kubectl", "namespace", "operator",
+    "operator_account", "put", "run",
 ]  # fmt: skip
 
 
@@ -17,6 +18,14 @@ __all__ = [
 def kserve_kinds(kubectl: Kubectl) -> None:
     """The InferenceService kind is served, as on a cluster with KServe; its controller does not run."""
     kubectl.apply_definitions([tools.manifests("kserve") / "crd/full/serving.kserve.io_inferenceservices.yaml"])
+
+
+@pytest.fixture(scope="session")
+def entrance_kinds(kubectl: Kubectl) -> None:
+    """Routes of the Gateway API and KServe's graphs are served; no controller of either runs."""
+    graphs = tools.manifests("kserve") / "crd/full/serving.kserve.io_inferencegraphs.yaml"
+    routes = tools.manifests("gateway-api") / "gateway.networking.k8s.io_httproutes.yaml"
+    kubectl.apply_definitions([graphs, routes])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

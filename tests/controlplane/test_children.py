@@ -11,7 +11,7 @@ from unit.children.golden import GOLDEN, render
 from hack.cluster import tools
 from hack.cluster.kubectl import Kubectl
 
-pytestmark = pytest.mark.usefixtures("kserve_kinds", "jobset_kind")
+pytestmark = pytest.mark.usefixtures("kserve_kinds", "entrance_kinds", "jobset_kind")
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import yaml
 from cluster.lore_command import Run
 from unit.cli.objects import deployment, digest, evaluation, model, passed, stands, train_job
 
+from hack.cluster import ports
 from hack.cluster.kubectl import Kubectl
 from lore_core.cli import EXIT_FAILED, EXIT_OK, EXIT_STALLED
 from lore_operator.plan.conditions import State
@@ -61,8 +62,23 @@ def test_what_cannot_be_read_is_said(run: Run, namespace: str) -> None:
     assert run("lore", "status", "-n", namespace).stdout == "nothing of the platform is in this namespace\n"
     absent = run("lore", "why", "rdep/absent", "-n", namespace)
     assert (absent.returncode, "not found" in absent.stderr) == (EXIT_FAILED, True)
-    forbidden = run("lore", "status", "-n", namespace, "--context=nowhere")
-    assert (forbidden.returncode, "nowhere" in forbidden.stderr) == (EXIT_FAILED, True)
+    unknown = run("lore", "status", "-n", namespace, "--context=nowhere")
+    assert (unknown.returncode, unknown.stderr) == (EXIT_FAILED, 'lore status: context "nowhere" does not exist\n')
+
+
+def test_a_cluster_that_does_not_answer_is_told_without_the_clients_own_log(run: Run, tmp_path: Path) -> None:
+    with ports.claim(1) as (port,):
+        cluster = {"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}"}}
+        context = {"name": "c", "context": {"cluster": "c", "user": ""}}
+        config = {"apiVersion": "v1", "kind": "Config", "clusters": [cluster], "contexts": [context]}
+        (tmp_path / "silent").write_text(yaml.safe_dump(config | {"current-context": "c"}))
+        said = run("env", f"KUBECONFIG={tmp_path / 'silent'}", "lore", "status")
+
+    assert said.returncode == EXIT_FAILED
+    assert said.stderr.splitlines() == [
+        f"lore status: The connection to the server 127.0.0.1:{port} was refused - did you specify the right host or port?",
+        "KUBECONFIG or --context names the cluster to ask",
+    ]
 
 
 @pytest.fixture

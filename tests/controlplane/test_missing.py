@@ -105,11 +105,15 @@ async def test_without_jobset_other_train_jobs_go_on_and_jobset_is_noticed(
 
 
 @pytest.fixture
-def weak(kubectl: Kubectl, kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[OperatorProcess]:
-    """An operator that may do everything of the chart but create Jobs."""
+def weak(
+    kubectl: Kubectl, kubeconfig: Path, namespace: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[OperatorProcess]:
+    """An operator that may do everything of the chart but one thing, a verb on a plural."""
+    forbidden, plural = request.param
     rules = yaml.safe_load((REPOSITORY / "charts/lore/files/rules.yaml").read_text())["rules"]
     for rule in rules:
-        rule["verbs"] = [verb for verb in rule["verbs"] if rule["resources"] != ["jobs"] or verb != "create"]
+        rule["verbs"] = [verb for verb in rule["verbs"] if rule["resources"] != [plural] or verb != forbidden]
+    rules = [rule for rule in rules if rule["verbs"]]
     metadata = {"name": "weak", "namespace": namespace}
     rbac = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": metadata}
     subject = {"kind": "ServiceAccount", "name": "weak", "namespace": namespace}
@@ -127,6 +131,7 @@ def weak(kubectl: Kubectl, kubeconfig: Path, namespace: str, tmp_path: Path) -> 
     print((tmp_path / "weak.log").read_text()[-4000:])
 
 
+@pytest.mark.parametrize("weak", [("create", "jobs")], indirect=True)
 async def test_a_missing_right_is_named_with_the_commands_that_grant_it(
     weak: OperatorProcess, api: Api, kubectl: Kubectl
 ) -> None:
@@ -139,3 +144,15 @@ async def test_a_missing_right_is_named_with_the_commands_that_grant_it(
     for command in commands:
         kubectl(*shlex.split(command))
     await appeared(api, "demo-sft-a1")
+
+
+@pytest.mark.parametrize("weak", [("get", "persistentvolumeclaims")], indirect=True)
+async def test_who_may_not_read_claims_trains_all_the_same_and_says_that_nobody_checked_them(
+    weak: OperatorProcess, api: Api, kubectl: Kubectl
+) -> None:
+    await api.create(train_job(nodes={"count": 2}))
+
+    await appeared(api, "demo-sft-a1")
+    found = await until(lambda: api.get(TRAIN_JOBS, "demo"), lambda seen: bool(condition(seen, "ClaimsUnchecked")))
+    assert 'cannot get resource "persistentvolumeclaims"' in condition(found, "ClaimsUnchecked")["message"]
+    assert condition(found, "Reconciling")["reason"] != "ApiForbidden"

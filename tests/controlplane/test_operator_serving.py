@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from cluster.operator_process import Api, OperatorProcess, condition, until
+from cluster.train_jobs import report_made
 
 from lore_core.jobs import ServingProfile
 from lore_core.router.config import RouterConfig
@@ -18,6 +19,8 @@ from lore_operator.engine.resources import (
     CONFIG_MAPS,
     DEPLOYMENTS,
     EVALS,
+    HTTP_ROUTES,
+    INFERENCE_GRAPHS,
     INFERENCE_SERVICES,
     JOBS,
     PODS,
@@ -70,7 +73,7 @@ def evaluation(model: str) -> dict[str, Any]:
     )
 
 
-pytestmark = pytest.mark.usefixtures("kserve_kinds")
+pytestmark = pytest.mark.usefixtures("kserve_kinds", "entrance_kinds")
 
 
 class Cluster:
@@ -89,6 +92,7 @@ class Cluster:
             "result": {"uri": f"pvc://lore/{job}", "digest": digest_of_result},
             "summary": summary,
         }
+        await report_made(self.api, job)
         await self.api.patch(CONFIG_MAPS, f"{job}-report", {"data": {"report.json": json.dumps(report)}})
         await until(lambda: self.api.get(JOBS, job), lambda found: found.get("status", {}).get("active") == 1)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -424,6 +428,46 @@ async def test_a_candidate_waits_for_prometheus_and_one_that_disagrees_in_shadow
     config = await until(cluster.config, lambda seen: seen is not None and len(seen.compositions) == 1)
     assert config is not None
     assert config.stable == stable
+
+
+async def test_a_gateway_and_a_graph_come_before_the_routers_change_and_go(
+    api: Api, operator: OperatorProcess, cluster: Cluster
+) -> None:
+    await served(cluster)
+    pods = (await api.get(WORKLOADS, "search-router"))["metadata"]["resourceVersion"]
+    gateway = {"parents": [{"name": "public"}], "hostnames": ["rank.example.com"]}
+
+    await api.patch(DEPLOYMENTS, "search", {"spec": {"router": {"gateway": gateway, "inferenceGraph": {}}}})
+    await until(lambda: deployment(api), lambda found: bool(condition(found, "RouteNotAccepted")))
+    await accept_route(api)
+    told = await until(lambda: deployment(api), lambda found: not condition(found, "RouteNotAccepted"))
+    assert "not available" in condition(told, "GraphNotReady")["message"]
+    assert condition(told, "Ready")["status"] == "True"
+
+    changed = {"gateway": {"hostnames": ["other.example.com"]}, "inferenceGraph": {"timeout": "9s"}}
+    await api.patch(DEPLOYMENTS, "search", {"spec": {"router": changed}})
+    await until(
+        lambda: api.get(HTTP_ROUTES, "search-router"), lambda found: found["spec"]["hostnames"] == ["other.example.com"]
+    )
+    await until(
+        lambda: api.get(INFERENCE_GRAPHS, "search-graph"),
+        lambda found: found["spec"]["routerTimeouts"] == {"serviceClient": 9},
+    )
+    await api.patch(DEPLOYMENTS, "search", {"spec": {"router": None}})
+    for kind in (HTTP_ROUTES, INFERENCE_GRAPHS):
+        await until(lambda kind=kind: api.names(kind), lambda names: names == [])
+    assert (await api.get(WORKLOADS, "search-router"))["metadata"]["resourceVersion"] == pods
+
+
+async def accept_route(api: Api) -> None:
+    """What a Gateway's controller writes where its listener takes the route."""
+    route = await api.get(HTTP_ROUTES, "search-router")
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    met = {"status": "True", "reason": "Met", "message": "", "lastTransitionTime": now}
+    generation = {"observedGeneration": route["metadata"]["generation"]}
+    conditions = [{"type": kind, **met, **generation} for kind in ("Accepted", "ResolvedRefs")]
+    parent = {"parentRef": {"name": "public"}, "controllerName": "example.com/gateway", "conditions": conditions}
+    await api.patch(HTTP_ROUTES, "search-router", {"status": {"parents": [parent]}}, "status")
 
 
 async def test_a_deleted_deployment_takes_its_backend_with_it(

@@ -222,3 +222,33 @@ async def test_a_stage_may_run_in_a_jobset_and_suspending_deletes_it(
 
     await api.patch(TRAIN_JOBS, "demo", {"spec": {"suspend": True}})
     await until(lambda: api.names(JOB_SETS), lambda seen: seen == [])
+
+
+CLAIM: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "workspace"},
+    "spec": {"resources": {"requests": {"storage": "1Gi"}}, "storageClassName": ""},
+}
+
+
+def claim(mode: str, namespace: str) -> dict[str, Any]:
+    metadata = {**CLAIM["metadata"], "namespace": namespace}
+    return {**CLAIM, "metadata": metadata, "spec": {**CLAIM["spec"], "accessModes": [mode]}}
+
+
+async def test_several_nodes_on_a_claim_of_one_node_are_refused_until_it_is_another(
+    api: Api, operator: OperatorProcess, kubectl: Kubectl
+) -> None:
+    kubectl.apply(claim("ReadWriteOnce", api.namespace))
+    await api.create(train_job(nodes={"count": 2}))
+
+    found = await until(lambda: status_of(api), lambda seen: condition(seen, "Stalled").get("status") == "True")
+    assert condition(found, "Stalled")["reason"] == "ClaimNotShared"
+    assert "claim workspace has ReadWriteOnce" in condition(found, "Stalled")["message"]
+    assert await api.names(JOBS) == []
+
+    kubectl("delete", "pvc", "workspace", "-n", api.namespace)
+    kubectl.apply(claim("ReadWriteMany", api.namespace))
+    await reconciled(api, "another claim")
+    await appeared(api, "demo-sft-a1")

@@ -26,6 +26,7 @@ from lore_operator.engine.keys import Key
 from lore_operator.engine.resources import CONFIG_MAPS, JOBS, PODS, ROLES, SERVICE_ACCOUNTS
 
 REPORT = {"data": {"report.json": "{}"}}
+_INDEX = "batch.kubernetes.io/job-completion-index"
 Login = Callable[[str | None], Awaitable[KubeClient]]
 
 
@@ -73,17 +74,24 @@ async def login(api: Api, kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.
         async def of_pod(job: str | None) -> KubeClient:
             bound = await _bound(api, job) if job else ()
             token = kubectl("create", "token", SHARED, "-n", api.namespace, *bound).strip()
-            monkeypatch.setenv("KUBECONFIG", str(with_token(administrator, token, tmp_path / f"{job}.kubeconfig")))
+            monkeypatch.setenv(
+                "KUBECONFIG", str(with_token(administrator, token, tmp_path / f"{job}.kubeconfig".replace("/", "-")))
+            )
             return await clients.enter_async_context(KubeClient(connect, manager="pod"))
 
         yield of_pod
 
 
 async def _bound(api: Api, job: str) -> tuple[str, ...]:
-    async def pods() -> list[dict[str, Any]]:
-        return [pod for pod in await api.items(PODS) if pod["metadata"]["labels"]["job-name"] == job]
+    """Arguments for a token that is bound to the pod of a Job, `JOB`, or of one of its indexes, `JOB/INDEX`."""
+    name, _, index = job.partition("/")
 
-    (metadata,) = (pod["metadata"] for pod in await until(pods, bool))
+    async def pods() -> list[dict[str, Any]]:
+        found = [pod["metadata"] for pod in await api.items(PODS)]
+        own = [pod for pod in found if pod["labels"]["job-name"] == name]
+        return [pod for pod in own if not index or pod["labels"][_INDEX] == index]
+
+    (metadata,) = await until(pods, bool)
     return (
         "--bound-object-kind=Pod",
         f"--bound-object-name={metadata['name']}",
@@ -99,8 +107,8 @@ async def test_a_job_is_three_creates_and_the_namespaces_account_is_made_once(ap
     assert [len(first), len(second)] == [6, 3]
     assert second == [
         "create ConfigMap second-sft-a1",
-        "create ConfigMap second-sft-a1-report",
         "create Job second-sft-a1",
+        "create ConfigMap second-sft-a1-report",
     ]
 
 
@@ -165,3 +173,24 @@ async def test_the_longest_names_still_find_their_report(policy: None, api: Api,
     await api.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**kept, "name": f"{name}-report"}})
 
     await (await login(name)).merge(CONFIG_MAPS, api.namespace, f"{name}-report", REPORT)
+
+
+@pytest.mark.parametrize("name", ["shards", "y" * 60])
+async def test_a_shard_writes_its_own_key_and_leaves_the_others_alone(
+    policy: None, api: Api, login: Login, name: str
+) -> None:
+    await begin(api, "one")
+    rendered, report = await api.get(JOBS, "one-sft-a1"), await api.get(CONFIG_MAPS, "one-sft-a1-report")
+    template = {"spec": rendered["spec"]["template"]["spec"]}
+    spec = {"completionMode": "Indexed", "completions": 11, "parallelism": 11, "template": template}
+    await api.create({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec})
+    kept = {field: report["metadata"][field] for field in ("labels", "annotations", "ownerReferences")}
+    await api.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**kept, "name": f"{name}-report"}})
+    first, last = await login(f"{name}/0"), await login(f"{name}/10")
+
+    await first.merge(CONFIG_MAPS, api.namespace, f"{name}-report", REPORT)
+    await last.merge(CONFIG_MAPS, api.namespace, f"{name}-report", {"data": {"shard-10.json": "{}"}})
+    assert (await api.get(CONFIG_MAPS, f"{name}-report"))["data"] == {"report.json": "{}", "shard-10.json": "{}"}
+    for data in ({"report.json": "x"}, {"report.json": None}, {"shard-1.json": "{}"}, None):
+        with pytest.raises((Forbidden, Invalid)):
+            pytest.fail(f"{data}: {await last.merge(CONFIG_MAPS, api.namespace, f'{name}-report', {'data': data})}")

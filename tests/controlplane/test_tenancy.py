@@ -27,7 +27,10 @@ from lore_operator.engine.resources import (
     JOBS,
     KINDS,
     MODELS,
+    REVISIONS,
+    SERVICES,
     TRAIN_JOBS,
+    WORKLOADS,
 )
 
 ACCOUNT = "system:serviceaccount:default:lore-operator"
@@ -157,16 +160,35 @@ async def test_who_may_edit_one_namespace_reaches_nothing_in_another_through_a_r
             may("get", what[0], "-n", what[1])
 
 
+def with_secret(resource: dict[str, Any], field: str) -> dict[str, Any]:
+    """The resource with the Secret named for one of its artifacts, or for itself where the field is `spec`."""
+    copy: dict[str, Any] = json.loads(json.dumps(resource))
+    (copy["spec"] if field == "spec" else copy["spec"][field])["secretRef"] = {"name": "store"}
+    return copy
+
+
+@pytest.mark.usefixtures("kserve_kinds")
 async def test_the_value_of_a_secret_reaches_no_resource_no_config_map_and_no_log(
     api: Api, operator: OperatorProcess, kubectl: Kubectl, control_plane: ControlPlane
 ) -> None:
     kubectl("create", "secret", "generic", "store", f"--from-literal=token={SECRET}", "-n", api.namespace)
     named = {"uri": "s3://models/base", "digest": DIGEST, "secretRef": {"name": "store"}}
+    deployment = with_secret(ROUTED, "strata")
+    deployment["spec"]["router"] = {use: {"secretRef": {"name": "store"}} for use in ("tokens", "tls")}
     await api.create(train_job(baseModel=named, runner={"imagePullSecrets": [{"name": "store"}]}))
+    await api.create(with_secret(MODEL, "spec"))
+    await api.create(with_secret(evaluation("llm"), "benchmark"))
+    await api.create(deployment)
     await appeared(api, "demo-sft-a1")
+    cluster = Cluster(api, 0)
+    await until(lambda: api.names(INFERENCE_SERVICES), bool)
+    await cluster.bring_up_predictors()
+    await until(cluster.config, lambda config: config is not None)
+    await until(lambda: api.names(JOBS), lambda found: any(name.startswith("llm-eval-") for name in found))
 
-    kinds = (*KINDS.values(), CONFIG_MAPS, JOBS, EVENTS)
+    kinds = (*KINDS.values(), CONFIG_MAPS, JOBS, EVENTS, INFERENCE_SERVICES, WORKLOADS, REVISIONS, SERVICES)
     written: list[list[dict[str, Any]]] = await asyncio.gather(*(api.items(kind) for kind in kinds))
+    assert [kind.kind for kind, found in zip(kinds, written, strict=True) if not found] == []
     text = json.dumps([written, operator.lines()])
     assert '"store"' in text
     for form in (SECRET, base64.b64encode(SECRET.encode()).decode()):

@@ -13,6 +13,7 @@ from hack.cluster.process import Daemon
 from lore_core.artifacts import MANIFEST_NAME, ArtifactError, ArtifactRef, DigestMismatch, NotFound, open_store, publish
 from lore_core.artifacts.inventory import inventory, remove
 from lore_core.artifacts.store import AccessDenied, verify
+from lore_core.cli import main
 
 ACCESS, SECRET = "lorekey", "loresecretloresecret"
 
@@ -145,3 +146,27 @@ def test_a_workspace_in_a_bucket_is_looked_through_with_ages_and_cleaned(gateway
     assert abs((datetime.now(UTC) - item.written).total_seconds()) < 3600
     remove(gateway.ref("runs"), item)
     assert inventory(gateway.ref("runs")) == ((), {})
+
+
+def discard(ref: ArtifactRef, digest: str | None = None) -> int:
+    """What the Job of a deleted model with deletionPolicy Delete runs."""
+    named = ["--uri", ref.uri, "--digest", digest or ref.digest or "", "--credentials", str(ref.credentials)]
+    return main(["discard", *named])
+
+
+def test_a_model_is_discarded_whole_and_once_more_is_no_error(gateway, tmp_path, capsys):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/weights").write_bytes(b"weights")
+    neighbour, ref = (publish(tmp_path, gateway.ref(f"discarded/{name}"), "model") for name in ("llm-2", "llm"))
+
+    assert discard(ref) == 0
+    assert not [path for path in (gateway.folder / "discarded/llm").rglob("*") if path.is_file()]
+    assert open_store(neighbour).exists()
+    assert discard(ref) == 0
+    assert "nothing was removed" in capsys.readouterr().out
+
+
+def test_what_the_digest_does_not_name_is_not_discarded(gateway, published, capsys):
+    assert discard(published, "sha256:" + "0" * 64) == 1
+    assert "digest is" in capsys.readouterr().err
+    assert open_store(published).exists()

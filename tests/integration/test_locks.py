@@ -4,6 +4,8 @@ import json
 import os
 import re
 import subprocess
+import sys
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,50 @@ def test_the_bill_of_materials_names_what_the_locks_install() -> None:
         assert {(item["name"], item["version"]) for item in found["components"]} == set(
             re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==([^ ;]+)", text, re.MULTILINE)
         )
+
+
+def advisory(folder: Path, changed: date) -> Path:
+    """A folder with one advisory: urllib3 before 1.26.17 (CVE-2023-43804)."""
+    part = {
+        "package": {"ecosystem": "PyPI", "name": "urllib3"},
+        "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1.26.17"}]}],
+    }
+    about = {"id": "PYSEC-2023-192", "modified": f"{changed}T00:00:00Z", "aliases": ["CVE-2023-43804"]}
+    folder.mkdir()
+    (folder / "PYSEC-2023-192.json").write_text(json.dumps({**about, "affected": [part]}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pip_audit() -> Path:
+    """The program, from its own lock."""
+    made = UV.parents[2] / "audit" / ".complete"
+    done = subprocess.run(["make", str(made)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return made.parent / "bin" / "pip-audit"
+
+
+def audited(pip_audit: Path, version: str, advisories: Path, lock: Path) -> subprocess.CompletedProcess[str]:
+    """What `make audit` runs, for a lock with one pin."""
+    lock.write_text(f"urllib3=={version} --hash=sha256:{'0' * 64}\n")
+    words = ["--pip-audit", str(pip_audit), "--advisories", str(advisories), str(lock)]
+    return subprocess.run(
+        [sys.executable, "-m", "hack.audit", *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_pin_with_a_known_vulnerability_is_found_and_a_sound_one_passes(pip_audit: Path, tmp_path: Path) -> None:
+    advisories = advisory(tmp_path / "advisories", datetime.now(UTC).date())
+
+    found = audited(pip_audit, "1.26.16", advisories, tmp_path / "lock.txt")
+    assert found.returncode == 1, found.stderr
+    assert "urllib3 1.26.16: PYSEC-2023-192 (CVE-2023-43804), fixed in 1.26.17" in found.stdout
+    assert audited(pip_audit, "1.26.17", advisories, tmp_path / "lock.txt").returncode == 0
+
+
+def test_advisories_that_end_long_ago_clear_nothing(pip_audit: Path, tmp_path: Path) -> None:
+    old = advisory(tmp_path / "advisories", date(2024, 10, 10))
+    found = audited(pip_audit, "1.26.17", old, tmp_path / "lock.txt")
+
+    assert found.returncode == 3, found.stderr
+    assert "the advisories end on 2024-10-10: too old to clear a lock" in found.stdout

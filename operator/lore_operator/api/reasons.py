@@ -162,6 +162,12 @@ REFUSALS: Final = (
         "Change one of the two fields that the message names.",
     ),
     Reason(
+        "ClaimNotShared",
+        "Several nodes are to use a claim that only one node can mount.",
+        "Use a claim with access mode ReadWriteMany (for inputs ReadOnlyMany will do), an object store, or nodes.count 1."
+        " It is looked at again every minute.",
+    ),
+    Reason(
         "PublishConflict",
         "A RelevanceModel of the name to publish exists and is another one.",
         "Choose another name, or delete that model.",
@@ -520,6 +526,16 @@ API: Final = (
 
 ALERTS: Final = (
     Reason(
+        "GraphNotReady",
+        "Nobody can pass the KServe InferenceGraph before the routers; the routers' own Service is not concerned.",
+        "See the pods of KServe's Deployment of the graph's name.",
+    ),
+    Reason(
+        "RouteNotAccepted",
+        "A Gateway does not carry requests to the routers; the message has its words. Their own Service is not concerned.",
+        "Create the Gateway, or have its listener allow routes of this namespace and the host names.",
+    ),
+    Reason(
         "StrataDrifted",
         "Live traffic falls on head, torso and tail otherwise than the strata snapshot's log did; the message has the shares.",
         "Build a snapshot from a newer log with lore strata build, and name it in spec.strata.",
@@ -542,6 +558,11 @@ ALERTS: Final = (
         "SpecDrift",
         "The spec was edited after its run started and is not used.",
         "Set a new spec.runToken to start a run with it.",
+    ),
+    Reason(
+        "ClaimsUnchecked",
+        "Several nodes are to share claims, and the operator may not read whether they can.",
+        "Grant what the message names, or make sure of it yourself: access mode ReadWriteMany, for inputs ReadOnlyMany.",
     ),
     Reason(
         "UntrustedEvidence",

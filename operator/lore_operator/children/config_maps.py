@@ -42,6 +42,11 @@ def report_map(
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
 
 
+def is_report(item: Mapping[str, Any]) -> bool:
+    """Whether an attempt's object is its report: its pod needs it only when it has something to tell."""
+    return bool(item["kind"] == "ConfigMap" and item["metadata"]["labels"].get(ROLE) == "report")
+
+
 def _metadata(resource: Mapping[str, Any], name: str, labels: Mapping[str, str], settings: Settings) -> dict[str, Any]:
     return {
         "name": name,

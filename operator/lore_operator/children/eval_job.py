@@ -243,8 +243,8 @@ def eval_objects(
     made = job(resource, workload, settings, queue=spec.runner.queue_name)
     return [
         config_map(resource, attempt, labels, config, record, settings),
-        report_map(resource, attempt, labels, settings),
         sharded(made, spec.shards) if step == "shards" else made,
+        report_map(resource, attempt, labels, settings),
     ]
 
 

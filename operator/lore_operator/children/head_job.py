@@ -71,6 +71,6 @@ def head_objects(
     )
     return [
         config_map(resource, attempt, labels, config, {"spec": spec.to_wire()}, settings),
-        report_map(resource, attempt, labels, settings),
         job(resource, workload, settings, queue=spec.runner.queue_name),
+        report_map(resource, attempt, labels, settings),
     ]

@@ -5,7 +5,7 @@ from typing import Any
 
 from lore_core.jobs import Report
 from lore_operator.api.v1alpha1 import API_VERSION
-from lore_operator.api.v1alpha1.common import ArtifactRef
+from lore_operator.api.v1alpha1.common import ArtifactRef, DeletionPolicy
 from lore_operator.api.v1alpha1.train_job import RelevanceTrainJob, Stage
 from lore_operator.children.train_config import StageConfig
 
@@ -28,6 +28,7 @@ def relevance_model(
         "inputs": [_input(role, ref, report) for role, ref in sorted(inputs.items()) if ref is not None],
     }
     contract = {"contract": {"layout": stage.layout.value}} if stage.layout else {}
+    deletes = stage.publish.deletion_policy is DeletionPolicy.DELETE
     return {
         "apiVersion": API_VERSION,
         "kind": "RelevanceModel",
@@ -37,6 +38,7 @@ def relevance_model(
             "role": "Generative" if stage.layout else "Classifier",
             **contract,
             "lineage": lineage,
+            **({"deletionPolicy": DeletionPolicy.DELETE.value} if deletes else {}),
         },
     }
 

@@ -29,6 +29,7 @@ DATA_FOLDER: Final = "/var/lib/lore/router"
 
 _RBAC: Final = "rbac.authorization.k8s.io"
 _GRACE_SECONDS: Final = 30
+_PROBE_SECONDS: Final = 5
 _DEFAULT_RESOURCES: Final = {
     "requests": {"cpu": "100m", "memory": "256Mi"},
     "limits": {"cpu": "2", "memory": "2Gi"},
@@ -99,7 +100,8 @@ def inputs_digest(router: Router, needs: Needs) -> str:
     """What the pods are rendered from: the spec's router section, and the claims and Secrets of what they load."""
     claims = sorted({ref.claim for ref in needs.artifacts if ref.claim})
     secrets = sorted({ref.secret_ref.name for ref in needs.artifacts if ref.secret_ref})
-    found = {"router": router.to_wire(), "claims": claims, "secrets": secrets}
+    pods = router.model_copy(update={"gateway": None, "inference_graph": None})  # they lie before the pods
+    found = {"router": pods.to_wire(), "claims": claims, "secrets": secrets}
     stores = {"storeSecrets": sorted(needs.store_secrets)} if needs.store_secrets else {}
     return sha256_digest(canonical_json({**found, **stores}))
 
@@ -173,12 +175,17 @@ def _router(
         **container,
         "ports": ports,
         "resources": _resources(router),
-        "readinessProbe": {"httpGet": {"path": "/readyz", "port": PORT}, "periodSeconds": 2, "failureThreshold": 2},
-        "livenessProbe": {"httpGet": {"path": "/healthz", "port": PORT}, "periodSeconds": 10, "failureThreshold": 6},
+        # A busy node answers late; a router that is taken away or killed for that loses answers which would have come.
+        "readinessProbe": {**_asked("/readyz"), "periodSeconds": 2, "failureThreshold": 2},
+        "livenessProbe": {**_asked("/healthz"), "periodSeconds": 10, "failureThreshold": 6},
         "volumeMounts": [
             {**mount, "readOnly": True} if mount["mountPath"] == DATA_FOLDER else mount for mount in mounts
         ],
     }
+
+
+def _asked(path: str) -> dict[str, Any]:
+    return {"httpGet": {"path": path, "port": PORT}, "timeoutSeconds": _PROBE_SECONDS}
 
 
 def _own_secrets(router: Router, needs: Needs) -> Volumes:

@@ -49,9 +49,9 @@ def train_objects(
     made = job(resource, workload, settings, nodes=nodes.count, queue=spec.runner.queue_name)
     return [
         config_map(resource, attempt, labels, config, {"spec": spec.to_wire()}, settings),
-        report_map(resource, attempt, labels, settings),
         *([headless_service(resource, attempt, labels)] if service else []),
         in_jobset(made) if spec.workload is WorkloadKind.JOB_SET else made,
+        report_map(resource, attempt, labels, settings),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ _SHORT: Final = {
     "RelevanceDeployment": ("rdep", "deployment"),
 }
 _GROUP: Final = "lore-platform.io"
+_CLIENT_LOG: Final = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.")
+"""How a line begins that kubectl's libraries log beside its answer."""
 _LOGS: Final = ("--all-containers", "--prefix", "--ignore-errors")
 _KINDS: Final = {
     name: kind
@@ -81,7 +84,7 @@ class Kubectl:
             yield from running.stdout
             said = running.stderr.read()
         if running.returncode:
-            raise CannotTell(_words(said.strip()))
+            raise CannotTell(_words(said))
 
     def kustomize(self, folder: str) -> str:
         """What a kustomization builds, as YAML."""
@@ -105,15 +108,20 @@ class Kubectl:
         except FileNotFoundError as error:
             raise CannotTell("there is no kubectl on PATH; this command reads the cluster with it") from error
         if done.returncode != 0:
-            raise CannotTell(_words(done.stderr.strip()))
+            raise CannotTell(_words(done.stderr))
         return done.stdout
 
 
-def _words(said: str) -> str:
+def _words(output: str) -> str:
+    """What kubectl says, each line once and without its libraries' log, and what to do where that is known."""
+    lines = (line.rstrip() for line in output.splitlines())
+    said = "\n".join(dict.fromkeys(line for line in lines if line and not _CLIENT_LOG.match(line)))
     if "the server doesn't have a resource type" in said:
         return f"{said}\nthe definitions of {_GROUP} are not installed: install the chart, or kubectl apply -k crds"
-    if "Forbidden" in said or "forbidden" in said:
+    if "orbidden" in said:
         return f"{said}\nask for the cluster role view in this namespace: the chart adds these kinds to it"
+    if "connection to the server" in said or "Unable to connect" in said:
+        return f"{said}\nKUBECONFIG or --context names the cluster to ask"
     return said
 
 

@@ -15,7 +15,7 @@ header form{margin:0}header .who{margin-left:auto;color:#5c5c5c}
 h1{font-size:22px}h2{font-size:17px;margin-top:28px}a{color:#1f5fa8}
 table{border-collapse:collapse;margin:8px 0 20px}th,td{border:1px solid #d5d5d5;padding:4px 9px;text-align:left;vertical-align:top}
 th{background:#f3f3f3}td.n{text-align:right;font-variant-numeric:tabular-nums}code{font-size:12px;word-break:break-all}
-td.d1{padding-left:32px}td.d2{padding-left:56px}td.d3{padding-left:80px}.note{color:#5c5c5c}
+td:last-child{overflow-wrap:anywhere}td.d1{padding-left:32px}td.d2{padding-left:56px}td.d3{padding-left:80px}.note{color:#5c5c5c}
 .state{display:inline-block;padding:1px 9px;border-radius:4px;color:#fff;background:#6b6b6b}
 .Ready,.Passed,.Stable{background:#2c7a4b}.Stalled,.Failed,.Blocked{background:#b3261e}
 .Working,.Candidate,.Waiting{background:#1f5fa8}.Suspended,.Inconclusive,.Missing,.Disabled{background:#8a6d00}

@@ -10,7 +10,9 @@ _MOST: Final = 1000
 
 
 class Arrivals:
-    """Resources without a status: nothing was decided about them yet, and nobody but the operator writes a status.
+    """Resources without a status of ours: nothing was decided about them yet, and nobody but the operator writes a status.
+
+    What the CRD itself defaults, `observedGeneration: -1`, is no status of ours.
 
     Each is given out once. A spec that was edited meanwhile has arrived too, or wakes its resource when it does.
     """
@@ -21,9 +23,19 @@ class Arrivals:
     def came(self, key: Key, resource: Manifest, *, deleted: bool) -> None:
         """A resource was listed, added, changed or deleted."""
         self._kept.pop(key, None)
-        if not deleted and "status" not in resource and len(self._kept) < _MOST:
-            self._kept[key] = resource
+        if not deleted and _undecided(resource) and len(self._kept) < _MOST:
+            self._kept[key] = _without_managers(resource)
 
     def take(self, key: Key) -> Manifest | None:
         """The resource as it came last; None where it has to be read."""
         return self._kept.pop(key, None)
+
+
+def _undecided(resource: Manifest) -> bool:
+    return (resource.get("status") or {}).keys() <= {"observedGeneration"}
+
+
+def _without_managers(resource: Manifest) -> Manifest:
+    """Who manages which field is about half of a new resource, and no decision reads it."""
+    metadata = {name: value for name, value in resource["metadata"].items() if name != "managedFields"}
+    return {**resource, "metadata": metadata}

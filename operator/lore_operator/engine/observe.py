@@ -8,11 +8,12 @@ from typing import Final
 from lore_operator.children.disruption import KSERVE_NAME
 from lore_operator.children.labels import WATCH_SELECTOR, owner_labels, owner_of
 from lore_operator.children.report_access import SHARED, SHARED_KINDS
+from lore_operator.children.router import router_name
 from lore_operator.children.settings import Settings
 from lore_operator.engine import resources
 from lore_operator.engine.absences import Absences
 from lore_operator.engine.client import KubeClient, Manifest
-from lore_operator.engine.errors import NotFound
+from lore_operator.engine.errors import Forbidden, NotFound
 from lore_operator.engine.keys import Key
 from lore_operator.engine.projection import trim
 from lore_operator.engine.resources import Resource
@@ -31,12 +32,16 @@ _CHILDREN: Final = (
     resources.WORKLOADS,
     resources.REVISIONS,
     resources.BUDGETS,
+    resources.INFERENCE_GRAPHS,
+    resources.HTTP_ROUTES,
 )
 WATCHED: Final = (*_CHILDREN, resources.PODS, resources.ENDPOINT_SLICES, resources.INFERENCE_SERVICES)
 _RESOURCES: Final = {resource.kind: resource for resource in resources.ALL}
 _SERVED: Final = "InferenceService"
 _OF_SERVED: Final = (resources.WORKLOADS, resources.BUDGETS)
 """What belongs to an InferenceService by its label, beside pods."""
+_ADVISORY: Final = frozenset({resources.CLAIMS.kind})
+"""Kinds whose reading may be refused: what is decided by them is decided without them then, and said."""
 _BESIDE_SERVED: Final = frozenset({resources.PODS.kind, *(resource.kind for resource in _OF_SERVED)})
 
 
@@ -119,22 +124,32 @@ class Observer:
     async def _complete(
         self, key: Key, references: frozenset[Reference], children: dict[ObjectKey, Manifest], pods: Iterable[Manifest]
     ) -> Observed:
-        slices = self._owned("EndpointSlice", key) if key.kind == "RelevanceDeployment" else ()
-        found, routers = await self._look(key.namespace, references), await router_endpoints(slices)
-        return Observed(children=children, pods=tuple(pods), references=found, routers=routers)
+        slices, refused = (
+            self._owned("EndpointSlice", key) if key.kind == "RelevanceDeployment" else (),
+            dict[str, str](),
+        )
+        found, routers = (
+            await self._look(key.namespace, references, refused),
+            await router_endpoints(slices, router_name(key.name)),
+        )
+        return Observed(children=children, pods=tuple(pods), references=found, routers=routers, refused=refused)
 
-    async def _look(self, namespace: str, references: frozenset[Reference]) -> dict[ObjectKey, Manifest]:
+    async def _look(
+        self, namespace: str, references: frozenset[Reference], refused: dict[str, str]
+    ) -> dict[ObjectKey, Manifest]:
         if not references:
             return {}
         found = await asyncio.gather(
-            *(self._referenced(namespace, reference) for reference in sorted(references, key=str))
+            *(self._referenced(namespace, reference, refused) for reference in sorted(references, key=str))
         )
         return {_key(item): item for items in found for item in items}
 
-    async def _referenced(self, namespace: str, reference: Reference) -> list[Manifest]:
+    async def _referenced(self, namespace: str, reference: Reference, refused: dict[str, str]) -> list[Manifest]:
         resource = _RESOURCES[reference.kind]
         if reference.name is None:
             return (await self._client.list_all(resource, namespace)).items
+        if reference.kind in _ADVISORY:
+            return await self._advisory(resource, namespace, reference.name, refused)
         place = (namespace, reference)
         self._absences.ask(place)
         try:
@@ -144,6 +159,16 @@ class Observer:
             return []
         self._absences.heard_of(place)
         return [found]
+
+    async def _advisory(self, resource: Resource, namespace: str, name: str, refused: dict[str, str]) -> list[Manifest]:
+        """Read anew each time: no watch would tell that it came, or that the right to read it did."""
+        try:
+            return [await self._client.get(resource, namespace, name)]
+        except NotFound:
+            return []
+        except Forbidden as error:
+            refused[resource.kind] = error.message
+            return []
 
     async def _list(self, resource: Resource, namespace: str, selector: str) -> list[Manifest]:
         try:

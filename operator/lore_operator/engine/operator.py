@@ -16,6 +16,7 @@ from lore_operator.engine.framework import kopf
 from lore_operator.engine.health import Health, serve
 from lore_operator.engine.keys import Key
 from lore_operator.engine.leader import Leader
+from lore_operator.engine.leftovers import Leftovers
 from lore_operator.engine.metrics import Metrics
 from lore_operator.engine.observe import WATCHED, Observer, owners, shared_by_all
 from lore_operator.engine.parents import RESYNC_SECONDS, Parents
@@ -66,7 +67,8 @@ class Engine:
             instance,
             measure=Measured(settings.prometheus_url),
             arrived=self._arrivals.take,
-            crowded=lambda: self.queue.schedule.changed > 0,
+            crowded=lambda: self.queue.schedule.crowded,
+            leftovers=Leftovers(self.client, self._observer, self._scopes, settings.children),
         )
         self.ready = asyncio.Event()
         self._stopping = asyncio.Event()

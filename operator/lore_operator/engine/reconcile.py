@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+from lore_operator.children.report_access import is_shared
 from lore_operator.children.settings import Settings
 from lore_operator.engine import writes
 from lore_operator.engine.client import KubeClient, Manifest
@@ -39,6 +40,14 @@ class Planner(Protocol):
 
 Measure = Callable[[Key, Object, Observed], Awaitable[Observed]]
 """Adds to a view what is measured outside of the API server."""
+
+
+Leftovers = Callable[[Key, Object | None], Awaitable[float | None]]
+"""Settles what a resource of this name has left, or one that it replaces; seconds until it must be looked at again."""
+
+
+async def _nothing_left(_key: Key, _living: Object | None) -> float | None:
+    return None
 
 
 async def _unmeasured(_key: Key, _resource: Object, observed: Observed) -> Observed:
@@ -75,10 +84,11 @@ class Reconciler:
         measure: Measure = _unmeasured,
         arrived: Callable[[Key], Manifest | None] = lambda key: None,
         crowded: Callable[[], bool] = lambda: False,
+        leftovers: Leftovers = _nothing_left,
     ) -> None:
         self._client, self._observer, self._parents = client, observer, parents
         self._planners, self._settings, self._instance, self._now = planners, settings, instance, now
-        self._measure, self._arrived, self._crowded = measure, arrived, crowded
+        self._measure, self._arrived, self._crowded, self._leftovers = measure, arrived, crowded, leftovers
 
     async def reconcile(self, key: Key) -> Outcome:
         """One pass. A failed API call ends in the resource's condition and in the outcome; nothing is raised for it."""
@@ -86,13 +96,20 @@ class Reconciler:
             resource = self._arrived(key) or await self._client.get(KINDS[key.kind], key.namespace, key.name)
         except NotFound:
             self._parents.gone(key)
-            return Outcome(gone=True)
+            return await self._gone(key)
         except ApiError as error:
             _log.warning("%s: %s", key, error, extra={"object": str(key)})
             return Outcome(failure=error.condition_reason)
         if resource["metadata"].get("deletionTimestamp"):
             return Outcome(gone=True)  # the garbage collector takes the children
         return await self._guarded(key, resource)
+
+    async def _gone(self, key: Key) -> Outcome:
+        try:
+            return Outcome(gone=True, wake_after=await self._leftovers(key, None))
+        except ApiError as error:
+            _log.warning("%s: %s", key, error, extra={"object": str(key)})
+            return Outcome(gone=True, failure=error.condition_reason)
 
     async def _guarded(self, key: Key, resource: Manifest) -> Outcome:
         try:
@@ -123,7 +140,9 @@ class Reconciler:
         await self._tell(key, resource, plan.status)
         for event in plan.events:
             await write_event(self._client, resource, event, self._instance)
-        waits = [max(0.0, (plan.wake_at - self._now()).total_seconds())] if plan.wake_at else []
+        left = await self._leftovers(key, resource)
+        waits = [left] if left is not None else []
+        waits += [max(0.0, (plan.wake_at - self._now()).total_seconds())] if plan.wake_at else []
         # What was decided before our own writes did not see them.
         after = min([*waits, *([ECHO_SECONDS] if news else [])], default=None)
         return Outcome(after, conditions=plan.status.get("conditions", ()), status=plan.status)
@@ -140,10 +159,11 @@ class Reconciler:
             taken = await self._apply(key, observed, plan, news)
             if taken is None:
                 break
-            # The view was old, or the object is a stranger's: both are told apart on a live view only.
-            live = await self._observer.live(key, self._planners[key.kind].references(resource))
-            live = replace(live, measurements=observed.measurements)
-            observed = await self._observer.with_child(live, key, taken.key)
+            if not is_shared(taken.object):
+                # The view was old, or the object is a stranger's: both are told apart on a live view only.
+                live = await self._observer.live(key, self._planners[key.kind].references(resource))
+                observed = replace(live, measurements=observed.measurements)
+            observed = await self._observer.with_child(observed, key, taken.key)
             plan = self._decide(key, resource, observed)
         for patch in plan.patch:
             self._observer.assume(await writes.patch(self._client, key, patch), key)
@@ -156,6 +176,8 @@ class Reconciler:
 
     async def _apply(self, key: Key, observed: Observed, plan: Plan, news: list[ObjectKey]) -> Apply | None:
         for wanted in plan.apply:
+            if wanted.later and news and self._crowded():
+                continue  # others are begun first
             if (before := observed.children.get(wanted.key)) is not None:
                 if not wanted.create_only:
                     written = await writes.update(self._client, wanted)
@@ -165,7 +187,7 @@ class Reconciler:
                 continue
             try:
                 self._observer.assume(await writes.create(self._client, wanted), key)
-                news.append(wanted.key)
+                news += [] if wanted.later else [wanted.key]
                 _log.info("%s: created %s %s", key, *wanted.key, extra={"object": str(key)})
             except AlreadyExists:
                 return wanted

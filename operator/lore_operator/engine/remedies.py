@@ -10,6 +10,7 @@ KUEUE: Final = "kueue.x-k8s.io"
 
 _PROVIDERS: Final = {
     "serving.kserve.io": "install KServe 0.20, without which nothing can be served; the other kinds work",
+    "gateway.networking.k8s.io": "install the Gateway API's definitions and a controller, or leave out router.gateway",
     "jobset.x-k8s.io": "install JobSet 0.12, or leave spec.workload at Job",
     "lore-platform.io": "apply the definitions: kubectl apply --server-side -k crds",
 }

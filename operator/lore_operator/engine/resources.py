@@ -56,6 +56,12 @@ ENDPOINT_SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "E
 INFERENCE_SERVICES: Final = Resource(
     "serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService", (*_MAKE, "patch", "delete")
 )
+CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", ("get",))
+"""Read where several nodes are to share one; a decision can do without."""
+INFERENCE_GRAPHS: Final = Resource(
+    "serving.kserve.io", "v1alpha1", "inferencegraphs", "InferenceGraph", (*_MAKE, "patch", "delete")
+)
+HTTP_ROUTES: Final = Resource("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute", (*_MAKE, "patch", "delete"))
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease", ("get", "create", "patch"))
 """Of the release's own namespace, and only where there are several operators: the chart gives these rights apart."""
 EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event", ("create",))
@@ -75,6 +81,9 @@ ALL: Final = (
     BUDGETS,
     ENDPOINT_SLICES,
     INFERENCE_SERVICES,
+    CLAIMS,
+    INFERENCE_GRAPHS,
+    HTTP_ROUTES,
     EVENTS,
 )
 _BY_TYPE: Final = {(resource.api_version, resource.kind): resource for resource in ALL}

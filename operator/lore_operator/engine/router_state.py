@@ -15,9 +15,16 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=2.0, sock_connect=1.0)
 _LARGEST_ANSWER: Final = 1 << 16
 
 
-async def router_endpoints(slices: Iterable[Manifest]) -> tuple[RouterEndpoint, ...]:
-    """The state of every Ready endpoint in the EndpointSlices of one router Service, by name."""
-    targets = sorted(dict.fromkeys(_ready(slices)))
+_SERVICE: Final = "kubernetes.io/service-name"
+
+
+async def router_endpoints(slices: Iterable[Manifest], service: str) -> tuple[RouterEndpoint, ...]:
+    """The state of every Ready endpoint of one router Service, by name.
+
+    Slices of other Services are none of it: KServe gives a graph's labels to the Service before its own pods.
+    """
+    own = (piece for piece in slices if (piece["metadata"].get("labels") or {}).get(_SERVICE) == service)
+    targets = sorted(dict.fromkeys(_ready(own)))
     if not targets:
         return ()
     async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:

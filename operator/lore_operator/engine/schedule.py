@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,8 +11,11 @@ from lore_operator.engine.keys import Key
 _FIRST_DELAY: Final = 0.2
 _LONGEST_DELAY: Final = 300.0
 _JITTER: Final = 0.25
-_ECHO_SHARE: Final = 8
-"""Of so many keys that are handed out at least one is an echo, if there is any."""
+_LONGEST_WAIT: Final = 10.0
+"""Seconds after which an echo is as urgent as what was changed: nothing starves."""
+_MANY: Final = 16
+_MOMENT: Final = 1.0
+"""So many changes within so many seconds are a crowd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,10 @@ class _Lane:
             return self._due[kind].popitem(last=False)[0]
         return None
 
+    def heads(self) -> Iterator[Key]:
+        """Of each kind the key that has waited longest."""
+        return (next(iter(keys)) for keys in self._due.values() if keys)
+
     def depth(self) -> dict[str, int]:
         return {kind: len(keys) for kind, keys in self._due.items()}
 
@@ -68,24 +75,27 @@ class Schedule:
     meanwhile makes it due when it is done), and has one wake-up time, the earliest asked for.
 
     What a person changed goes before echoes (what our own writes caused, and what time alone makes due): a thousand new
-    resources are all begun before the first is looked at again and again. Echoes keep their share, so nothing starves.
+    resources are all begun before the first is looked at again and again. While such a crowd comes, echoes are held back even
+    where a worker is free, since the API server is not: for ten seconds at most, then they take turns with what is new.
     """
 
     def __init__(self, clock: Callable[[], float], noise: Callable[[], float], backoff: Backoff | None = None) -> None:
         self._clock, self._noise, self._backoff = clock, noise, backoff or Backoff()
         self._changed, self._echoes = _Lane(), _Lane()
-        self._taken = 0
+        self._echo_next = False
+        self._latest: deque[float] = deque(maxlen=_MANY)
         self._since: dict[Key, float] = {}
         self._in_flight: set[Key] = set()
-        self._again: set[Key] = set()
+        self._again: dict[Key, _Lane] = {}
         self._wake: dict[Key, float] = {}
         self._heap: list[tuple[float, Key]] = []
         self._failures: Counter[Key] = Counter()
 
     def add(self, key: Key) -> None:
         """Make a key due now, before all echoes."""
+        self._latest.append(self._clock())
         if key in self._in_flight:
-            self._again.add(key)
+            self._again[key] = self._changed
             return
         self._echoes.remove(key)
         self._enqueue(key, self._changed)
@@ -99,15 +109,33 @@ class Schedule:
     def take(self) -> Key | None:
         """The next due key, now in flight; None where nothing is due."""
         self._wake_up()
-        self._taken += 1
-        first, second = self._changed, self._echoes
-        if self._taken % _ECHO_SHARE == 0:
-            first, second = second, first
-        key = first.take() or second.take()
+        key = self._next()
         if key is not None:
             del self._since[key]
             self._in_flight.add(key)
         return key
+
+    def _next(self) -> Key | None:
+        late = self._late()
+        if late and self._echo_next:
+            self._echo_next = False
+            return self._echoes.take()
+        self._echo_next = True
+        if (key := self._changed.take()) is not None:
+            return key
+        return self._echoes.take() if late or not self.crowded else None
+
+    def _late(self) -> bool:
+        """Whether the echo that waits longest has waited long enough."""
+        oldest = self._oldest_echo()
+        return oldest is not None and self._clock() >= oldest + _LONGEST_WAIT
+
+    def _held_until(self) -> float | None:
+        oldest = self._oldest_echo()
+        return None if oldest is None else min(oldest + _LONGEST_WAIT, self._latest[0] + _MOMENT if self._many else 0.0)
+
+    def _oldest_echo(self) -> float | None:
+        return min((self._since[key] for key in self._echoes.heads()), default=None)
 
     def done(self, key: Key) -> None:
         """The work on a key ended well: its failures are forgotten."""
@@ -128,7 +156,11 @@ class Schedule:
         self._failures.pop(key, None)
 
     def next_wake(self) -> float | None:
-        """When the next waiting key falls due."""
+        """When the next waiting key falls due, or an echo is held back no more."""
+        waits = [self._next_of_heap(), self._held_until()]
+        return min((when for when in waits if when is not None), default=None)
+
+    def _next_of_heap(self) -> float | None:
         while self._heap and self._wake.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
@@ -144,9 +176,13 @@ class Schedule:
         return len(self._since)
 
     @property
-    def changed(self) -> int:
-        """Due keys that are no echoes."""
-        return sum(self._changed.depth().values())
+    def crowded(self) -> bool:
+        """Whether others wait to be begun, or so many have come within a moment that more will."""
+        return any(self._changed.depth().values()) or (self._many and self._clock() < self._latest[0] + _MOMENT)
+
+    @property
+    def _many(self) -> bool:
+        return len(self._latest) == _MANY
 
     @property
     def oldest_age(self) -> float:
@@ -160,15 +196,14 @@ class Schedule:
 
     def _release(self, key: Key) -> None:
         self._in_flight.discard(key)
-        if key in self._again:
-            self._again.discard(key)
-            self._enqueue(key, self._changed)
+        if (lane := self._again.pop(key, None)) is not None:
+            self._enqueue(key, lane)
 
     def _wake_up(self) -> None:
-        while (when := self.next_wake()) is not None and when <= self._clock():
+        while (when := self._next_of_heap()) is not None and when <= self._clock():
             _, key = heapq.heappop(self._heap)
             del self._wake[key]
             if key in self._in_flight:
-                self._again.add(key)
+                self._again.setdefault(key, self._echoes)
             elif key not in self._since:
                 self._enqueue(key, self._echoes)

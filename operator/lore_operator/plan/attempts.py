@@ -5,7 +5,8 @@ otherwise be lost with Job and pods. Status is rebuilt from it.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from lore_core.jobs import REPORT_KEY, Report
+from lore_core.jobs import REPORT_KEY, Failure, Report, shard_key
 from lore_core.jobs import Phase as ReportPhase
 from lore_operator.api.v1alpha1 import GROUP
 from lore_operator.children.jobset import member_name
@@ -27,6 +28,7 @@ _ENDS: Final = ("Complete", "Completed", "Failed")
 """Conditions of a Job and of a JobSet that has ended."""
 _REPORT_GRACE: Final = timedelta(seconds=60)
 _SECONDS: Final = 3600.0
+_SHARD: Final = re.compile(r"shard-([1-9]\d{0,3})\.json")
 _RECHECK: Final = timedelta(seconds=5)
 _TRIED_AGAIN: Final = frozenset({"InternalError", "ArtifactError", "TeacherUnavailable", "EndpointUnavailable"})
 """Reasons of a report that another try may cure; every other one says that the input is wrong."""
@@ -129,7 +131,7 @@ def outcome(record: Record, pods: Iterable[Mapping[str, Any]], now: datetime) ->
     if noted := _noted(record.report):
         return _as_noted(noted, report)
     # What a JobSet says of its Job comes later and tells less than the Job itself.
-    ended = _ended(record.pods_job or record.job)
+    ended = _ended(record.pods_job or record.job) or taken_back(record.pods_job)
     if ended and ended["type"] == "Complete" and is_sharded(record.job):
         return Outcome(Phase.SUCCEEDED, report, ended=moment(ended["lastTransitionTime"]))
     if report and report.phase == ReportPhase.SUCCEEDED and report.result and (record.job is None or ended):
@@ -140,7 +142,7 @@ def outcome(record: Record, pods: Iterable[Mapping[str, Any]], now: datetime) ->
 
 
 def is_sharded(job: Object | None) -> bool:
-    """Whether a Job's pods are shards, of which none reports."""
+    """Whether a Job's pods are shards, whose reports say how far each is and no result."""
     return SHARDS in ((job or {}).get("metadata", {}).get("labels") or {})
 
 
@@ -166,13 +168,29 @@ def suspended(job: Object | None) -> Mapping[str, Any] | None:
     return next((c for c in conditions if c.get("type") == "Suspended" and c.get("status") == "True"), None)
 
 
+def taken_back(job: Object | None) -> Mapping[str, Any] | None:
+    """The failure of a Job whose pods a queue made end; None of any other Job.
+
+    To take a Job back, Kueue suspends it and clears its `startTime`. Where a pod then ends badly by its SIGTERM the Job controller
+    wants to fail the Job, and cannot: the API server allows no finished Job without `startTime`. So the Job hangs until the queue
+    lets it in again, gets a `startTime` after its failure, and fails then.
+    """
+    status = (job or {}).get("status") or {}
+    conditions = status.get("conditions") or []
+    failing = next((c for c in conditions if c.get("type") == "FailureTarget" and c.get("status") == "True"), None)
+    if failing is None:
+        return None
+    started = status.get("startTime")
+    return failing if not started or moment(started) > moment(failing["lastTransitionTime"]) else None
+
+
 def _ended_badly(record: Record, report: Report | None, pods: list[Mapping[str, Any]], now: datetime) -> Outcome:
     job = record.pods_job or record.job
-    ended = _ended(job) or {}
+    ended = _ended(job) or taken_back(job) or {}
     at = moment(ended["lastTransitionTime"]) if ended.get("lastTransitionTime") else now
     fallen = first_failure(pods_of(job["metadata"]["name"], pods)) if job else None
     where = {"stage": record.stage, "attempt": record.number, **_pod_fields(fallen)}
-    told, disrupted = report.failure if report and report.phase == ReportPhase.FAILED else None, _taken(job, ended)
+    told, disrupted = _told(record, report), _taken(record, ended)
     # A rank that outlives the pod that was taken reports an error of its own, which another try would cure.
     if told and not (disrupted and told.reason in _TRIED_AGAIN):
         failure = {**where, **told.model_dump(exclude_none=True)}
@@ -184,9 +202,25 @@ def _ended_badly(record: Record, report: Report | None, pods: list[Mapping[str, 
     return Outcome(Phase.FAILED, report, failure, True, at, disrupted, noted=False)
 
 
-def _taken(job: Object | None, ended: Mapping[str, Any]) -> bool:
-    """Whether the cluster took the pods: it says so, or a queue had suspended the Job, whose pods then ended by SIGTERM."""
-    return "DisruptionTarget" in str(ended.get("message", "")) or (bool(ended) and suspended(job) is not None)
+def _told(record: Record, report: Report | None) -> Failure | None:
+    """The failure that pods reported; of several shards' the first that another try would not cure, else the first."""
+    reports = [report, *(_shard_reports(record) if is_sharded(record.job) else ())]
+    found = [one.failure for one in reports if one and one.phase == ReportPhase.FAILED and one.failure]
+    return min(found, key=lambda one: one.reason in _TRIED_AGAIN, default=None)
+
+
+def _shard_reports(record: Record) -> Iterator[Report]:
+    """What the shards but the first say, in their order."""
+    data = (record.report or {}).get("data") or {}
+    numbers = sorted(int(found[1]) for key in data if (found := _SHARD.fullmatch(key)))
+    yield from (report for number in numbers if (report := read_report(record.report, shard_key(number))))
+
+
+def _taken(record: Record, ended: Mapping[str, Any]) -> bool:
+    """Whether the cluster took the pods: it says so, or a queue had suspended what runs them, and they ended by SIGTERM."""
+    if "DisruptionTarget" in str(ended.get("message", "")) or taken_back(record.pods_job):
+        return True
+    return bool(ended) and any(suspended(job) for job in (record.job, record.pods_job))
 
 
 def _pod_fields(fallen: PodFailure | None) -> dict[str, Any]:
@@ -209,9 +243,9 @@ def _words(ended: Mapping[str, Any], fallen: PodFailure | None, disrupted: bool)
     return {"reason": reason, "message": in_words(reason, str(ended.get("message") or ""))}
 
 
-def read_report(config_map: Object | None) -> Report | None:
+def read_report(config_map: Object | None, key: str = REPORT_KEY) -> Report | None:
     """The pod's report; None while there is none. One that does not follow the contract counts as none."""
-    text = ((config_map or {}).get("data") or {}).get(REPORT_KEY)
+    text = ((config_map or {}).get("data") or {}).get(key)
     try:
         return Report.model_validate_json(text, extra="ignore") if text else None
     except ValidationError:

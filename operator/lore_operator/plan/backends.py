@@ -32,6 +32,8 @@ from lore_operator.plan.waits import Wait, waiting
 KIND: Final = "InferenceService"
 _LOAD_FAILED: Final = frozenset({"BlockedByFailedLoad", "InvalidSpec"})
 _MAX_TAIL: Final = 600
+_STANDARD: Final = ("Standard", "RawDeployment")
+"""KServe's names for the mode that we ask for: since 0.16, and before."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def backend_state(observed: Observed, backend: Backend) -> BackendState:
         stored.get("status") or {},
         observed.children.get(ObjectKey("Deployment", f"{backend.name}-predictor")),
     )
-    if (made_well := _rolled_out(made)) and _is_ready(status):
+    if (made_well := rolled_out(made)) and _is_ready(status):
         return BackendState(True, replicas=int((made or {})["status"].get("availableReplicas", 0)))
     pods = [pod for pod in observed.pods if (pod["metadata"].get("labels") or {}).get(KSERVE_NAME) == backend.name]
     model = status.get("modelStatus") or {}
@@ -149,7 +151,8 @@ def _is_ready(status: Mapping[str, Any]) -> bool:
     return any(item.get("type") == "Ready" and item.get("status") == "True" for item in status.get("conditions") or ())
 
 
-def _rolled_out(made: Object | None) -> bool:
+def rolled_out(made: Object | None) -> bool:
+    """Whether a Deployment's own counters say that all its pods are of its present template and available."""
     if made is None:
         return False
     status, wanted = made.get("status") or {}, (made.get("spec") or {}).get("replicas", 1)
@@ -181,6 +184,12 @@ def _last_end(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _kserve_words(status: Mapping[str, Any]) -> str:
+    # A KServe that does not know the name that we give takes its own default.
+    if (mode := status.get("deploymentMode") or _STANDARD[0]) not in _STANDARD:
+        return (
+            f"KServe runs it in its mode {mode}, not in {_STANDARD[0]}: install KServe 0.16 or newer, or make"
+            f" {_STANDARD[1]} the default mode of an older one"
+        )
     bad = [item for item in status.get("conditions") or () if item.get("status") == "False" and item.get("message")]
     return str(bad[0]["message"]) if bad else ""
 

@@ -18,7 +18,7 @@ class Due(NamedTuple):
 
 
 def due(record: Record, report: Report | None, policy: RunPolicy) -> Due | None:
-    """The next sign of life that is waited for; None where none is, in a queue for example. Shards do not report."""
+    """The next sign of life that is waited for; None where none is, in a queue for example. Shards have none."""
     job = record.pods_job
     started = ((job or {}).get("status") or {}).get("startTime")
     if not started or has_ended(job) or is_sharded(job) or suspended(job):

@@ -25,6 +25,7 @@ from lore_operator.plan.backends import (
 )
 from lore_operator.plan.conditions import Finding, Halt, State, moment, timestamp
 from lore_operator.plan.drift import DRIFTED, alert, shares
+from lore_operator.plan.entrances import closed_entrances, ensure_entrances
 from lore_operator.plan.gate import Verdicts, judge
 from lore_operator.plan.head_build import ensure_generation, forget_builds
 from lore_operator.plan.imported import evaluations_of
@@ -127,6 +128,8 @@ class _Serving:
             ensure_backends(self.draft, self.deployment, revision.recipe, self.settings)
         if serving:
             self.routing.ensure(serving)
+            ensure_entrances(self.draft, self.deployment)
+            self.alerts |= closed_entrances(self.draft, self.deployment)
 
     def _evaluations(self) -> list[Object]:
         """Those of this namespace, and the signed ones of other clusters that the models bring with them."""
@@ -219,20 +222,35 @@ class _Serving:
             self.alerts["VerdictExpired"] = "; ".join(verdicts.missing)
         if verdicts.overridden:
             self.alerts["VerdictOverridden"] = "; ".join(verdicts.overridden)
-        settled = self.routing.settle()
+        keep = seconds(self.spec.rollout.keep_for)
+        settled = self.routing.settle(keep)
         if not self.routing.acked or not settled:
             self.draft.wake(self.draft.now + _POLL)
             return Finding(State.ROLLING_OUT, "AwaitingRouters", self.routing.describe())
-        release_backends(self.draft, set(states))
+        former = self._kept(target, keep)
+        release_backends(self.draft, {*states, *(part.backend.name for one in former for part in one.parts)})
         forget_builds(self.draft)
-        forget_oldest(self.draft, self.known, self.spec.revision_history_limit, {target.name})
+        kept = {target.name, *(one.name for one in former)}
+        forget_oldest(self.draft, self.known, self.spec.revision_history_limit, kept)
         if waiting := self._not_ready(states):
             return Finding(State.ROLLING_OUT, "PredictorsDegraded", waiting)
         pinned = " (pinned)" if self.spec.rollout.pin_revision else ""
         if not pinned:
             self.strata.advance(target.recipe.strata)
             self._tell_builds()
-        return Finding(State.SERVING, "Serving", f"{target.name}{pinned} answers all queries")
+        until = f"; {former[0].name} is kept within rollout.keepFor {self.spec.rollout.keep_for}" if former else ""
+        return Finding(State.SERVING, "Serving", f"{target.name}{pinned} answers all queries{until}")
+
+    def _kept(self, target: Revision, keep: timedelta) -> list[Revision]:
+        """Former compositions that routers still have; they are no candidates."""
+        found = [one for one in self.known if one.name in self.routing.revisions - {target.name}]
+        if found:
+            self.draft.wake(self.draft.now + keep - self.routing.age)
+            names = {one.name for one in found}
+            rows = self.fields["revisions"]
+            told = [{**row, "outcome": "Kept"} if row["revision"] in names else row for row in rows]
+            self.fields |= {"candidate": None, "weight": None, "revisions": told}
+        return found
 
     def _not_ready(self, states: Mapping[str, BackendState]) -> str:
         """What predictors that are not Ready say; the first that is hindered is the failure in status."""
@@ -270,7 +288,7 @@ class _Serving:
             return Finding(State.STALLED, reason, f"{text}; change the spec or runToken to try again")
         if self.routing.settle() and self.routing.acked:
             kept = [revision for revision in self.known if revision.name == self.routing.stable]
-            release_backends(self.draft, {p.backend.name for r in kept for p in r.recipe.predictors.values()})
+            release_backends(self.draft, {part.backend.name for one in kept for part in one.parts})
         else:
             self.draft.wake(self.draft.now + _POLL)
         return Finding(State.ROLLED_BACK, "RolledBack", f"{self.routing.stable} serves; {reason}: {text}")

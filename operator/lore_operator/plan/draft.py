@@ -55,10 +55,10 @@ class Draft:
         references = found["metadata"].get("ownerReferences") or []
         return any(item.get("controller") and (item["kind"], item["name"]) == own for item in references)
 
-    def ensure(self, wanted: Object, *, on_live: bool = False) -> None:
+    def ensure(self, wanted: Object, *, on_live: bool = False, later: bool = False) -> None:
         """Create a child unless it is there. What is there is never changed: it is frozen as it was rendered."""
         if self.find(wanted["kind"], wanted["metadata"]["name"]) is None:
-            self._apply.append(Apply(wanted, on_live=on_live))
+            self._apply.append(Apply(wanted, on_live=on_live, later=later))
 
     def reference(self, kind: str, name: str) -> Object | None:
         """Another resource of the namespace, if it exists; also where only a create has found it."""

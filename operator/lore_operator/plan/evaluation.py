@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
-from lore_core.jobs import GoodRateConfig, Report
+from lore_core.jobs import GoodRateConfig, Progress, Report
 from lore_operator.api import InvalidResource, parse_eval, parse_model
 from lore_operator.api.v1alpha1 import RelevanceEval
 from lore_operator.api.v1alpha1.common import ArtifactRef, LocalReference
@@ -27,6 +27,7 @@ from lore_operator.plan.frozen import effective, recorded
 from lore_operator.plan.judged_tier import resolve_tier
 from lore_operator.plan.override import overridden
 from lore_operator.plan.runs import Run, Standing, Work, run_id
+from lore_operator.plan.shards import Shards
 from lore_operator.plan.types import Object, Observed, Plan, Reference
 from lore_operator.plan.waits import attempt_waits
 
@@ -159,36 +160,22 @@ def _scoring(parts: _Parts, fields: dict[str, Any]) -> Finding | None:
     """What the shards are at; None once all are scored. Once a reduce step was begun they are not looked at again."""
     draft, run, total = parts.draft, parts.run, parts.evaluation.spec.shards
     records = [record for record in run.mine if record.stage == _SCORE]
-    fields["shards"] = shard_status(records[-1].job if records else None, total)
+    shards = Shards.of(records[-1] if records else None, total)
+    fields["shards"] = shards.status()
     if any(record.stage == _STAGE for record in run.mine):
         return None
     standing = run.advance(_work(parts, _SCORE, score_base, "shards"))
     found = standing.outcome
-    fields |= _standing_status(standing)
+    fields |= _standing_status(standing) | {"progress": _progress(shards.progress())}
     if found.phase is Phase.RUNNING:
-        finding, shards = _running(draft, standing, fields), fields["shards"]
-        told = f"{shards['scored']} of {total} shards scored, {shards['failed']} failed"
-        return replace(finding, message=f"{finding.message}; {told}")
+        finding = _running(draft, standing, fields)
+        return replace(finding, message=f"{finding.message}; {shards.told()}")
     if found.phase is Phase.SUCCEEDED:
         return None
     run.clean_up(found.ended or draft.now)
-    failure, shards = found.failure or {}, fields["shards"]
-    text = f"attempt {standing.attempt.number}: {shards['failed']} of {total} shards failed; {describe(failure)}"
+    failure = found.failure or {}
+    text = f"attempt {standing.attempt.number}: {len(shards.failed)} of {total} shards failed; {describe(failure)}"
     return Finding(State.STALLED, str(failure.get("reason", "JobFailed")), text)
-
-
-def shard_status(job: Object | None, total: int) -> dict[str, Any]:
-    """How the shards of a scoring Job stand, as its status says it; nothing is scored where there is no Job any more."""
-    status = (job or {}).get("status") or {}
-    failed = str(status.get("failedIndexes") or "")
-    found = {"total": total, "scored": int(status.get("succeeded") or 0), "failed": _count(failed)}
-    return found | ({"failedIndexes": failed[:_MAX_TEXT]} if failed else {})
-
-
-def _count(indexes: str) -> int:
-    """How many indexes a Job's list such as `1,3-5` names."""
-    ranges = (part.partition("-") for part in indexes.split(",") if part)
-    return sum(int(last or first) - int(first) + 1 for first, _, last in ranges)
 
 
 def _finding(draft: Draft, run: Run, standing: Standing, config: EvalConfig, fields: dict[str, Any]) -> Finding:
@@ -342,14 +329,13 @@ def _subject_status(spec: EvalSpec, resolved: Resolved) -> dict[str, Any]:
 
 def _standing_status(standing: Standing) -> dict[str, Any]:
     report = standing.outcome.report
-    progress = (
-        report.progress.model_dump(mode="json", by_alias=True, exclude_none=True)
-        if report and report.progress
-        else None
-    )
     return {
         "attempt": standing.attempt.number,
         "jobName": standing.attempt.job,
-        "progress": progress,
+        "progress": _progress(report.progress if report else None),
         "failure": standing.last_failure,
     }
+
+
+def _progress(found: Progress | None) -> dict[str, Any] | None:
+    return found.model_dump(mode="json", by_alias=True, exclude_none=True) if found else None

@@ -1,13 +1,14 @@
-"""RelevanceModel: the verdicts that hold for its digest."""
+"""RelevanceModel: the verdicts that hold for its digest, and the record of its bytes where they are to go with it."""
 
 from datetime import datetime
 
 from lore_operator.api import InvalidResource, parse_model
 from lore_operator.children.settings import Settings
 from lore_operator.plan.conditions import Finding, State
+from lore_operator.plan.discard import wanted_record
 from lore_operator.plan.draft import Draft
 from lore_operator.plan.imported import REFUSED, imported
-from lore_operator.plan.types import Object, Observed, Plan, Reference
+from lore_operator.plan.types import Object, ObjectKey, Observed, Plan, Reference
 
 _COPIED = ("benchmarkDigest", "gateSetDigest", "profileDigest", "rulesDigest", "evidence")
 
@@ -18,12 +19,15 @@ def references(resource: Object) -> frozenset[Reference]:
 
 
 def plan(resource: Object, observed: Observed, now: datetime, settings: Settings) -> Plan:
-    """Nothing to write but status: the cache of the evaluations that passed."""
+    """Status, the cache of the evaluations that passed; and with deletionPolicy Delete the record that outlives the model."""
     draft, alerts = Draft(resource, observed, now), dict[str, str]()
     try:
         model = parse_model(resource)
     except InvalidResource as error:
         return draft.finish(Finding(State.STALLED, error.reason, str(error)), {})
+    record = wanted_record(model)
+    if record is not None and ObjectKey(record["kind"], record["metadata"]["name"]) not in observed.children:
+        draft.apply(record, create_only=True)
     verdicts = [found for item in observed.references.values() if (found := _verdict(item, model.spec.digest))]
     verdicts.sort(key=_name)
     brought = imported(model, settings.trusted_keys, now)

@@ -15,6 +15,7 @@ from lore_operator.children.composition import (
     FAILED,
     GENERATION,
     SPEC_DIGEST,
+    PredictorPart,
     Recipe,
     controller_revision,
     recipe_of,
@@ -39,6 +40,11 @@ class Revision:
     def name(self) -> str:
         """Its name."""
         return str(self.stored["metadata"]["name"])
+
+    @property
+    def parts(self) -> tuple[PredictorPart, ...]:
+        """Its tiers with a model."""
+        return tuple(self.recipe.predictors.values())
 
     @property
     def number(self) -> int:

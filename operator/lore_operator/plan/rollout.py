@@ -102,6 +102,7 @@ def _config(deployment: RelevanceDeployment, stable: str, compositions: list[wir
         stable=stable,
         compositions=tuple(compositions),
         tier_policy=deployment.spec.router.tier_policy,
+        split_by="Bucket" if deployment.spec.rollout.split_by == "Bucket" else None,
     )
 
 

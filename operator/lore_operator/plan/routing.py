@@ -75,9 +75,10 @@ class Routing:
         self._draft.apply(router.config_map(self._draft.resource, config, notes))
         return True
 
-    def settle(self) -> bool:
-        """Leave only the stable composition, in acknowledged steps; whether that is so already."""
-        return self.config is None or not self.write(settled(self._deployment, self.config, acked=self.acked))
+    def settle(self, keep: timedelta = timedelta()) -> bool:
+        """Leave only the stable composition, in acknowledged steps and the former one not before `keep`; whether that is so."""
+        over = self.acked and self.age >= keep
+        return self.config is None or not self.write(settled(self._deployment, self.config, acked=over))
 
     def ensure(self, revisions: Iterable[Revision]) -> None:
         """Have the Service, the access and the pods. Pods are rendered again only where their inputs changed."""

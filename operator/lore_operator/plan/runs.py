@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from lore_operator.api.v1alpha1.common import RunPolicy, seconds
+from lore_operator.children.config_maps import is_report
 from lore_operator.children.labels import RENDERED_BY
 from lore_operator.children.names import Attempt
 from lore_operator.children.overrides import InvalidPodTemplate
@@ -125,7 +126,9 @@ class Run:
 
     def _after_failure(self, work: Work, tried: list[Record], standing: Standing) -> Standing:
         found, report = standing.outcome, tried[-1].report
-        if not found.noted and report is not None:
+        if report is None:
+            return self._make_report(work, standing)
+        if not found.noted:
             self.draft.apply(note_failure(report, found))
         stopping = self._stop(tried[-1])
         counted = self._counted(tried[:-1]) + (not found.disrupted)
@@ -138,6 +141,14 @@ class Run:
             self.draft.wake(again)
         text = f"attempt failed ({(found.failure or {}).get('reason')}), the next one starts at {timestamp(again)}"
         return replace(standing, outcome=replace(found, phase=Phase.RUNNING), waiting=text)
+
+    def _make_report(self, work: Work, standing: Standing) -> Standing:
+        """The attempt failed before its report was there: first something to note it on."""
+        for item in self._render(work, standing.attempt):
+            if is_report(item):
+                self.draft.ensure(item)
+        text = f"attempt failed ({(standing.outcome.failure or {}).get('reason')}), which is to be noted"
+        return replace(standing, outcome=replace(standing.outcome, phase=Phase.RUNNING), waiting=text)
 
     def _stop(self, record: Record) -> bool:
         """Whether a failed attempt still has pods: the next one does not write beside them. They are told to end."""
@@ -166,13 +177,17 @@ class Run:
             self._create(work, attempt, repair=True)
 
     def _create(self, work: Work, attempt: Attempt, *, repair: bool = False) -> None:
-        try:
-            objects = work.render(attempt)
-        except InvalidPodTemplate as error:
-            raise Halt(State.STALLED, error.reason, f"{work.runner}.{error}") from error
+        objects = self._render(work, attempt)
         self._ensure_access(work, attempt)
         for item in objects:
-            self.draft.ensure(item, on_live=repair)
+            # A ConfigMap never ends: one that is missing in an old view finds its name taken.
+            self.draft.ensure(item, on_live=repair and item["kind"] != "ConfigMap", later=is_report(item))
+
+    def _render(self, work: Work, attempt: Attempt) -> list[Object]:
+        try:
+            return work.render(attempt)
+        except InvalidPodTemplate as error:
+            raise Halt(State.STALLED, error.reason, f"{work.runner}.{error}") from error
 
     def _ensure_access(self, work: Work, attempt: Attempt) -> None:
         """The Role names the reports of the current attempt: it is the one child that is kept up to date."""

@@ -12,11 +12,13 @@ from lore_operator.api.v1alpha1.train_job import Stage
 from lore_operator.children.labels import ATTEMPT, RUN, STAGE, owner_labels
 from lore_operator.children.model import relevance_model
 from lore_operator.children.names import Attempt, train_base
+from lore_operator.children.pod import gpus_asked
 from lore_operator.children.report_access import report_access
 from lore_operator.children.settings import Settings
 from lore_operator.children.train_config import stage_config, stage_inputs
 from lore_operator.children.train_job import own_service, stage_gpus, train_objects
 from lore_operator.plan.attempts import Phase, reported_hours
+from lore_operator.plan.claims import check_claims, claims, unchecked
 from lore_operator.plan.conditions import Finding, Halt, State, timestamp
 from lore_operator.plan.draft import Draft
 from lore_operator.plan.failures import describe
@@ -30,10 +32,10 @@ _MAX_METRICS: Final = 32
 
 
 def references(resource: Object) -> frozenset[Reference]:
-    """The models it publishes: each must be free, or the same."""
+    """The models it publishes, each of which must be free or the same, and the claims that its nodes share."""
     stages = (resource.get("spec") or {}).get("stages") or []
     names = ((stage.get("publish") or {}).get("as") for stage in stages)
-    return frozenset(Reference("RelevanceModel", name) for name in names if name)
+    return frozenset(Reference("RelevanceModel", name) for name in names if name) | claims(resource)
 
 
 def plan(resource: Object, observed: Observed, now: datetime, settings: Settings) -> Plan:
@@ -58,9 +60,20 @@ def _decide(
     fields["startTime"] = timestamp(run.started) if run.started else None
     fields["renderedBy"] = run.rendered_by(settings.version)
     run.stop_earlier_runs()
+    alerts |= unchecked(draft)
     if not run.mine:
         check_names_are_free(draft, frozen)
+        check_claims(draft, frozen)
+        _check_gpus(frozen)
     return _Stages(draft, frozen, run, fields, settings).decide()
+
+
+def _check_gpus(job: RelevanceTrainJob) -> None:
+    """Halts where more ranks than GPUs would start in a pod: they would die one by one after the data was loaded."""
+    asked, ranks = gpus_asked(job.spec.runner.resources.to_wire()), job.spec.nodes.gpus_per_node
+    if 0 < asked < ranks:
+        text = f"nodes.gpusPerNode {ranks} starts as many ranks in a pod, runner.resources asks for {asked} GPUs"
+        raise Halt(State.STALLED, "ImpossibleResources", f"{text}; raise the one or lower the other")
 
 
 class _Stages:

@@ -68,7 +68,8 @@ class Observed:
     object that does not exist is absent; it also holds what all resources of a namespace share (`children.report_access`). A
     RelevanceDeployment's children also hold the InferenceServices that name it among their owners, with the Deployment and
     the pods that KServe made for them; `routers` are its router's Ready endpoints, `measurements` the answers to the queries
-    that its rollout's step asks (`questions.queries`).
+    that its rollout's step asks (`questions.queries`). `refused` holds the API server's words by kind, where the operator may
+    not read references that a decision can do without.
     """
 
     children: Mapping[ObjectKey, Object] = field(default_factory=dict)
@@ -76,6 +77,7 @@ class Observed:
     references: Mapping[ObjectKey, Object] = field(default_factory=dict)
     routers: tuple[RouterEndpoint, ...] = ()
     measurements: Mapping[str, Measurement] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,13 @@ class Apply:
 
     With `create_only` an object that exists is left alone whatever it holds: a published RelevanceModel. With `on_live` it
     is written only by a decision on a live view: on an old one a Job that ended and was removed looks like one that is
-    missing.
+    missing. What is wanted `later`, only once the pods run, is left to the next pass where others wait to be begun.
     """
 
     object: Object
     create_only: bool = False
     on_live: bool = False
+    later: bool = False
 
     @property
     def key(self) -> ObjectKey:

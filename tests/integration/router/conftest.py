@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,9 @@ from integration.router.world import (
     World,
     running_backend,
 )
+
+from hack.cluster import files
+from hack.cluster.paths import cache_root
 
 
 @pytest.fixture
@@ -30,3 +33,10 @@ async def ready(world: World, router: RunningRouter) -> RunningRouter:
     """A router that serves the world's one composition."""
     await router.serve(world.config())
     return router
+
+
+@pytest.fixture
+def port_8080() -> Iterator[None]:
+    """The port that KServe's graph router cannot do without, for one test of all workers at a time."""
+    with files.exclusive(cache_root() / "port-8080"):
+        yield

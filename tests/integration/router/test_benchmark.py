@@ -4,11 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from hack.cluster import tools
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
+@pytest.mark.usefixtures("port_8080")
 def test_a_short_run_measures_both_routers_on_one_stub() -> None:
     kserve = str(tools.require("kserve-router"))
     command = [sys.executable, "-m", "benchmarks.router", "--short", "--kserve-router", kserve]

@@ -65,6 +65,26 @@ async def test_a_weight_moves_queries_and_they_stay_inside_their_composition(
     assert {a["tier"] for a in strata} == {"tail"}
 
 
+async def test_a_users_bucket_keeps_one_composition_where_the_rollout_splits_by_it(
+    router: RunningRouter, world: World
+) -> None:
+    both = (world.composition("r1", 50), world.composition("r2", 50))
+    await router.serve(world.config(*both, splitBy="Bucket"))
+
+    async def revisions(bucket: str) -> set[str]:
+        headers, body = {"x-lore-bucket": bucket}, {"items": [{"id": "i1"}]}
+        asked = [{**body, "query": f"word{number}"} for number in range(12)]
+        found = [await router.client.post("/v1/relevance", json=one, headers=headers) for one in asked]
+        return {answer.headers["x-lore-revision"] for answer in found}
+
+    of_users = [await revisions(f"user-{number}") for number in range(8)]
+    assert {len(found) for found in of_users} == {1}
+    assert set().union(*of_users) == {"r1", "r2"}
+    assert await revisions("") == {"r1", "r2"}
+    explained = await router.client.post("/v1/explain", json={"query": "any"}, headers={"x-lore-bucket": "user-0"})
+    assert {explained.json()["revision"]} == of_users[0]
+
+
 async def test_state_names_what_is_loaded_and_what_has_weight(router: RunningRouter, world: World) -> None:
     config = world.config(world.composition("r1", 100), world.composition("r2", 0))
     await router.serve(config)

@@ -126,6 +126,8 @@ def test_the_short_benchmark_measures_every_arm(site: Site) -> None:
     assert {name: len(names) for name, names in arms.items()} == {"a": 3, "b1": 2, "b2": 2}
     hits = {name: [arm["prefixCacheHitRate"] for arm in one["arms"]] for name, one in found["comparisons"].items()}
     assert hits["b1"][1] == 0 < 0.5 < hits["b1"][0]
+    ((tokens, forced),) = found["lengths"].items()
+    assert [arm["generatedTokens"] for arm in forced["arms"]] == [0, tokens]
     once, generated, scored = (arm["generatedTokens"] for arm in found["comparisons"]["a"]["arms"])
     assert once == 0 < min(generated, scored)
 

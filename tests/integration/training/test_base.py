@@ -1,5 +1,6 @@
 """`lore model pretrain` and `lore model check`."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def test_a_word_of_the_corpus_is_one_token_and_the_labels_are_control_tokens(tmp
     assert all(encoder.has_control(token) for token in LABEL_TOKENS)
 
 
-def checked(tmp_path: Path) -> int:
+def checked(tmp_path: Path, *options: str) -> int:
     """`lore model check` on a model that finds every token equally likely."""
     import torch
 
@@ -70,7 +71,8 @@ def checked(tmp_path: Path) -> int:
     kit = ModelKit(build_contract(encoder, PromptLayout.LABEL_FIRST, RuleMode.NONE, 96), encoder)
     write_model(model, model.state_dict(), kit, tmp_path, tmp_path / "model")
     write_pairs(tmp_path / "pairs.jsonl", list(WORLD.pairs("tune", "general"))[:8])
-    return main(["model", "check", "--model", str(tmp_path / "model"), "--pairs", str(tmp_path / "pairs.jsonl")])
+    where = ["--model", str(tmp_path / "model"), "--pairs", str(tmp_path / "pairs.jsonl")]
+    return main(["model", "check", *where, *options])
 
 
 def test_a_model_that_says_other_things_than_labels_is_refused(
@@ -80,3 +82,11 @@ def test_a_model_that_says_other_things_than_labels_is_refused(
     found = capsys.readouterr()
     assert "mass outside the labels: mean 0.98" in found.out
     assert "at most 5% may; train longer" in found.err
+
+
+def test_what_was_found_can_be_read_by_a_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert checked(tmp_path, "--output=json") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["layout"], found["prompts"], len(found["labelTokens"])) == ("LabelFirst", 8, 4)
+    assert found["meanOutside"] > 0.98
+    assert "train longer" in found["problems"][0]

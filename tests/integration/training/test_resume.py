@@ -8,7 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lore_core.artifacts import ArtifactRef, open_store
+from lore_core.jobs import Report
 from lore_core.training.checkpoints import complete_checkpoints
 
 from .conftest import Site
@@ -42,12 +45,12 @@ def ancestors(pid: int) -> list[int]:
     return found
 
 
-def killed_after_a_checkpoint(process: "subprocess.Popen[bytes]", where: ArtifactRef) -> int:
+def killed_after_a_checkpoint(process: "subprocess.Popen[bytes]", where: ArtifactRef, rank: int = 1) -> int:
     """Wait for the first whole checkpoint, kill -9 one rank, and return the launcher's status."""
     while not complete_checkpoints(where):
         assert process.poll() is None, "the stage ended before its first checkpoint"
         time.sleep(0.02)  # polls a file of another process; nothing here depends on how long it takes
-    os.kill(rank_pid(process.pid, 1), signal.SIGKILL)
+    os.kill(rank_pid(process.pid, rank), signal.SIGKILL)
     return process.wait()
 
 
@@ -62,6 +65,27 @@ def test_a_killed_stage_resumes_and_ends_with_the_same_weights(site: Site) -> No
     assert report.summary["resumedFromStep"] == newest
     assert report.result is not None
     assert report.result.digest == open_store(undisturbed.output).manifest().digest
+
+
+@pytest.mark.parametrize(("zero", "before", "after"), [(2, 2, 1), (2, 1, 2), (3, 2, 1)])
+def test_a_stage_goes_on_with_another_number_of_ranks(site: Site, zero: int, before: int, after: int) -> None:
+    """The optimizer's state comes along: the losses are those of the undisturbed run but for the order of sums."""
+    name = f"zero{zero}-{before}-{after}"
+    # Answers of one length: a rank's loss is a mean over its tokens, so the mean over ranks is the same however many they are.
+    spec = {**SFT, "layout": "LabelFirst", "optimizer": {**SFT["optimizer"], "max_steps": 60}}
+    undisturbed = site.run(f"{name}-whole", site.config(f"{name}-whole", spec, deepspeed={"zero_stage": zero}), before)
+    config = site.config(name, spec, deepspeed={"zero_stage": zero})
+    assert killed_after_a_checkpoint(site.start(name, config, before), config.checkpoints, before - 1) != 0
+    newest = complete_checkpoints(config.checkpoints)[0].step
+
+    report = site.run(name, config, after)
+
+    assert report.summary["resumedFromStep"] == newest
+    assert losses(report) == pytest.approx(losses(undisturbed), rel=1e-4)
+
+
+def losses(report: Report) -> list[float]:
+    return [value for _, value in report.summary["curves"]["loss"]]  # type: ignore[index, union-attr]
 
 
 def test_a_suspended_stage_saves_before_it_ends(site: Site) -> None:

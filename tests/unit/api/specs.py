@@ -289,6 +289,18 @@ REFUSED = [
     case("RelevanceDeployment", _WORKSPACE, ("spec.workspace.digest", D)),
     case("RelevanceDeployment", _RESERVED, ("spec.runner.env", [_LORE])),
     case("RelevanceDeployment", _RESERVED, ("spec.router.runner.env", [_LORE])),
+    case(
+        "RelevanceDeployment",
+        "inferenceGraph goes without tls and tokens",
+        ("spec.router.inferenceGraph", {}),
+        ("spec.router.tls", {"secretRef": {"name": "cert"}}),
+    ),
+    case(
+        "RelevanceDeployment",
+        "inferenceGraph goes without tls and tokens",
+        ("spec.router.inferenceGraph", {"replicas": {"min": 2}}),
+        ("spec.router.tokens", {"secretRef": {"name": "callers"}}),
+    ),
     case("RelevanceDeployment", _RESERVED, ("spec.tiers.2.predictor.runner.env", [_LORE])),
     case("RelevanceDeployment", "metadata.name may have 40 characters", ("metadata.name", _LONG)),
 ]
@@ -334,6 +346,14 @@ MALFORMED = [
 
 ACCEPTED = [
     *(case(kind, None) for kind in GOOD),
+    case("RelevanceModel", None, ("spec.deletionPolicy", "Delete")),
+    case(
+        "RelevanceDeployment",
+        None,
+        ("spec.runner", {"env": [{"name": "A", "value": "b"}]}),
+        ("spec.rollout.steps.0.analysis", {"prometheus": [{"name": "up", "query": "up", "min": "1", "max": "2"}]}),
+    ),
+    case("RelevanceTrainJob", None, ("spec.stages.0.publish.deletionPolicy", "Delete")),
     case("RelevanceTrainJob", None, ("spec.stages.1.distill.from", DELETE)),
     case("RelevanceTrainJob", None, ("spec.stages.1.publish", DELETE)),
     case("RelevanceTrainJob", None, ("spec.stages", [_TRACES, {"name": "sft", "sft": {}}])),
@@ -394,6 +414,7 @@ FROZEN = [
     case("RelevanceModel", f"secretRef {_FROZEN}", ("spec.secretRef", DELETE)),
     case("RelevanceModel", f"contract {_FROZEN}", ("spec.contract.layout", "LabelFirst")),
     case("RelevanceModel", f"lineage {_FROZEN}", ("spec.lineage.trainJob", "other")),
+    case("RelevanceModel", f"deletionPolicy {_FROZEN}", ("spec.deletionPolicy", "Delete")),
 ]
 """Refused on an existing object."""
 

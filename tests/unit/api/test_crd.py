@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.api.specs import FROZEN, REFUSED
+from unit.api.specs import ACCEPTED, FROZEN, GROWN, REFUSED
 
 from lore_operator.api.crd import KINDS, crd, main
 
@@ -102,3 +102,24 @@ def test_short_names_and_category() -> None:
         "RelevanceDeployment": ["rdep"],
     }
     assert all(found["categories"] == ["lore"] for found in names.values())
+
+
+def judged(node: dict[str, Any], value: Any) -> Iterator[str]:
+    """Rules that the API server evaluates on a value."""
+    yield from (rule["rule"] for rule in node.get("x-kubernetes-validations", ()))
+    if isinstance(value, dict):
+        further = node.get("additionalProperties")
+        for name, child in value.items():
+            below = node.get("properties", {}).get(name) or (further if isinstance(further, dict) else None)
+            yield from judged(below, child) if below else ()
+    elif isinstance(value, list):
+        yield from (rule for child in value for rule in judged(node["items"], child))
+
+
+@pytest.mark.parametrize("kind", CRDS)
+def test_every_rule_has_a_case_that_it_accepts(kind: str) -> None:
+    root = schema(kind)
+    rules = {rule["rule"] for node in nodes(root) for rule in node.get("x-kubernetes-validations", ())}
+    accepted = [case.build() for case in (*ACCEPTED, *GROWN) if case.kind == kind]
+
+    assert rules - {rule for found in accepted for rule in judged(root, found)} == set()

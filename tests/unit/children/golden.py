@@ -8,6 +8,8 @@ import yaml
 from lore_core.jobs import ServingProfile
 from lore_operator.api import parse_deployment, parse_eval, parse_model, parse_train_job
 from lore_operator.api.v1alpha1.common import ArtifactRef, LocalReference
+from lore_operator.children import gateway_route as gateway_routes
+from lore_operator.children import inference_graph as graphs
 from lore_operator.children import router
 from lore_operator.children.backend import backend_of
 from lore_operator.children.disruption import predictor_budget
@@ -241,6 +243,24 @@ def router_objects(**changes: Any) -> list[dict[str, Any]]:
     ]
 
 
+def entrances() -> list[dict[str, Any]]:
+    gateway = {
+        "parents": [{"name": "public", "namespace": "gateways", "sectionName": "https"}],
+        "hostnames": ["rank.example.com"],
+    }
+    stored = {
+        **DEPLOYMENT,
+        "spec": {**DEPLOYMENT["spec"], "router": {"gateway": gateway, "inferenceGraph": {"replicas": {"max": 3}}}},
+    }
+    wanted = parse_deployment(stored).spec.router
+    assert wanted.gateway is not None
+    assert wanted.inference_graph is not None
+    return [
+        gateway_routes.gateway_route(DEPLOYMENT, wanted, wanted.gateway),
+        graphs.inference_graph(DEPLOYMENT, wanted, wanted.inference_graph),
+    ]
+
+
 GOLDEN = {
     "train-sft.yaml": lambda: train(0),
     "train-student.yaml": lambda: train(1),
@@ -256,6 +276,7 @@ GOLDEN = {
     "strata.yaml": strata,
     "backend.yaml": backend,
     "router.yaml": router_objects,
+    "entrances.yaml": entrances,
 }
 
 

@@ -19,6 +19,21 @@ def test_a_new_resource_is_given_out_once() -> None:
     assert (arrivals.take(DEMO), arrivals.take(DEMO)) == (resource(), None)
 
 
+def test_what_the_crd_defaults_is_no_status() -> None:
+    arrivals = Arrivals()
+    arrivals.came(DEMO, resource(status={"observedGeneration": -1}), deleted=False)
+
+    assert arrivals.take(DEMO) is not None
+
+
+def test_who_manages_its_fields_is_not_kept() -> None:
+    arrivals, came = Arrivals(), resource()
+    came["metadata"]["managedFields"] = [{"manager": "kubectl"}]
+    arrivals.came(DEMO, came, deleted=False)
+
+    assert arrivals.take(DEMO) == resource()
+
+
 def test_the_latest_is_given_out() -> None:
     arrivals = Arrivals()
     arrivals.came(DEMO, resource(1), deleted=False)

@@ -187,6 +187,17 @@ async def test_a_taken_name_is_looked_at_and_decided_again(server: Server, clien
     assert decision.seen[-1].children[ObjectKey("ConfigMap", "child")]["metadata"]["uid"] == "theirs"
 
 
+async def test_a_taken_name_that_all_share_is_read_and_nothing_else(server: Server, client: KubeClient) -> None:
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "lore-workload", "namespace": "team"}}
+    path = "/api/v1/namespaces/team/serviceaccounts"
+    server.say("POST", path, 409, {"reason": "AlreadyExists"})
+    server.say("GET", f"{path}/lore-workload", 200, account)
+
+    await reconciler(client, wanting(Apply(account))).reconcile(KEY)
+
+    assert [call for call in server.calls if call[0] == "GET"] == [("GET", PARENT), ("GET", f"{path}/lore-workload")]
+
+
 async def test_a_deletion_is_decided_on_a_live_view(server: Server, client: KubeClient) -> None:
     child = ObjectKey("ConfigMap", "child")
     decision = Decision(lambda observed: Plan(status={}, delete=() if observed.children else (Delete(child, "u1"),)))
@@ -240,6 +251,22 @@ async def test_where_many_wait_what_was_begun_is_told_by_a_later_pass(server: Se
 
     assert (outcome.failure, server.status_written()) == (None, {})
     assert outcome.wake_after is not None
+
+
+async def test_where_many_wait_what_pods_need_later_is_made_by_the_pass_that_tells(
+    server: Server, client: KubeClient
+) -> None:
+    begun, report = Apply(config_map()), Apply(config_map(), later=True)
+    passes = iter([(begun, report), (report,)])
+    decision = Decision(lambda observed: Plan(status={"phase": "Working"}, apply=next(passes)))
+    many = reconciler(client, decision, crowded=lambda: True)
+
+    await many.reconcile(KEY)
+    begun_with = server.calls.count(("POST", MAPS))
+    await many.reconcile(KEY)
+
+    assert (begun_with, server.calls.count(("POST", MAPS))) == (1, 2)
+    assert server.status_written() == {"phase": "Working"}
 
 
 async def test_where_many_wait_a_pass_that_writes_nothing_tells(server: Server, client: KubeClient) -> None:

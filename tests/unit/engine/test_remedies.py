@@ -53,6 +53,7 @@ def test_a_refusal_by_a_quota_asks_for_no_rights() -> None:
     [
         ("serving.kserve.io/v1beta1/namespaces/team/inferenceservices", "install KServe"),
         ("jobset.x-k8s.io/v1alpha2/namespaces/team/jobsets", "install JobSet 0.12, or leave spec.workload at Job"),
+        ("gateway.networking.k8s.io/v1/namespaces/team/httproutes", "or leave out router.gateway"),
     ],
 )
 def test_a_missing_kind_names_what_to_install(kind: str, words: str) -> None:

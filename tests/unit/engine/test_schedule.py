@@ -152,12 +152,65 @@ def test_an_echo_that_is_changed_is_one_no_more(schedule: Schedule) -> None:
     assert [first, *drain(schedule)] == [key("a"), key("b"), key("echo")]
 
 
-def test_echoes_have_their_share_however_much_changes(schedule: Schedule) -> None:
-    schedule.add_at(key("echo"), 100.0)
-    for number in range(1000):
-        schedule.add(key(f"new-{number}"))
+def crowd(schedule: Schedule, number: int = 100) -> None:
+    for index in range(number):
+        schedule.add(key(f"new-{index}"))
 
-    assert key("echo") in drain(schedule)[:10]
+
+def test_an_echo_that_has_waited_long_takes_turns_with_what_is_new(schedule: Schedule, clock: Clock) -> None:
+    schedule.add_at(key("echo"), 100.0)
+    schedule.take()  # it falls due and is taken; so are the next ones
+    schedule.done(key("echo"))
+    for name in ("echo-1", "echo-2"):
+        schedule.add_at(key(name), clock.now)
+    crowd(schedule)
+    assert schedule.take() == key("new-0")
+    clock.now += 10
+    crowd(schedule)
+
+    assert {key("echo-1"), key("echo-2")} < set(drain(schedule)[:5])
+
+
+def test_echoes_are_held_back_while_a_crowd_comes(schedule: Schedule, clock: Clock) -> None:
+    schedule.add_at(key("echo"), 100.0)
+    crowd(schedule)
+
+    assert key("echo") not in drain(schedule)
+    assert schedule.next_wake() == clock.now + 1
+    clock.now += 1
+    assert drain(schedule) == [key("echo")]
+
+
+def test_a_few_are_no_crowd(schedule: Schedule) -> None:
+    schedule.add_at(key("echo"), 100.0)
+    crowd(schedule, 3)
+
+    assert drain(schedule)[-1] == key("echo")
+
+
+def test_a_crowd_that_never_ends_holds_an_echo_back_for_ten_seconds(schedule: Schedule, clock: Clock) -> None:
+    start, taken = clock.now, list[Key]()
+    schedule.add_at(key("echo"), start)
+    while key("echo") not in taken:
+        crowd(schedule, 20)
+        taken = drain(schedule)
+        for one in taken:
+            schedule.done(one)
+        clock.now += 0.5
+
+    assert clock.now - start <= 11
+
+
+def test_an_echo_that_falls_due_during_the_work_stays_an_echo(schedule: Schedule) -> None:
+    schedule.add(key("a"))
+    schedule.take()
+    schedule.add_at(key("a"), 100.0)
+    schedule.add(key("b"))
+    schedule.add(key("c"))
+    assert schedule.take() == key("b")
+    schedule.done(key("a"))
+
+    assert drain(schedule) == [key("c"), key("a")]
 
 
 def test_depth_and_age_show_what_waits(schedule: Schedule, clock: Clock) -> None:

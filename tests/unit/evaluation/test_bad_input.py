@@ -61,8 +61,15 @@ def empty_slice(root: Path):
     return good(root, gates=(FLOOR.model_copy(update={"where": {"market": "nowhere"}}),))
 
 
-def one_class_slice(root: Path):
+def class_without_gold(root: Path):
     return good(root, gates=(Gate(name="l3", metric="F1", label="L3", min="0"),))
+
+
+def one_class_slice(root: Path):
+    """Every answer of the slice is right, and so is everything else."""
+    pairs = [pair(row, tags={"intent": "brand" if row % 10 < 9 else "jargon"}) for row in range(600)]
+    brand = FLOOR.model_copy(update={"where": {"intent": "brand"}})
+    return config(root, model(root), benchmark(root, pairs), gates=(FLOOR, brand))
 
 
 def duplicated_record(root: Path):
@@ -96,6 +103,7 @@ def damaged_benchmark(root: Path):
     [
         (missing_subset, "MissingSubset"),
         (empty_slice, "Inconclusive"),
+        (class_without_gold, "Inconclusive"),
         (one_class_slice, "Inconclusive"),
         (duplicated_record, "BadRecord"),
         (record_under_two_ids, "BadData"),

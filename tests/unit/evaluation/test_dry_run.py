@@ -18,7 +18,7 @@ def finished(tmp_path_factory):
     """Evidence of a model right in 45 of 60 pairs, without rules and with Oracle rules."""
     root, found = tmp_path_factory.mktemp("finished"), {}
     with endpoint() as served:
-        weak = benchmark(root, [pair(row, answer="L4" if row % 4 else "L1") for row in range(60)])
+        weak = benchmark(root, [pair(row, answer=None if row % 4 else "L1") for row in range(60)])
         made = model(root)
         for number, (name, mode) in enumerate([("candidate", RuleMode.NONE), ("oracle", RuleMode.ORACLE)]):
             key = "sha256:" + str(number) * 64

@@ -21,7 +21,7 @@ from lore_core.jobs.reporter import FileSink, Reporter
 from lore_core.prompts import RuleSource
 from lore_core.prompts.chat import CHAT_PROMPT_DIGEST, chat_prompt_digest, read_chat
 
-PAIRS = [pair(row, "L4", "L4" if row % 4 else "L1") for row in range(60)]
+PAIRS = [pair(row, answer=None if row % 4 else "L1") for row in range(60)]
 NO_RULES = RuleSource(RuleMode.NONE)
 FROZEN = {"English": "4f187f5f25df", "Chinese": "9d5faa82561e"}
 

@@ -7,6 +7,7 @@ import pytest
 from unit.evaluation.tables import evaluation, table
 
 from lore_core.evaluation.gates import Outcome, apply, combine, explain
+from lore_core.evaluation.measured import Measured
 from lore_core.evaluation.slices import Slice
 from lore_core.jobs import Gate, RuleMode
 
@@ -21,9 +22,10 @@ def judge(the_gate, scores, **options):
 
 
 def exactly(right, wrong, **options):
-    """Single-pair queries: so many right, so many wrong."""
-    gold = [0] * (right + wrong)
-    return Slice(table(gold, [0] * right + [2] * wrong, range(right + wrong), **options), None, 200, 1)
+    """Single-pair queries: so many right, so many wrong. Gold is L1 and L4 in turn."""
+    gold = np.arange(right + wrong) % 2 * 3
+    answer = np.where(np.arange(right + wrong) < right, gold, 3 - gold)
+    return Slice(table(gold, answer, range(right + wrong), **options), None, 200, 1)
 
 
 @pytest.mark.parametrize(
@@ -124,11 +126,60 @@ def test_what_cannot_be_decided_is_what_on_missing_says(case, on_missing, outcom
     assert judge(case.model_copy(update={"on_missing": on_missing}), exactly(100, 0)).outcome == outcome
 
 
-def test_a_floor_that_any_constant_answer_would_hold_is_pointed_out():
-    floor = gate(metric="MacroF1", min="0.5")
-    assert "every gold label of all pairs is L1" in judge(floor, exactly(100, 0)).warning
-    mixed = Slice(table([0, 3] * 60, [0, 3] * 60, range(120)), None, 200, 1)
-    assert judge(floor, mixed).warning is None
+ONE_CLASS = [
+    gate(min="0.5"),
+    gate(metric="Accuracy4", min="0.5"),
+    gate(metric="MacroF1", min="0.5"),
+    gate(metric="WeightedF1", min="0.5"),
+    gate(metric="F1", label="L4", min="0.5"),
+    gate(metric="Recall", label="L4", min="0.5"),
+    gate(metric="MeanAbsoluteError", max="0.5"),
+    gate(metric="TierMacroF1", min="0.5"),
+    gate(max_regression="0.05"),
+]
+
+
+@pytest.mark.parametrize(("on_missing", "outcome"), [("Fail", "Failed"), ("Inconclusive", "Inconclusive")])
+@pytest.mark.parametrize("case", ONE_CLASS, ids=lambda one: f"{one.metric}-{one.max_regression or 'bound'}")
+def test_what_any_constant_answer_would_hold_on_one_class_never_passes(case, on_missing, outcome):
+    """The slice's gold is L4 throughout, and every answer is right."""
+    one = table([3] * 200, [3] * 200, range(200))
+    found = judge(case.model_copy(update={"on_missing": on_missing}), Slice(one, one, 200, 1))
+    assert found.outcome == outcome
+    assert f"every gold label is {'L3 or L4' if case.metric in ('Accuracy2', 'TierMacroF1') else 'L4'}" in found.message
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        gate(metric="QueryAUC", min="0"),
+        gate(metric="QuadraticKappa", min="-1"),
+        gate(metric="F1", label="L1", min="0"),
+        gate(metric="CrossTierInversion", max="1"),
+    ],
+    ids=lambda one: one.metric,
+)
+def test_what_is_undefined_on_one_class_is_no_pass(case):
+    found = judge(case, Slice(table([3] * 100, [3] * 100, np.arange(100) // 2), None, 200, 1))
+    assert (found.outcome, found.value) == (Outcome.INCONCLUSIVE, None)
+
+
+def test_one_class_still_fails_where_it_is_answered_badly():
+    assert (
+        judge(gate(min="0.5"), Slice(table([3] * 100, [0] * 100, range(100)), None, 200, 1)).outcome == Outcome.FAILED
+    )
+
+
+def test_one_side_of_the_split_is_one_class_to_accuracy2_alone():
+    sided = Slice(table([2, 3] * 60, [2, 3] * 60, range(120)), None, 200, 1)
+    found = apply([gate(min="0.5"), gate(metric="MacroF1", min="0.5")], sided)
+    assert [one.outcome for one in found] == [Outcome.INCONCLUSIVE, Outcome.PASSED]
+
+
+def test_a_gate_that_gold_has_no_part_in_does_not_ask_for_classes():
+    assert judge(
+        gate(metric="ParseRate", min="0.5"), Slice(table([3] * 60, [3] * 60, range(60)), None, 200, 1)
+    ).outcome == (Outcome.PASSED)
 
 
 def test_f1_of_one_class_is_gated():
@@ -264,3 +315,27 @@ def test_a_ranking_metric_can_be_gated(bound, outcome):
 def test_unparsable_answers_cannot_pass_a_ceiling_on_calibration():
     found = judge(gate(metric="CalibrationError", max="0.2"), exactly(100, 0))
     assert found.outcome == Outcome.INCONCLUSIVE  # nothing has probabilities
+
+
+@pytest.mark.parametrize(
+    ("metric", "bound", "outcome"),
+    [
+        ("LowConfidence", "0.4", "Failed"),
+        ("LowConfidence", "0.5", "Passed"),
+        ("LowConfidenceError", "0.49", "Failed"),
+        ("LowConfidenceError", "0.5", "Passed"),
+    ],
+)
+def test_answers_of_low_confidence_are_gated_by_their_share_and_by_their_error(metric, bound, outcome):
+    """Every second answer has a confidence of 0.6, and every second of these is wrong."""
+    rows = np.arange(120)
+    gold = np.where(rows < 60, 3, 0)
+    answer = np.where(rows % 4 == 0, 3 - gold, gold)
+    sure = np.where(rows % 2 == 0, 0.6, 0.9)
+    probabilities = np.tile(((1 - sure) / 3)[:, None], (1, 4))
+    probabilities[rows, answer] = sure
+    found = dataclasses.replace(Measured.unknown(120), probabilities=probabilities)
+    assert (
+        judge(gate(metric=metric, max=bound), Slice(table(gold, answer, rows, measured=found), None, 200, 1)).outcome
+        == outcome
+    )

@@ -10,9 +10,10 @@ from unit.evaluation.world import ENCODER, Completions, benchmark, config, endpo
 from lore_core.artifacts import publish
 from lore_core.evaluation.evidence import read
 from lore_core.evaluation.generated import read_generated, sample_seed
+from lore_core.evaluation.judging import judge_again
 from lore_core.evaluation.run import evaluate
 from lore_core.evaluation.sampling import sampled
-from lore_core.jobs import Generation, RuleMode
+from lore_core.jobs import Gate, Generation, RuleMode
 from lore_core.jobs.errors import JobError
 from lore_core.jobs.reporter import FileSink, Reporter
 from lore_core.prompts import ModelKit, PromptLayout, build_contract
@@ -21,6 +22,9 @@ STOP = ENCODER.control("</think>")
 LABEL = {name: ENCODER.control(f"<{name}>") for name in ("L1", "L2", "L3", "L4")}
 THINKING = ModelKit(build_contract(ENCODER, PromptLayout.THINK_FIRST, RuleMode.NONE, 24), ENCODER)
 DIRECT = ModelKit(build_contract(ENCODER, PromptLayout.LABEL_FIRST, RuleMode.NONE, 24), ENCODER)
+
+
+SAMPLED = ("PassAt1", "MajorityAtK", "PassAtKAboveChance", "PassAtKChecked")
 
 
 def said(ids: list[int], kit: ModelKit = THINKING) -> tuple[str | None, bool]:
@@ -72,7 +76,7 @@ def finished(tmp_path_factory):
     """Thirty pairs with gold L4: twenty right, five L1, three without a label, two cut."""
     root: Path = tmp_path_factory.mktemp("generated")
     titles = ["l4"] * 20 + ["l1"] * 5 + ["none"] * 3 + ["3"] * 2
-    pairs = [pair(row, title=f"shirt {title}", query="shirt") for row, title in enumerate(titles)]
+    pairs = [pair(row, "L4", title=f"shirt {title}", query="shirt") for row, title in enumerate(titles)]
     made = config(
         root,
         model(root, layout=PromptLayout.THINK_FIRST),
@@ -139,3 +143,12 @@ def test_a_classifier_writes_no_answer(tmp_path):
     with pytest.raises(JobError) as refused:
         evaluate(asked, Reporter(None), None)
     assert refused.value.failure.reason == "NoGeneratedAnswer"
+
+
+def test_samples_are_gated_where_they_were_asked_for(finished):
+    """Gold is L4 throughout: a constant would hold a floor, so a second class is needed for a pass."""
+    evidence, *_ = finished
+    floors = [Gate(name=name.lower(), metric=name, min="0.99", min_queries=1) for name in SAMPLED]
+    assert [one.outcome for one in judge_again(evidence, None, floors)] == ["Failed"] * len(SAMPLED)
+    low = [Gate(name="low", metric="PassAt1", min="0.01", min_queries=1)]
+    assert [one.outcome for one in judge_again(evidence, None, low)] == ["Inconclusive"]

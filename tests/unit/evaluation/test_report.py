@@ -63,6 +63,16 @@ def test_the_page_has_every_part(made):
     assert "minimum detectable regression" in text
 
 
+def test_every_slice_has_a_line_with_every_metric(made):
+    text, document = made
+    by_slice = text.partition("<h3>All metrics by slice</h3>")[2].partition("</table>")[0]
+    assert re.findall(r'<tr><td class="t">([^<]+)<', by_slice) == list(
+        dict.fromkeys(one["slice"] for one in document["scores"])
+    )
+    for metric in {one["metric"] for one in document["scores"]}:
+        assert f'<th scope="col">{metric}</th>' in by_slice
+
+
 def test_the_document_follows_its_published_schema(made):
     jsonschema.validate(made[1], json.loads(SCHEMA.read_text()))
 

@@ -27,7 +27,7 @@ def served():
 @pytest.fixture
 def world(tmp_path: Path):
     """A model, and sixty pairs of which it answers forty-five."""
-    pairs = [pair(row, "L4", "L4" if row % 4 else "L1") for row in range(60)]
+    pairs = [pair(row, answer=None if row % 4 else "L1") for row in range(60)]
     return model(tmp_path), benchmark(tmp_path, pairs)
 
 
@@ -158,7 +158,9 @@ def test_a_query_longer_than_the_prompt_counts_as_wrong(tmp_path, served):
 
 
 def test_capability_cells_and_subsets_have_scores_of_their_own(tmp_path, served):
-    pairs = [pair(row, needs={"rule": True}, answer="L1") for row in range(30)] + [pair(row) for row in range(30, 60)]
+    pairs = [pair(row, "L4", needs={"rule": True}, answer="L1") for row in range(30)] + [
+        pair(row) for row in range(30, 60)
+    ]
     report = report_of(tmp_path, config(tmp_path, model(tmp_path), benchmark(tmp_path, pairs)), served)
     scores = {(row["metric"], row["slice"]): row["value"] for row in report["summary"]["scores"]}
     assert scores["Accuracy2", "cell=rule"] == "0.000000"
@@ -166,7 +168,8 @@ def test_capability_cells_and_subsets_have_scores_of_their_own(tmp_path, served)
 
 
 def test_any_tag_of_the_records_is_a_slice(tmp_path, served):
-    pairs = [pair(row, tags={"intent": "jargon" if row < 20 else "brand"}, answer="L1") for row in range(30)]
+    wrong = ["L4" if row % 10 == 9 else "L1" for row in range(30)]
+    pairs = [pair(row, tags={"intent": "jargon" if row < 20 else "brand"}, answer=wrong[row]) for row in range(30)]
     jargon = Gate(name="jargon", metric="Accuracy2", max="0.0", where={"intent": "jargon"}, min_queries=20)
     data = benchmark(tmp_path, pairs)
     report = report_of(tmp_path, config(tmp_path, model(tmp_path), data, gates=(jargon,)), served)
@@ -284,3 +287,42 @@ def test_a_config_that_cannot_be_read_is_a_failed_report(tmp_path, served):
     (tmp_path / "config.json").write_text("{}")
     assert run_command(tmp_path, served) == 1
     assert json.loads((tmp_path / "report.json").read_text())["failure"]["reason"] == "BadConfig"
+
+
+def test_every_slice_has_every_metric_and_the_time_its_answers_took(tmp_path, served):
+    pairs = [pair(row, tags={"intent": "jargon" if row % 2 else "brand"}) for row in range(60)]
+    the_config = config(tmp_path, model(tmp_path), benchmark(tmp_path, pairs))
+    timed = report_of(tmp_path, the_config, served)["summary"]["timing"]
+    scores = read(the_config.output, tmp_path / "copy").report.scores
+    by_slice = {name: {row.metric for row in scores if row.slice == name} for name in ("all pairs", "intent=jargon")}
+    assert {name for name in by_slice["all pairs"] if ":" not in name} == {
+        name for name in by_slice["intent=jargon"] if ":" not in name
+    }
+    assert {
+        "MacroF1",
+        "Recall:L4",
+        "CalibrationError",
+        "LowConfidence",
+        "TierMacroF1",
+        "PromptTokens",
+        "OutputTokens",
+    } <= (by_slice["intent=jargon"])
+    assert [one["slice"] for one in timed["slices"]] == ["intent=brand", "intent=jargon"]
+    assert all(float(one["p95Ms"]) >= float(one["p50Ms"]) > 0 for one in timed["slices"])
+    assert [row.metric for row in scores if row.slice != "all pairs"][:6] == ["Accuracy2", "Accuracy4", "MacroF1"] * 2
+
+
+@pytest.mark.parametrize(
+    ("metric", "bound", "outcome"),
+    [
+        ("PromptTokens", {"max": "2"}, "Failed"),
+        ("PromptTokens", {"max": "24"}, "Passed"),
+        ("OutputTokens", {"max": "0"}, "Passed"),
+        ("PassAt1", {"min": "0"}, "Inconclusive"),
+        ("PassAtKChecked", {"min": "0"}, "Inconclusive"),
+    ],
+)
+def test_tokens_and_samples_can_be_gated(tmp_path, world, served, metric, bound, outcome):
+    """Nothing was sampled here: what is not known passes nothing."""
+    gates = (Gate(name="g", metric=metric, **bound),)
+    assert report_of(tmp_path, config(tmp_path, *world, gates=gates), served)["summary"]["verdict"] == outcome

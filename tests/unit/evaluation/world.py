@@ -40,8 +40,12 @@ def model(
     return publish(folder, ref(root / "model"), "model")
 
 
-def pair(row: int, gold: str = "L4", answer: str | None = None, **fields: Any) -> Pair:
-    """Pair `row` with a query of its own; its title names `answer` (the gold label where not given)."""
+def pair(row: int, gold: str | None = None, answer: str | None = None, **fields: Any) -> Pair:
+    """Pair `row` with a query of its own; its title names `answer` (the gold label where not given).
+
+    Gold is L4, and L1 in every tenth pair: on a single class nothing passes.
+    """
+    gold = gold or ("L1" if row % 10 == 9 else "L4")
     title = f"shirt {(answer or gold).lower()}"
     values = {"id": f"p{row:03d}", "query": f"shirt {row}", "title": title, "item_id": f"i{row}", "groundtruth": gold}
     return Pair(**(values | {"subset": "general"} | fields))

@@ -99,7 +99,7 @@ def test_the_command_prints_them_and_names_a_bad_line(tmp_path: Path, capsys: py
     text = capsys.readouterr().out
     assert "search-8 beside search-7: 80 votes, 40 queries, 1 raters" in text
     assert "good      0.500  [" in text
-    assert gsb(tmp_path / "votes.jsonl", rows, "--json") == 0
+    assert gsb(tmp_path / "votes.jsonl", rows, "--output=json") == 0
     assert json.loads(capsys.readouterr().out)["advantage"]["value"] == 0.25
     assert gsb(tmp_path / "votes.jsonl", [rows[0] | {"vote": "both"}]) == 1
     assert "votes.jsonl:1: vote" in capsys.readouterr().err

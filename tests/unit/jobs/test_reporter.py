@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
-from lore_core.jobs import Failure, Progress, Result
+from lore_core.jobs import Failure, Progress, Result, shard_key
 from lore_core.jobs.report import MAX_REPORT_BYTES
 from lore_core.jobs.reporter import (
     ConfigMapSink,
@@ -176,6 +177,27 @@ def test_a_report_is_one_key_of_the_named_config_map(apiserver, account):
     assert json.loads(body["data"]["report.json"])["phase"] == "Succeeded"
 
 
+def test_each_shard_has_a_key_of_its_own(apiserver, account, monkeypatch):
+    address, handler = apiserver
+    handler.statuses = [200, 200]
+    for number, key in ((0, "report.json"), (7, "shard-7.json")):
+        Reporter(ConfigMapSink("team", "job-report", account, address, shard_key(number))).started()
+        assert list(handler.requests[-1][2]["data"]) == [key]
+
+
+def test_many_shards_send_one_report_a_second_together_and_their_failures_fit():
+    sent: list[str] = []
+    now = [0.0]
+    reporter = Reporter(SimpleNamespace(send=sent.append), lambda: now[0])
+    reporter.shared_by(256)
+    reporter.started()
+    for now[0] in (11.0, 255.0, 256.0):
+        reporter.progress(Progress(step=int(now[0]), total_steps=1000))
+    assert [json.loads(text)["progress"]["step"] for text in sent] == [0, 256]
+    reporter.failed(Failure(reason="WrongModel", message="x" * 4096))
+    assert 256 * len(sent[-1]) < 2**20
+
+
 def test_a_rotated_token_is_used(apiserver, account):
     address, handler = apiserver
     handler.statuses = [200, 200]
@@ -186,8 +208,8 @@ def test_a_rotated_token_is_used(apiserver, account):
     assert [headers["authorization"] for _, headers, _ in handler.requests] == ["Bearer first", "Bearer second"]
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_busy_apiserver_is_asked_again(apiserver, account, status, monkeypatch):
+@pytest.mark.parametrize("status", [404, 409, 429, 500, 503])
+def test_a_busy_apiserver_or_a_report_that_is_only_being_made_is_asked_again(apiserver, account, status, monkeypatch):
     waits: list[float] = []
     monkeypatch.setattr("lore_core.jobs.reporter.time.sleep", waits.append)
     address, handler = apiserver

@@ -214,6 +214,20 @@ def test_kserve_saying_ready_is_not_enough() -> None:
     assert not w.has("ConfigMap", "search-router")
 
 
+@pytest.mark.parametrize(("mode", "told"), [("Serverless", True), ("Standard", False), ("RawDeployment", False)])
+def test_a_kserve_that_took_another_mode_than_ours_is_told_with_what_to_do(mode: str, told: bool) -> None:
+    w = world()
+    w.settle()
+    build_head(w)
+    w.settle()
+    for name in w.backends():
+        w.find("InferenceService", name)["status"] = {"deploymentMode": mode}
+    w.settle()
+
+    words = "KServe runs it in its mode Serverless, not in Standard: install KServe 0.16 or newer"
+    assert (words in condition(w.plan(), "Ready")["message"]) is told
+
+
 def test_it_is_ready_only_when_all_routers_serve_the_config() -> None:
     w = world()
     for _ in range(6):

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from unit.plan.world import DIGEST, World, condition, config_of, digest, resource, statuses
 
-from lore_core.jobs import Phase, Progress, Report, ServingProfile
+from lore_core.jobs import Failure, Phase, Progress, Report, ServingProfile, shard_key
 from lore_operator.api.v1alpha1.eval_status import EvalStatus
 from lore_operator.plan import evaluation, model
+from lore_operator.plan.shards import indexes
 from lore_operator.plan.types import ObjectKey
 
 SPEC: dict[str, Any] = {
@@ -363,6 +364,75 @@ def test_a_finished_sharded_evaluation_starts_nothing_when_its_jobs_are_cleaned_
     assert statuses(plan)["Passed"] == "True"
 
 
-@pytest.mark.parametrize(("indexes", "failed"), [("", 0), ("3", 1), ("1,3-5,9", 5)])
-def test_failed_shards_are_counted_from_the_jobs_list(indexes: str, failed: int) -> None:
-    assert evaluation.shard_status({"status": {"failedIndexes": indexes}}, 16)["failed"] == failed
+def shard_reports(w: World, job: str, **reports: Report) -> None:
+    """What the shards say: `s0=…` is the first one's report."""
+    times = {"started_at": w.now, "last_updated": w.now}
+    data = {shard_key(int(name[1:])): one.model_copy(update=times).to_json() for name, one in reports.items()}
+    w.find("ConfigMap", f"{job}-report").setdefault("data", {}).update(data)
+
+
+def at(step: int, total: int, left: int | None = None) -> Report:
+    return Report(
+        phase=Phase.RUNNING, progress=Progress(step=step, total_steps=total, unit="pairs", seconds_remaining=left)
+    )
+
+
+def broken(reason: str, message: str) -> Report:
+    return Report(phase=Phase.FAILED, failure=Failure(reason=reason, message=message))
+
+
+def test_progress_is_that_of_all_shards_and_the_time_left_that_of_the_slowest() -> None:
+    w = world(shards=3)
+    w.settle()
+    shard_reports(w, "nightly-score-a1", s0=at(100, 200, 50), s1=at(20, 200, 90), s2=at(150, 180, 5))
+
+    assert w.settle().status["progress"] == {"step": 270, "totalSteps": 580, "unit": "pairs", "secondsRemaining": 90}
+
+
+def test_a_shard_that_waits_for_a_place_is_counted_in_at_the_pace_of_those_that_run() -> None:
+    w = world(shards=2)
+    w.settle()
+    shard_reports(w, "nightly-score-a1", s0=at(100, 200, 50))
+
+    assert w.settle().status["progress"] == {"step": 100, "totalSteps": 400, "unit": "pairs", "secondsRemaining": 150}
+
+
+def test_what_the_job_says_is_scored_is_whole_and_what_failed_is_not_waited_for() -> None:
+    w = world(shards=3)
+    w.settle()
+    lost = broken("ServingEngineFailed", "out of memory").model_copy(update={"progress": at(40, 100).progress})
+    shard_reports(w, "nightly-score-a1", s0=at(90, 100, 9), s1=lost, s2=at(60, 100, 30))
+    status = w.find("Job", "nightly-score-a1").setdefault("status", {})
+    status |= {"succeeded": 1, "completedIndexes": "0", "failedIndexes": "1"}
+    plan = w.settle()
+
+    assert plan.status["progress"] == {"step": 200, "totalSteps": 300, "unit": "pairs", "secondsRemaining": 30}
+    assert plan.status["shards"] == {"total": 3, "scored": 1, "failed": 1, "failedIndexes": "1"}
+    told = condition(plan.status, "Ready")["message"]
+    assert "1 of 3 shards scored, 1 failed; shard 1: ServingEngineFailed: out of memory" in told
+
+
+def test_what_any_shard_says_is_wrong_with_the_input_is_not_tried_again() -> None:
+    w = world(shards=3, runPolicy={"maxRestarts": 3})
+    w.settle()
+    shard_reports(
+        w,
+        "nightly-score-a1",
+        s0=broken("EndpointUnavailable", "503"),
+        s1=broken("EndpointUnavailable", "503"),
+        s2=broken("WrongModel", "gpt-3 answered"),
+    )
+    w.end_job("nightly-score-a1", "Failed", "Job has failed indexes", "FailedIndexes")
+    shards_at(w, "nightly-score-a1", scored=0, failed="0-2")
+    w.settle()
+    w.pass_time(timedelta(minutes=10))
+    plan = w.settle()
+
+    assert w.names("Job") == ["nightly-score-a1"]
+    assert condition(plan.status, "Ready")["reason"] == "WrongModel"
+    assert "gpt-3 answered" in condition(plan.status, "Ready")["message"]
+
+
+@pytest.mark.parametrize(("text", "failed"), [("", 0), ("3", 1), ("1,3-5,9", 5)])
+def test_failed_shards_are_counted_from_the_jobs_list(text: str, failed: int) -> None:
+    assert len(indexes(text)) == failed

@@ -156,6 +156,52 @@ def test_what_a_queue_takes_back_counts_as_a_disruption_and_waits_in_the_queue_a
     assert w.find("Job", again)["spec"]["suspend"] is True
 
 
+def taken_back(w: World, **status: Any) -> None:
+    """What Kueue and the Job controller leave of a Job whose pod ended by SIGTERM: it is to fail, and has no `startTime`."""
+    add_pod(w, {"phase": "Failed", "containerStatuses": ended(143)})
+    failing = {"type": "FailureTarget", "status": "True", "reason": "PodFailurePolicy", "message": "exit code 143"}
+    resumed = {"type": "Suspended", "status": "False", "reason": "JobResumed", "lastTransitionTime": timestamp(w.now)}
+    found = [resumed, {**failing, "lastTransitionTime": timestamp(w.now)}]
+    w.find("Job", JOB)["status"] = {"conditions": found, "ready": 0, "terminating": 0, **status}
+
+
+def test_a_job_that_hangs_half_failed_since_a_queue_took_it_back_is_removed_and_tried_again_uncounted() -> None:
+    """The API server allows no finished Job without `startTime`, which Kueue clears: it would hang until it is let in again."""
+    w = started(runner={"queueName": "gpu"}, runPolicy={"maxRestarts": 0})
+    taken_back(w)
+
+    assert w.step().status["failure"]["reason"] == "Disrupted"
+    assert w.find("Job", JOB)["metadata"]["deletionTimestamp"], "else its place in the queue is before the next one's"
+    w.collect()
+    w.pass_time(timedelta(minutes=1))
+    w.settle()
+
+    (again,) = w.names("Job")
+    assert again != JOB
+    assert w.find("Job", again)["spec"]["suspend"] is True
+
+
+def test_a_job_that_was_let_in_again_only_to_fail_of_its_first_time_is_a_disruption_too() -> None:
+    """Where the operator was away meanwhile: the Job has a start after its failure."""
+    w = started(runner={"queueName": "gpu"}, runPolicy={"maxRestarts": 0})
+    taken_back(w, startTime=timestamp(w.now + timedelta(minutes=9)))
+    stored = w.find("Job", JOB)["status"]["conditions"]
+    failed = {"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "message": "exit code 143"}
+    stored.append({**failed, "lastTransitionTime": timestamp(w.now + timedelta(minutes=9))})
+    w.pass_time(timedelta(minutes=10))
+
+    plan = w.step()
+
+    assert (plan.status["failure"]["reason"], statuses(plan)["Reconciling"]) == ("Disrupted", "True")
+
+
+def test_a_job_that_is_about_to_fail_by_itself_is_waited_for() -> None:
+    w = started(runPolicy={"maxRestarts": 0})
+    taken_back(w, startTime=timestamp(w.now - timedelta(minutes=1)))
+
+    assert "failure" not in w.step().status
+
+
 def test_a_rank_that_outlives_the_pod_that_was_taken_does_not_make_it_a_failure() -> None:
     w = started(runPolicy={"maxRestarts": 0})
     w.report(

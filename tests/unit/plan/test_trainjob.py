@@ -80,8 +80,8 @@ def test_one_attempt_costs_three_creates_beside_the_access_that_all_attempts_sha
     own = [key for key in w.created if key.kind not in ("ServiceAccount", "Role", "RoleBinding")]
     assert own == [
         ObjectKey("ConfigMap", "demo-sft-a1"),
-        ObjectKey("ConfigMap", "demo-sft-a1-report"),
         ObjectKey("Job", "demo-sft-a1"),
+        ObjectKey("ConfigMap", "demo-sft-a1-report"),
     ]
 
 
@@ -302,6 +302,35 @@ def test_a_failure_stays_known_when_job_and_pods_are_gone() -> None:
 
     assert after["failure"] == before["failure"]
     assert w.names("Job") == []
+
+
+def test_only_the_report_may_be_made_later() -> None:
+    later = [item.key for item in world().plan().apply if item.later]
+
+    assert later == [ObjectKey("ConfigMap", "demo-sft-a1-report")]
+
+
+def test_a_report_that_is_still_missing_is_made_without_a_look_at_everything() -> None:
+    w = world()
+    w.settle()
+    del w.objects[ObjectKey("ConfigMap", "demo-sft-a1-report")]
+
+    assert [(item.key.name, item.on_live) for item in w.plan().apply] == [("demo-sft-a1-report", False)]
+
+
+def test_a_job_that_failed_before_its_report_was_there_has_its_failure_noted() -> None:
+    w = world(runPolicy={"maxRestarts": 0})
+    w.settle()
+    del w.objects[ObjectKey("ConfigMap", "demo-sft-a1-report")]
+    w.fail_pod("demo-sft-a1", "OOMKilled", 137)
+
+    before = w.settle().status
+    for key in [key for key in w.objects if key.kind in ("Job", "Pod")]:
+        del w.objects[key]
+    del w.resource["status"]
+
+    assert before["failure"]["reason"] == "OOMKilled"
+    assert w.settle().status["failure"] == before["failure"]
 
 
 def test_a_job_that_ends_without_a_report_is_given_a_minute_then_failed() -> None:
@@ -559,3 +588,12 @@ def test_flux_is_answered() -> None:
     w.resource["metadata"]["annotations"] = {"reconcile.fluxcd.io/requestedAt": "now"}
 
     assert w.settle().status["lastHandledReconcileAt"] == "now"
+
+
+@pytest.mark.parametrize("asked", [None, 1, 4, 8])
+def test_more_ranks_than_gpus_in_a_pod_are_refused_before_anything_runs(asked: int | None) -> None:
+    runner = {"resources": {"limits": {"nvidia.com/gpu": asked}}} if asked else {}
+    w = world(nodes={"gpusPerNode": 4}, runner=runner)
+    plan = w.settle()
+    assert (statuses(plan)["reason"] == "ImpossibleResources") == (asked == 1)
+    assert w.has("Job", "demo-sft-a1") == (asked != 1)

@@ -88,6 +88,8 @@ def test_data_of_another_schema_is_refused_with_the_way_out() -> None:
 
 def test_the_schema_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["labels", "show"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"schema {label_schema_digest()}"
+    assert main(["labels", "show", "-o", "json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["digest"] == label_schema_digest()
     assert [entry["label"] for entry in shown["labels"]] == ["L1", "L2", "L3", "L4"]

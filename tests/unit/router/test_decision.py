@@ -104,6 +104,24 @@ def test_weights_of_0_and_100_have_no_exceptions() -> None:
     assert {choose(split(100), key, lambda _: "tail").composition.revision for key in keys} == {"candidate"}
 
 
+def test_by_bucket_a_user_keeps_one_composition_whatever_is_asked_and_without_a_bucket_the_query_counts() -> None:
+    by_bucket = split(50).model_copy(update={"split_by": "Bucket"})
+    queries = [f"query {number}" for number in range(200)]
+
+    def chosen(query: str, bucket: str) -> str:
+        return choose(by_bucket, query, lambda _: "tail", bucket).composition.revision
+
+    of_users = {
+        user: {chosen(query, user) for query in queries} for user in ("u1", "u2", "u3", "u4", "u5", "u6", "u7", "u8")
+    }
+    assert all(len(revisions) == 1 for revisions in of_users.values())
+    assert len(set().union(*of_users.values())) == 2
+    by_query = split(50)
+    assert [chosen(query, "") for query in queries] == [
+        choose(by_query, query, lambda _: "tail", "u1").composition.revision for query in queries
+    ]
+
+
 @given(st.text(max_size=30), st.text(min_size=1, max_size=30))
 def test_a_slot_depends_on_nothing_but_key_and_rollout(key: str, revision: str) -> None:
     assert slot(key, revision) == slot(key, revision)

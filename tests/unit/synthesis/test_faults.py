@@ -1,7 +1,10 @@
 """A teacher that is slow, overloaded, broken or hostile: every case ends counted, nothing is paid twice, nothing is lost."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from unit.synthesis.world import VirtualClock, config, rule_teacher, run, served, world_pairs
@@ -95,6 +98,32 @@ def test_a_wrong_token_ends_the_stage_at_once_and_the_right_one_comes_from_the_s
             run(config(tmp_path / "other", server.url), PAIRS[:2])
     assert refused.value.failure.reason == "TeacherRefused"
     assert b"right" not in b"".join(p.read_bytes() for p in (tmp_path / "workspace").rglob("*.json"))
+
+
+class Telling(BaseHTTPRequestHandler):
+    """Refuses every token and gives it back in its answer, as some gateways do."""
+
+    def do_POST(self) -> None:
+        body = f"no such key: {self.headers['authorization']}".encode()
+        self.send_response(401)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+
+def test_a_token_that_the_teacher_gives_back_is_in_no_report(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "token").write_text("sk-nobody-else-has-it\n")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Telling) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(JobError, match="answers 401") as refused:
+            run(config(tmp_path, f"http://127.0.0.1:{server.server_address[1]}", credentials=str(secret)), PAIRS[:1])
+        server.shutdown()
+    assert "sk-" not in refused.value.failure.message
 
 
 def test_a_teacher_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
-from unit.synthesis.world import config, rule_teacher, run, served, world_pairs
+from unit.synthesis.world import config, judged_pairs, rule_teacher, run, served, world_pairs
 
 from lore_core.benchmark.rule_teacher import FaultRates
+from lore_core.jobs import RuleMode
+from lore_core.prompts import trace_text
 from lore_core.records import Pair, trace_label
 from lore_core.synthesis.job import Synthesis
 from lore_core.synthesis.progressive import Mode
@@ -46,6 +48,8 @@ def test_a_flawless_teacher_passes_whole_and_argues_as_the_worlds_own_judges_do(
     with served(rule_teacher()) as server:
         found = run(config(tmp_path, server.url), list(own.values()))
     assert len(found.accepted) == len(own)
+    traces = {outcome.pair.id: trace_text(outcome.trace or (), RuleMode.RETRIEVED) for outcome in found.accepted}
+    assert traces == {pair.id: trace_text(pair.trace, RuleMode.RETRIEVED) for pair in judged_pairs(2)}
     assert found.report["acceptRate"] == "1.0000"
     assert found.report["labels"] == {
         label: {"pairs": len(own) // 4, "accepted": len(own) // 4, "rate": "1.0000"}

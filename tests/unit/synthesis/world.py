@@ -39,8 +39,13 @@ class VirtualClock:
 
 def world_pairs(blocks: int) -> list[Pair]:
     """Training pairs of all subsets without their judges' traces."""
+    return [pair.model_copy(update={"trace": ()}) for pair in judged_pairs(blocks)]
+
+
+def judged_pairs(blocks: int) -> list[Pair]:
+    """The same with them."""
     world = World(17, Scale(train=blocks, tune=1, calibration=1, gate=1))
-    return [p.model_copy(update={"trace": ()}) for subset in SUBSETS for p in world.pairs("train", subset)]
+    return [pair for subset in SUBSETS for pair in world.pairs("train", subset)]
 
 
 def rule_teacher(rates: FaultRates = NO_FAULTS) -> RuleTeacher:

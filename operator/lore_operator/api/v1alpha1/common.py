@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -80,6 +81,13 @@ class ApiModel(BaseModel):
 def seconds(duration: str) -> timedelta:
     """A Go duration such as `1h30m`."""
     return timedelta(seconds=sum(float(n) * _SECONDS[unit] for n, unit in _DURATION_PART.findall(duration)))
+
+
+class DeletionPolicy(StrEnum):
+    """What becomes of a model's bytes when its RelevanceModel is deleted."""
+
+    RETAIN = "Retain"
+    DELETE = "Delete"
 
 
 class ObjectMeta(ApiModel):

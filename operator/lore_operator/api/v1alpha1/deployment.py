@@ -17,6 +17,7 @@ from lore_operator.api.v1alpha1.common import (
     Token,
 )
 from lore_operator.api.v1alpha1.deployment_status import DeploymentStatus
+from lore_operator.api.v1alpha1.entrances import GatewayRoute, InferenceGraph
 from lore_operator.api.v1alpha1.rollout import Rollout
 from lore_operator.api.v1alpha1.schema_hints import (
     Rule,
@@ -49,6 +50,16 @@ class ServedLog(ApiModel):
 class Router(ApiModel):
     """The pods that answer requests."""
 
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            Rule(
+                "!has(self.inferenceGraph) || (!has(self.tls) && !has(self.tokens))",
+                "inferenceGraph goes without tls and tokens: KServe's graph router trusts no private authority"
+                " and passes no headers on",
+            )
+        )
+    )
+
     replicas: int = Field(default=1, ge=1, le=1000)
     """How many."""
     image: Image | None = None
@@ -65,6 +76,16 @@ class Router(ApiModel):
     """What GoodRate is measured from; off without it."""
     tokens: SecretUse | None = None
     """Bearer tokens (key `tokens`): a line is TOKEN, TOKEN CLIENT, or TOKEN CLIENT REQUESTS_A_SECOND of one router."""
+    gateway: GatewayRoute | None = None
+    """A Gateway API route to the routers; their pods are not touched by it."""
+    inference_graph: InferenceGraph | None = None
+    """A KServe InferenceGraph before the routers; their pods are not touched by it."""
+
+    @model_validator(mode="after")
+    def _graph_reaches_it(self) -> "Router":
+        if self.inference_graph is not None and (self.tls is not None or self.tokens is not None):
+            raise ValueError("router: inferenceGraph goes without tls and tokens")
+        return self
 
 
 class Drift(ApiModel):

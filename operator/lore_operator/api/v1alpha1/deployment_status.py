@@ -118,7 +118,7 @@ class RevisionStatus(ApiModel):
     revision: Name
     """Name, as answers carry it in x-lore-revision."""
     outcome: str = Field(max_length=32)
-    """Stable, Candidate, Superseded or Failed."""
+    """Stable, Candidate, Kept (within rollout.keepFor), Superseded or Failed."""
     message: str | None = Field(default=None, max_length=2048)
     """Why it failed."""
 

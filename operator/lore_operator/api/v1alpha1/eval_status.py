@@ -144,7 +144,7 @@ class EvalStatus(CommonStatus):
     scores: Annotated[tuple[Unchecked, ...], atomic(128)] = ()
     """Metrics with intervals; the evidence has all."""
     timing: Unchecked | None = None
-    """Milliseconds until a pair had its answer, under this evaluation's load: p50Ms, p95Ms, p99Ms. In no evidence."""
+    """Milliseconds until a pair had its answer, under the load of this evaluation: p50Ms, p95Ms, p99Ms, of `slices` too."""
     evidence: ResultRef | None = None
     """Report and per-pair scores."""
     attestation: str | None = Field(default=None, max_length=MAX_ENVELOPE)
@@ -170,7 +170,7 @@ class EvalStatus(CommonStatus):
     job_name: str | None = Field(default=None, max_length=63)
     """Its Job."""
     progress: Progress | None = None
-    """Latest progress; of the first shard where there are several."""
+    """Latest progress, of all shards together; the time left is that of the slowest."""
     shards: ShardStatus | None = None
     """How the shards stand."""
     start_time: str | None = Field(default=None, json_schema_extra={"format": "date-time"})

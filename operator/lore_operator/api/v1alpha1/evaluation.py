@@ -6,7 +6,13 @@ from pydantic import ConfigDict, Field, model_validator
 
 from lore_core import jobs
 from lore_core.jobs.config import Name, RuleMode
-from lore_core.jobs.evaluation import GOODRATE_METRICS, GOODRATE_SLICES, LABEL_METRICS, REGRESSION_METRICS
+from lore_core.jobs.evaluation import (
+    GOODRATE_METRICS,
+    GOODRATE_SLICES,
+    LABEL_METRICS,
+    REGRESSION_METRICS,
+    SAMPLED_METRICS,
+)
 from lore_operator.api.v1alpha1.common import (
     ApiModel,
     ArtifactRef,
@@ -134,6 +140,11 @@ _SUBSETS_SCORED = Rule(
 _LEAKS_CHECKED = Rule(
     "has(self.trainingData) || self.gates.all(g, g.metric != 'Leakage')", "a gate on Leakage needs trainingData"
 )
+_SAMPLED = Rule(
+    f"(has(self.generation) && has(self.generation.samples) && self.generation.samples > 0) || "
+    f"self.gates.all(g, !(g.metric in {list(SAMPLED_METRICS)}))",
+    f"a gate on {', '.join(SAMPLED_METRICS)} needs generation.samples",
+)
 _NO_ORACLE = Rule(
     "!has(self.benchmark) || self.benchmark.ruleMode != 'Oracle' || self.gates.all(g, g.severity == 'Advisory')",
     "ruleMode Oracle may show gold labels: it cannot satisfy a Required gate",
@@ -194,6 +205,7 @@ class EvalSpec(ApiModel):
             _CHAMPION_THERE,
             _SUBSETS_SCORED,
             _LEAKS_CHECKED,
+            _SAMPLED,
             _NO_ORACLE,
             _RULES_THERE,
             *_OF_TRAFFIC,
@@ -253,6 +265,8 @@ class EvalSpec(ApiModel):
                 raise ValueError(f"gate {gate.name}: maxRegression needs a champion")
             if gate.metric == "Leakage" and self.training_data is None:
                 raise ValueError(f"gate {gate.name}: Leakage needs trainingData")
+            if gate.metric in SAMPLED_METRICS and not (self.generation and self.generation.samples):
+                raise ValueError(f"gate {gate.name}: {gate.metric} needs generation.samples")
         if self.benchmark is not None:
             self._check_benchmark(self.benchmark)
         return self

@@ -9,6 +9,7 @@ from lore_core.jobs.config import Layout, Name
 from lore_operator.api.v1alpha1.common import (
     ApiModel,
     CommonStatus,
+    DeletionPolicy,
     Digest,
     PinnedRef,
     Resource,
@@ -16,7 +17,7 @@ from lore_operator.api.v1alpha1.common import (
 )
 from lore_operator.api.v1alpha1.schema_hints import cel, immutable, list_map, short_name
 
-_FROZEN = ("uri", "digest", "secretRef", "role", "contract", "lineage")
+_FROZEN = ("uri", "digest", "secretRef", "role", "contract", "lineage", "deletionPolicy")
 
 
 class Contract(ApiModel):
@@ -72,6 +73,8 @@ class ModelSpec(PinnedRef):
     """Serving contract, in short."""
     lineage: Lineage | None = None
     """Where it comes from."""
+    deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
+    """Delete: once this resource is deleted and nothing else uses the bytes, a Job removes them. Retain keeps them."""
     evidence: Annotated[tuple[SignedVerdict, ...], *list_map("name", 32)] = ()
     """Verdicts that were reached elsewhere; this may grow. Each counts while its signature is one that is trusted here."""
 

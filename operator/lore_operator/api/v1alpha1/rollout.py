@@ -117,6 +117,9 @@ class Rollout(ApiModel):
 
     steps: Annotated[tuple[Step, ...], atomic(16)] = ()
     """The way to 100; none: at once when prepared. The weight of a stratum may not fall from step to step."""
+    split_by: Literal["Query", "Bucket"] = "Query"
+    """What keeps to one composition while weights rise. Bucket: callers' header x-lore-bucket, so that a user stays on one side and
+    business metrics of both can be told apart; a call without it goes by its query."""
     paused: bool = False
     """Hold a running rollout where it is."""
     approve: str | None = Field(default=None, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[0-9]{1,2}$", max_length=80)
@@ -126,6 +129,9 @@ class Rollout(ApiModel):
     on_failure: Literal["Rollback", "Pause"] = "Rollback"
     """When the new composition fails on the way. Rollback: all queries back to the stable one, and what was prepared goes.
     Pause: weights and predictors stay as they are until the spec, runToken or pinRevision says how to go on."""
+    keep_for: Duration = "0s"
+    """How long the former composition stays loaded, with its predictors, once the new one answers everything: going back to it
+    within that time needs no preparing."""
     pin_revision: Name | None = None
     """Serve this revision of the history, whatever the spec says."""
 

@@ -77,9 +77,9 @@ def list_set(max_items: int, *, min_items: int = 0) -> tuple[Any, ...]:
     return (_items(min_items, max_items, {"x-kubernetes-list-type": "set"}), AfterValidator(unique))
 
 
-def atomic(max_items: int) -> Any:
+def atomic(max_items: int, *, min_items: int = 0) -> Any:
     """Metadata of a list that is replaced as a whole."""
-    return _items(0, max_items, {"x-kubernetes-list-type": "atomic"})
+    return _items(min_items, max_items, {"x-kubernetes-list-type": "atomic"})
 
 
 def _items(least: int, most: int, marks: dict[str, Any]) -> Any:

@@ -27,6 +27,7 @@ from lore_operator.api.v1alpha1.common import (
     ArtifactRef,
     CommonStatus,
     Count,
+    DeletionPolicy,
     Failure,
     LocalReference,
     Progress,
@@ -138,6 +139,8 @@ class Distill(ApiModel):
     """Learning rate, steps, batch."""
     max_prompt_tokens: int = Field(default=128, ge=16, le=8192)
     """Longest input in tokens."""
+    show_overlap: bool = False
+    """Tell the student how many of the query's words stand in the title, in training and wherever it is served."""
     selection: Selection | None = None
     """End with the checkpoint that scores best on the tune split; without it the last step counts."""
 
@@ -147,6 +150,8 @@ class Publish(ApiModel):
 
     as_: Name = Field(alias="as")
     """Exact name of the RelevanceModel that is created once."""
+    deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
+    """The model's deletionPolicy: what becomes of its bytes when it is deleted."""
 
 
 class Stage(ApiModel):
