@@ -59,6 +59,6 @@ def strata_objects(
     )
     return [
         config_map(resource, attempt, labels, config, {"strata": spec.strata.to_wire()}, settings),
-        report_map(resource, attempt, labels, settings),
         job(resource, workload, settings, queue=build.runner.queue_name),
+        report_map(resource, attempt, labels, settings),
     ]
