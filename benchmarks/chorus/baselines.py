@@ -89,13 +89,5 @@ def _best(grid: Scores, value: Any) -> float:
 
 
 def _score(metric: Any, scores: Scores, gold: NDArray[Any], cuts: Sequence[float]) -> float:
-    return _value(metric, gold, apply_cuts(scores, np.array(cuts)))
-
-
-def macro_f1_of(gold: NDArray[Any], answers: Labels) -> float:
-    """Macro-F1 of all pairs together; labels 0..3."""
-    return _value(macro_f1, gold, answers)
-
-
-def _value(metric: Any, gold: NDArray[Any], answers: Labels) -> float:
-    return float(metric(counts_by_query(gold, answers, np.zeros(len(gold), np.int64), 1)[0]))
+    answer = apply_cuts(scores, np.array(cuts))
+    return float(metric(counts_by_query(gold, answer, np.zeros(len(gold), np.int64), 1)[0]))

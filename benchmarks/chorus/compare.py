@@ -14,7 +14,6 @@ from lore_core.records import Pair
 
 METRICS: Final = ("Accuracy4", "Accuracy2", "MacroF1")
 STUDENT: Final = "student"
-TEACHER: Final = "teacher"
 LEXICAL: Final = "lexical"
 ALL, DISJOINT = "all pairs", "items not in training"
 ACCURACY2_MARGIN: Final = -0.02

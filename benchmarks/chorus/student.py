@@ -1,6 +1,7 @@
 """The torso student on Chorus: the platform's own examples, loss, schedule and scorer, in one process without DeepSpeed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,21 +20,39 @@ from lore_core.training.schedule import batch_indices, learning_rate, step_seed
 _RULES: Final = RuleSource(RuleMode.NONE)
 _PROMPT_TOKENS: Final = 32
 """Query and title; attributes where the title leaves room."""
-_STEPS: Final = 150
+_STEPS: Final = 300
 _RATE: Final = "0.0002"
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What a student learns from: judged pairs, silver pairs, and the teacher's probabilities of both (n×4, by pair id)."""
+
+    judged: Sequence[Pair]
+    silver: Sequence[Pair]
+    taught: Mapping[str, Sequence[float]]
+
+    def pairs(self) -> list[Pair]:
+        """Judged pairs as often as it takes to make them about a third of what is drawn."""
+        copies = max(1, round(len(self.silver) / (2 * len(self.judged))))
+        return [*self.judged] * copies + [*self.silver]
+
+    def teacher(self, pairs: Sequence[Pair]) -> NDArray[np.float64]:
+        """The teacher of the distill stage."""
+        return np.array([self.taught[pair.id] for pair in pairs])
+
+
 def stage(base: str, steps: int | None) -> DistillStage:
-    """The platform's stage with short prompts that show the overlap of query and title."""
-    spec = DistillStage(base=ArtifactRef(uri=f"file://{base}"), max_prompt_tokens=_PROMPT_TOKENS, show_overlap=True)
+    """The platform's stage with short prompts, and more and larger steps than its default."""
+    spec = DistillStage(base=ArtifactRef(uri=f"file://{base}"), max_prompt_tokens=_PROMPT_TOKENS)
     changed = (
         {"max_steps": _STEPS, "learning_rate": _RATE} if steps is None else {"max_steps": steps, "warmup_steps": 1}
     )
     return spec.model_copy(update={"optimizer": spec.optimizer.model_copy(update=changed)})
 
 
-def answers(lesson: Sequence[Pair], test: Sequence[Pair], base: str, steps: int | None) -> NDArray[np.int8]:
-    """Labels (0..3) of the test pairs by a student of the lesson's pairs, which have none of their queries.
+def answers(lesson: Lesson, test: Sequence[Pair], base: str, steps: int | None) -> NDArray[np.int8]:
+    """Labels (0..3) of the test pairs by a student that never saw their queries.
 
     One thread: folds run side by side, and threads of several of them would wait for each other.
     """
@@ -42,7 +61,7 @@ def answers(lesson: Sequence[Pair], test: Sequence[Pair], base: str, steps: int 
     torch.set_num_threads(1)
     spec = stage(base, steps)
     kit = distill_kit(spec, TextEncoder.load(Path(base)), _RULES.mode)
-    student = StudentModel(kit, Path(base), lesson, _RULES, None)
+    student = StudentModel(kit, Path(base), lesson.pairs(), _RULES, lesson.teacher)
     _fit(student, spec.optimizer)
     prompts = [kit.render(pair, _RULES(pair)) for pair in test]
     scores = TransformersScorer.of(kit, student.model.eval()).score(prompts)

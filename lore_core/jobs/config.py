@@ -86,17 +86,13 @@ class SftStage(SftSettings):
 
 
 class DistillStage(WireModel):
-    """A four-class cross-encoder student, fine-tuned on gold labels and, where `teacher` is given, on its scores.
-
-    With `showOverlap` its prompt says how many of the query's words the title has.
-    """
+    """A four-class cross-encoder student, fine-tuned on gold labels and, where `teacher` is given, on its scores."""
 
     kind: Literal["distill"] = "distill"
     base: ArtifactRef
     teacher: ArtifactRef | None = None
     optimizer: Optimizer = Optimizer(learning_rate="0.0001", max_steps=200)
     max_prompt_tokens: int = Field(default=128, ge=16, le=8192)
-    show_overlap: bool = False
     selection: Selection | None = None
 
 

@@ -35,14 +35,13 @@ class PromptLayout(StrEnum):
 
 
 class PromptField(StrEnum):
-    """The parts of a record (and what was found for it) that a prompt can show; `overlap` is of query and title."""
+    """The parts of a record (and the rules found for it) that a prompt can show."""
 
     QUERY = "query"
     TITLE = "title"
     SHOP = "shop"
     ATTRIBUTES = "attributes"
     PICTURE = "picture"
-    OVERLAP = "overlap"
     QUERY_RULES = "queryRules"
     ITEM_RULES = "itemRules"
 

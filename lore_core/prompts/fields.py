@@ -36,7 +36,7 @@ NO_RULES = PromptRules()
 
 
 def record_fields(record: PromptRecord, rules: PromptRules = NO_RULES) -> dict[PromptField, str]:
-    """Text of every field of the record and its rules; a field without content is the empty string."""
+    """Text of every prompt field; a field without content is the empty string."""
     return {
         PromptField.QUERY: record.query,
         PromptField.TITLE: record.title,

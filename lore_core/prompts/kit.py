@@ -7,14 +7,11 @@ from lore_core.prompts.contract import (
     CONTRACT_NAME,
     ContractError,
     ControlSegment,
-    FieldSegment,
-    PromptField,
     PromptLayout,
     ServingContract,
 )
 from lore_core.prompts.encoder import TextEncoder
 from lore_core.prompts.fields import NO_RULES, PromptRecord, PromptRules, record_fields
-from lore_core.prompts.overlap import overlap_text
 from lore_core.prompts.render import Piece, RenderedPrompt, fit, pieces
 
 
@@ -47,21 +44,10 @@ class ModelKit:
         the trace begins.
         """
         contract = self.contract
-        found = pieces(contract.template, self._fields(record, rules), self.encoder.encode, self.encoder.control)
+        found = pieces(contract.template, record_fields(record, rules), self.encoder.encode, self.encoder.control)
         if contract.layout is PromptLayout.LABEL_FIRST and contract.verbaliser.prefix_ids:
             found.append(Piece(None, list(contract.verbaliser.prefix_ids)))
         return fit(found, contract.truncation)
-
-    def _fields(self, record: PromptRecord, rules: PromptRules) -> dict[PromptField, str]:
-        fields = record_fields(record, rules)
-        if self._shows_overlap:
-            fields[PromptField.OVERLAP] = overlap_text(record.query, record.title)
-        return fields
-
-    @cached_property
-    def _shows_overlap(self) -> bool:
-        shown = (segment for segment in self.contract.template if isinstance(segment, FieldSegment))
-        return any(segment.field is PromptField.OVERLAP for segment in shown)
 
     def label_position(self, prompt: RenderedPrompt, trace: tuple[int, ...]) -> tuple[int, ...]:
         """The ids up to the label of a think-first answer: prompt, trace, the trace's stop, the forced label prefix."""

@@ -70,15 +70,12 @@ _WORDED: Final[tuple[Segment, ...]] = (
     TextSegment(text="\nAnswer:"),
 )
 
-_ASKED: Final[tuple[Segment, ...]] = (
+_CROSS_ENCODER: Final[tuple[Segment, ...]] = (
     ControlSegment(token="[CLS]"),
     FieldSegment(field=PromptField.QUERY_RULES),
     ControlSegment(token="[SEP]"),
     FieldSegment(field=PromptField.QUERY),
     ControlSegment(token="[SEP]"),
-)
-_OVERLAP: Final[tuple[Segment, ...]] = (FieldSegment(field=PromptField.OVERLAP), ControlSegment(token="[SEP]"))
-_OFFERED: Final[tuple[Segment, ...]] = (
     *_ITEM,
     FieldSegment(field=PromptField.ITEM_RULES),
     ControlSegment(token="[SEP]"),
@@ -86,18 +83,10 @@ _OFFERED: Final[tuple[Segment, ...]] = (
 
 
 def build_contract(
-    encoder: TextEncoder,
-    layout: PromptLayout,
-    rule_mode: RuleMode,
-    max_prompt_tokens: int,
-    *,
-    show_overlap: bool = False,
+    encoder: TextEncoder, layout: PromptLayout, rule_mode: RuleMode, max_prompt_tokens: int
 ) -> ServingContract:
-    """The contract of a model trained from this tokenizer; a classifier may be shown the overlap of query and title.
-
-    Raises ContractError where the layout cannot be carried.
-    """
-    template = _template(encoder, layout, show_overlap)
+    """The contract of a model trained from this tokenizer. Raises ContractError where the layout cannot be carried."""
+    template = _template(encoder, layout)
     _require(encoder, template, layout)
     return ServingContract(
         layout=layout,
@@ -111,9 +100,9 @@ def build_contract(
     )
 
 
-def _template(encoder: TextEncoder, layout: PromptLayout, show_overlap: bool) -> tuple[Segment, ...]:
+def _template(encoder: TextEncoder, layout: PromptLayout) -> tuple[Segment, ...]:
     if layout is PromptLayout.CLASSIFIER:
-        return (*_ASKED, *(_OVERLAP if show_overlap else ()), *_OFFERED)
+        return _CROSS_ENCODER
     start = ControlSegment(token=THINK if layout is PromptLayout.THINK_FIRST else ANSWER)
     if encoder.has_control(QUERY):
         return (*_control_template(BEGIN), start)

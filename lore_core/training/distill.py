@@ -26,10 +26,7 @@ _JUDGED_AT_ONCE: Final = 64
 
 def distill_kit(spec: DistillStage, encoder: TextEncoder, rule_mode: RuleMode) -> ModelKit:
     """The contract of the student."""
-    contract = build_contract(
-        encoder, PromptLayout.CLASSIFIER, rule_mode, spec.max_prompt_tokens, show_overlap=spec.show_overlap
-    )
-    return ModelKit(contract, encoder)
+    return ModelKit(build_contract(encoder, PromptLayout.CLASSIFIER, rule_mode, spec.max_prompt_tokens), encoder)
 
 
 class StudentModel:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-CONTENDERS = {"student", "teacher", "lexical", "BM25, cuts", "zero-shot MiniLM, cuts"}
+CONTENDERS = {"student", "lexical", "BM25, cuts", "zero-shot MiniLM, cuts"}
 
 
 def test_a_short_run_compares_every_contender_on_a_whole_fold(tmp_path: Path) -> None:

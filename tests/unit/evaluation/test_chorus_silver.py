@@ -1,9 +1,10 @@
-"""Silver pairs of the Chorus comparison: made of what nobody judged."""
+"""Silver pairs of the Chorus comparison: made of what nobody judged, labelled by a teacher fitted on training pairs."""
 
 import numpy as np
 from unit.evaluation.world import pair
 
-from benchmarks.chorus.silver import labelled, silver_pairs
+from benchmarks.chorus.silver import labelled, silver_pairs, teach
+from benchmarks.chorus.student import Lesson
 
 TITLES = [
     f"{colour} {kind} {size}" for colour in ("red", "blue", "grey") for kind in ("lamp", "mug") for size in "smlx"
@@ -28,5 +29,21 @@ def test_a_silver_query_meets_titles_with_and_without_its_words():
     assert 0.5 < np.mean(shared) < 1.0
 
 
-def test_silver_pairs_carry_the_labels_of_a_teacher():
-    assert [str(one.groundtruth) for one in labelled(JUDGED, np.array([1, 3], np.int8))] == ["L2", "L4"]
+def test_the_teacher_learns_from_judged_pairs_and_gives_an_absent_label_nothing():
+    seen = np.linspace(0, 1, 60)[:, None]
+    gold = np.repeat([0, 1, 3], 20).astype(np.int8)
+    soft = teach(seen, gold, np.array([[0.05], [0.95]]))
+    assert soft.argmax(axis=1).tolist() == [0, 3]
+    assert soft[:, 2].tolist() == [0.0, 0.0]
+    assert np.allclose(soft.sum(axis=1), 1.0)
+
+
+def test_silver_pairs_carry_the_teachers_likeliest_label():
+    found = labelled(JUDGED, np.array([[0.1, 0.7, 0.1, 0.1], [0.0, 0.0, 0.1, 0.9]]))
+    assert [str(one.groundtruth) for one in found] == ["L2", "L4"]
+
+
+def test_judged_pairs_are_about_a_third_of_what_a_student_draws():
+    judged, silver = [pair(row) for row in range(10)], [pair(row, query="s") for row in range(100, 200)]
+    drawn = Lesson(judged, silver, {}).pairs()
+    assert len([one for one in drawn if one.query != "s"]) / len(drawn) == 50 / 150

@@ -139,8 +139,6 @@ class Distill(ApiModel):
     """Learning rate, steps, batch."""
     max_prompt_tokens: int = Field(default=128, ge=16, le=8192)
     """Longest input in tokens."""
-    show_overlap: bool = False
-    """Tell the student how many of the query's words stand in the title, in training and wherever it is served."""
     selection: Selection | None = None
     """End with the checkpoint that scores best on the tune split; without it the last step counts."""
 
