@@ -194,7 +194,9 @@ REFUSED = [
         ("spec.endpoint.reasoningModel", True),
         ("spec.generation", {"samples": 4}),
     ),
-    case("RelevanceEval", "needs generation.samples", ("spec.gates.0", {"name": "k", "metric": "PassAt1", "min": "0.5"})),
+    case(
+        "RelevanceEval", "needs generation.samples", ("spec.gates.0", {"name": "k", "metric": "PassAt1", "min": "0.5"})
+    ),
     case("RelevanceEval", _ONE_SUBJECT, *_BY_TRAFFIC, _BY_ENDPOINT[1]),
     case("RelevanceEval", "traffic is judged as it was served, without benchmark", ("spec.benchmark", DELETE)),
     case(
