@@ -1,10 +1,13 @@
 """spec.strata: the frequency snapshot that serves, and the builds that propose its successors."""
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
 from lore_core.jobs import SnapshotRecipe
+from lore_core.jobs.strata import MOST_PINS, PinnedQuery
 from lore_operator.api.v1alpha1.common import ApiModel, ArtifactRef, Digest, Duration, PinnedRef, Runner, seconds
-from lore_operator.api.v1alpha1.schema_hints import Rule, cel
+from lore_operator.api.v1alpha1.schema_hints import Rule, cel, list_map
 
 _LEAST_SECONDS = 60
 
@@ -20,6 +23,13 @@ class StrataGuards(ApiModel):
     """Least requests that the log must have counted."""
 
 
+class StrataRecipe(SnapshotRecipe):
+    """How a query log becomes a snapshot; the words are those of `lore strata build`."""
+
+    pins: Annotated[tuple[PinnedQuery, ...], *list_map("query", MOST_PINS)] = ()
+    """Queries whose stratum a person decides."""
+
+
 class StrataBuild(ApiModel):
     """Snapshots built from a query log at intervals. Each is a proposal: within the guards it serves, beyond them it waits."""
 
@@ -29,7 +39,7 @@ class StrataBuild(ApiModel):
     """Query log: an artifact, a file, or a folder of .jsonl, .csv or .parquet files."""
     every: Duration = "24h"
     """Time from the start of one build to that of the next, a minute at least."""
-    recipe: SnapshotRecipe = SnapshotRecipe()
+    recipe: StrataRecipe = StrataRecipe()
     """How the log is counted, and where head and torso end."""
     guards: StrataGuards = StrataGuards()
     """How far a proposal may go by itself."""
