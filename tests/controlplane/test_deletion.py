@@ -18,7 +18,16 @@ from lore_operator.children.labels import WATCH_SELECTOR
 from lore_operator.engine.errors import NotFound
 from lore_operator.engine.keys import Key
 from lore_operator.engine.observe import WATCHED
-from lore_operator.engine.resources import CONFIG_MAPS, JOB_SETS, JOBS, KINDS, MODELS, TRAIN_JOBS
+from lore_operator.engine.resources import (
+    CONFIG_MAPS,
+    HTTP_ROUTES,
+    INFERENCE_GRAPHS,
+    JOB_SETS,
+    JOBS,
+    KINDS,
+    MODELS,
+    TRAIN_JOBS,
+)
 
 pytestmark = pytest.mark.usefixtures("kserve_kinds")
 HELD = "example.invalid/held"
@@ -54,7 +63,7 @@ async def delete(api: Api, key: Key, propagation: str) -> None:
 
 async def children(api: Api) -> list[str]:
     """What the operator has made in the namespace and is still there."""
-    served = [kind for kind in WATCHED if kind is not JOB_SETS]
+    served = [kind for kind in WATCHED if kind not in (JOB_SETS, INFERENCE_GRAPHS, HTTP_ROUTES)]
     found = [(kind, await api.client.list_all(kind, api.namespace, WATCH_SELECTOR)) for kind in served]
     return sorted(f"{kind.kind}/{item['metadata']['name']}" for kind, listed in found for item in listed.items)
 
