@@ -132,8 +132,9 @@ def rows_query(source: str, shape: LogShape, values: Mapping[str, str], count_gi
     sound += ["length(who) >= 1"] if shape.with_users else []
     # 1.5 is no count; up to the greatest one a double is exact.
     sound += [f"number BETWEEN 1 AND {MAX_COUNT} AND number = floor(number)"]
-    # Engines part on what else they take for a day: a year alone is one for Spark.
-    day = "CASE WHEN written LIKE '____-__-__%' THEN CAST(try_cast(written AS TIMESTAMP) AS DATE) END"
+    # Engines part on what else they take for a day: a year alone is one for Spark, and a time with an offset its day in UTC.
+    told = "written LIKE '____-__-__%' AND try_cast(written AS TIMESTAMP) IS NOT NULL"
+    day = f"CASE WHEN {told} THEN try_cast(substr(written, 1, 10) AS DATE) END"
     return f"""
         SELECT {", ".join((*shape.texts, *(f"coalesce({o}, '') AS {o}" for o in shape.optional)))}, day, who, ok,
             CASE WHEN ok THEN CAST(number AS BIGINT) END AS n

@@ -124,14 +124,10 @@ class Observer:
     async def _complete(
         self, key: Key, references: frozenset[Reference], children: dict[ObjectKey, Manifest], pods: Iterable[Manifest]
     ) -> Observed:
-        slices, refused = (
-            self._owned("EndpointSlice", key) if key.kind == "RelevanceDeployment" else (),
-            dict[str, str](),
-        )
-        found, routers = (
-            await self._look(key.namespace, references, refused),
-            await router_endpoints(slices, router_name(key.name)),
-        )
+        slices = self._owned("EndpointSlice", key) if key.kind == "RelevanceDeployment" else ()
+        refused: dict[str, str] = {}
+        found = await self._look(key.namespace, references, refused)
+        routers = await router_endpoints(slices, router_name(key.name))
         return Observed(children=children, pods=tuple(pods), references=found, routers=routers, refused=refused)
 
     async def _look(
