@@ -1,30 +1,17 @@
 """`lore head build --config FILE`."""
 
 import argparse
-import sys
-from pathlib import Path
 
 from lore_core.headcache.job import run_head_build
-from lore_core.jobs import CONFIG_PATH
+from lore_core.jobs.command import add_config_arguments, run_config
 from lore_core.jobs.config import HeadBuildConfig
-from lore_core.jobs.reporter import reported, reporter_from_environment
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `lore head build`."""
-    parser.add_argument("--config", type=Path, default=Path(CONFIG_PATH), help="a HeadBuildConfig as JSON")
-    parser.add_argument("--report", type=Path, help="write the report into this file instead of a ConfigMap")
+    add_config_arguments(parser, HeadBuildConfig)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build the generation; 1 with the reason on stderr and in the report where that is impossible."""
-    reporter = reporter_from_environment(args.report)
-    try:
-        with reported(reporter):
-            config = HeadBuildConfig.model_validate_json(args.config.read_bytes())
-            result = run_head_build(config, reporter)
-    except Exception as error:  # whatever it was, it is in the report; a pod's log needs no traceback of ours
-        print(f"lore head build: {error}", file=sys.stderr)
-        return 1
-    print(f"{result.uri} {result.digest}{' (reused)' if result.reused else ''}")
-    return 0
+    """Build the generation."""
+    return run_config(args, "head build", HeadBuildConfig, run_head_build)
