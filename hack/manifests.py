@@ -18,7 +18,8 @@ _HELMS: Final = {"helm.sh/chart", "app.kubernetes.io/managed-by"}
 def rendered() -> str:
     """The chart's objects with its default values, without what is Helm's own: hooks, labels, definitions."""
     command = [str(tools.ensure("helm")), "template", "lore", str(ROOT / "charts" / "lore")]
-    options = ["--namespace=lore-system", "--set=crds.install=false", "--no-hooks"]
+    unmonitored = [f"--set=metrics.{what}=Never" for what in ("serviceMonitor", "podMonitors", "prometheusRule")]
+    options = ["--namespace=lore-system", "--set=crds.install=false", "--no-hooks", *unmonitored]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ClusterError(f"helm template: {done.stderr.strip()}")

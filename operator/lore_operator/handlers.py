@@ -1,11 +1,16 @@
 """kopf's part: it watches the four kinds and says which object changed. No decision, no write happens here."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from lore_operator.engine.framework import kopf
 from lore_operator.engine.keys import Key
 from lore_operator.engine.resources import KINDS
+
+_PAGE: Final = 200
+"""So many resources at a time, where thousands are there at the start."""
+_IDLE_SECONDS: Final = 0.5
+"""kopf keeps the last event of a resource, body and all, for so long after it."""
 
 Changed = Callable[[Key, dict[str, Any], bool], None]
 """Called with the key, the resource as it came, and whether it was deleted. Called from kopf's thread."""
@@ -74,4 +79,6 @@ def settings() -> kopf.OperatorSettings:
     found.persistence.diffbase_storage = _NoBase()
     found.persistence.progress_storage = _NoProgress()
     found.watching.inactivity_timeout = 90
+    found.watching.chunk_size = _PAGE
+    found.queueing.idle_timeout = _IDLE_SECONDS
     return found

@@ -37,6 +37,7 @@ class Settings:
     `namespaces` empty means all of them.
     `http_port` serves `/metrics`, `/healthz` and `/readyz`; 0 takes a free port.
     Without a `lease` this operator takes itself for the only one.
+    `monitors_left_out` are kinds of the Prometheus operator that the chart did not install, since the cluster lacked them.
     `prometheus_url` is the base address that a rollout's checks ask; empty: they are inconclusive.
     """
 
@@ -47,6 +48,7 @@ class Settings:
     log_level: str = "INFO"
     lease: Lease | None = None
     prometheus_url: str = ""
+    monitors_left_out: tuple[str, ...] = ()
 
     @staticmethod
     def from_environment(environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -68,6 +70,7 @@ class Settings:
             log_level=_one_of(environ, "LORE_LOG_LEVEL", _LEVELS),
             lease=_lease(environ),
             prometheus_url=_address(environ, "LORE_PROMETHEUS_URL"),
+            monitors_left_out=_list(environ, "LORE_MONITORS_LEFT_OUT"),
         )
 
 

@@ -17,6 +17,7 @@ from controlplane.test_operator_serving import MODEL, SERVING
 
 from hack.cluster import tools
 from hack.cluster.kubectl import Kubectl
+from lore_operator.engine.neighbours import Neighbours
 from lore_operator.engine.resources import DEPLOYMENTS, INFERENCE_SERVICES, JOB_SETS, JOBS, TRAIN_JOBS, Resource
 
 KSERVE = "inferenceservices.serving.kserve.io"
@@ -102,6 +103,33 @@ async def test_without_jobset_other_train_jobs_go_on_and_jobset_is_noticed(
 
     kubectl.apply_definitions([jobset])
     assert await until(lambda: api.names(JOB_SETS), bool) == ["gang-sft-a1"]
+
+
+@pytest.fixture
+def pod_monitor(kubectl: Kubectl, tmp_path: Path) -> Iterator[Path]:
+    """The Prometheus operator's kind, to be applied."""
+    file = tmp_path / "podmonitor.json"
+    file.write_text(json.dumps(stand_in("monitoring.coreos.com", "v1", "PodMonitor")))
+    yield file
+    kubectl("delete", "crd", "podmonitors.monitoring.coreos.com", "--ignore-not-found", "--wait=false")
+
+
+async def test_a_prometheus_operator_that_comes_later_is_noticed_and_the_monitors_are_asked_for(
+    pod_monitor: Path, api: Api, kubectl: Kubectl, caplog: pytest.LogCaptureFixture
+) -> None:
+    measured: dict[str, bool] = {}
+    neighbours = Neighbours(api.client, ("PodMonitor",), measured.__setitem__)
+    await neighbours.look()
+    assert measured["monitoring.coreos.com"] is False
+
+    kubectl.apply_definitions([pod_monitor])
+
+    async def again() -> str:
+        await neighbours.look()
+        return "\n".join(caplog.messages)
+
+    await until(again, lambda said: "left out PodMonitor" in said and "helm upgrade" in said)
+    assert measured["monitoring.coreos.com"]
 
 
 @pytest.fixture

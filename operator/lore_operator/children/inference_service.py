@@ -8,7 +8,7 @@ Several deployments may own one; the name says what it serves, so nothing of it 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lore_operator.api.v1alpha1.common import SECRET_ROOT, PodSettings, Resources
+from lore_operator.api.v1alpha1.common import SECRET_ROOT, PodSettings, Resources, amount
 from lore_operator.api.v1alpha1.group import API_VERSION, GROUP
 from lore_operator.api.v1alpha1.tiers import Predictor, Replicas
 from lore_operator.children.backend import MODEL_FOLDER, PORT, Backend
@@ -175,13 +175,14 @@ def _environment(engine: Mapping[str, str], pods: PodSettings, settings: Setting
 def resources(given: Resources) -> dict[str, Any]:
     """Requests and limits, cpu and memory always among them, so that no admission default is added.
 
-    What is named once counts for both; what is not named at all gets this project's default.
+    A limit alone is a request too. A request alone may grow to this project's default limit, since a predictor that may use
+    no more than was set aside for it takes minutes to start where a few seconds are asked.
     """
     requests, limits = dict(given.requests), dict(given.limits)
     for name, default in _DEFAULT_REQUESTS.items():
         asked, most = requests.get(name), limits.get(name)
         requests[name] = asked if asked is not None else most if most is not None else default
-        limits[name] = most if most is not None else asked if asked is not None else _DEFAULT_LIMITS[name]
+        limits[name] = most if most is not None else max(asked or 0, _DEFAULT_LIMITS[name], key=amount)
     return {
         "requests": {name: str(value) for name, value in requests.items()},
         "limits": {name: str(value) for name, value in limits.items()},

@@ -61,6 +61,10 @@ class _Request(NamedTuple):
     headers: dict[str, str]
 
 
+def _whole(item: Manifest) -> Manifest:
+    return item
+
+
 class KubeClient:
     """One HTTP session to one apiserver; an async context manager.
 
@@ -95,29 +99,44 @@ class KubeClient:
         return await self._call("get", resource, "GET", resource.path(namespace, name))
 
     async def list_all(
-        self, resource: Resource, namespace: str | None = None, labels: str = "", fields: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        labels: str = "",
+        fields: str = "",
+        keep: Callable[[Manifest], Manifest] = _whole,
     ) -> Listing:
-        """A whole collection, page by page, of one namespace or of all. Items get their kind and apiVersion back."""
-        query = {"labelSelector": labels, "fieldSelector": fields}
-        items, version = await self._pages(resource, namespace, query, _JSON)
-        for item in items:
+        """A whole collection, page by page, of one namespace or of all. Items get their kind and apiVersion back.
+
+        `keep` is what is kept of an item; the rest goes with its page, so that thousands never lie in memory whole.
+        """
+
+        def kept(item: Manifest) -> Manifest:
             item.setdefault("apiVersion", resource.api_version)
             item.setdefault("kind", resource.kind)
-        return Listing(items, version)
+            return keep(item)
+
+        query = {"labelSelector": labels, "fieldSelector": fields}
+        return Listing(*await self._pages(resource, namespace, query, _JSON, kept))
 
     async def list_metadata(self, resource: Resource, namespace: str | None = None) -> list[Manifest]:
         """The metadata of a whole collection: a small answer even where specs are large."""
-        items, _ = await self._pages(resource, namespace, {}, _METADATA_LIST)
-        return [item["metadata"] for item in items]
+        found, _ = await self._pages(resource, namespace, {}, _METADATA_LIST, lambda item: dict(item["metadata"]))
+        return found
 
     async def _pages(
-        self, resource: Resource, namespace: str | None, query: dict[str, str], accept: str
+        self,
+        resource: Resource,
+        namespace: str | None,
+        query: dict[str, str],
+        accept: str,
+        keep: Callable[[Manifest], Manifest],
     ) -> tuple[list[Manifest], str]:
         items: list[Manifest] = []
         query = {**query, "limit": str(_PAGE)}
         while True:
             page = await self._call("list", resource, "GET", resource.path(namespace), query=query, accept=accept)
-            items += page.get("items") or ()
+            items += map(keep, page.get("items") or ())
             token = page["metadata"].get("continue")
             if not token:
                 return items, page["metadata"]["resourceVersion"]
@@ -126,6 +145,11 @@ class KubeClient:
     async def version(self) -> Manifest:
         """What the API server says of itself."""
         return await self._send(_Request("get", "Version", "GET", "/version", {}, None, {"Accept": _JSON}))
+
+    async def groups(self) -> frozenset[str]:
+        """All API groups that are served now."""
+        answer = await self._send(_Request("list", "APIGroup", "GET", "/apis", {}, None, {"Accept": _JSON}))
+        return frozenset(group["name"] for group in answer["groups"])
 
     async def serves(self, group: str) -> bool:
         """Whether an API group is served now."""

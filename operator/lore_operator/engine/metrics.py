@@ -93,6 +93,13 @@ class Metrics:
             "lore_operator_leading", "Whether this operator works, or waits for its lease.", registry=self.registry
         )
 
+        self._neighbours = Gauge(
+            "lore_operator_group_served",
+            "Whether the cluster serves an API group that the operator can do without.",
+            ["group"],
+            registry=self.registry,
+        )
+
     def called(self, verb: str, resource: str, code: int, seconds: float) -> None:
         """One call to the API server ended; code 0 means that no answer came."""
         self._calls.labels(verb, resource, str(code)).inc()
@@ -132,6 +139,10 @@ class Metrics:
     def leads(self, leading: bool) -> None:
         """Whether this operator works."""
         self._leading.set(leading)
+
+    def serves(self, group: str, served: bool) -> None:
+        """Whether the cluster serves an API group."""
+        self._neighbours.labels(group).set(served)
 
     def render(self) -> bytes:
         """The text exposition format."""

@@ -168,7 +168,7 @@ class Observer:
 
     async def _list(self, resource: Resource, namespace: str, selector: str) -> list[Manifest]:
         try:
-            return [trim(item) for item in (await self._client.list_all(resource, namespace, selector)).items]
+            return (await self._client.list_all(resource, namespace, selector, keep=trim)).items
         except NotFound:
             return []  # the kind is not installed: nothing of it exists
 

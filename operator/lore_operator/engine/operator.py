@@ -18,6 +18,7 @@ from lore_operator.engine.keys import Key
 from lore_operator.engine.leader import Leader
 from lore_operator.engine.leftovers import Leftovers
 from lore_operator.engine.metrics import Metrics
+from lore_operator.engine.neighbours import Neighbours
 from lore_operator.engine.observe import WATCHED, Observer, owners, shared_by_all
 from lore_operator.engine.parents import RESYNC_SECONDS, Parents
 from lore_operator.engine.projection import trim
@@ -70,6 +71,7 @@ class Engine:
             crowded=lambda: self.queue.schedule.crowded,
             leftovers=Leftovers(self.client, self._observer, self._scopes, settings.children),
         )
+        self._neighbours = Neighbours(self.client, settings.monitors_left_out, self.metrics.serves)
         self.ready = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -114,7 +116,7 @@ class Engine:
     async def _watch_and_work(self, background: list[asyncio.Task[None]]) -> None:
         self.metrics.leads(True)
         background += [asyncio.create_task(watcher.run()) for watcher in self._watchers]
-        background.append(asyncio.create_task(self._resync()))
+        background += [asyncio.create_task(self._resync()), asyncio.create_task(self._look_around())]
         try:
             await self._work(background)
         finally:
@@ -170,6 +172,14 @@ class Engine:
                 await self.parents.resync(self.client, self._scopes)
             except ApiError as error:
                 _log.warning("resync: %s", error)
+
+    async def _look_around(self) -> None:
+        while True:
+            try:
+                await self._neighbours.look()
+            except ApiError as error:
+                _log.warning("which API groups are served: %s", error)
+            await asyncio.sleep(RESYNC_SECONDS)
 
     def _watcher(self, resource: Resource, namespace: str | None) -> Watcher:
         return Watcher(

@@ -1,12 +1,13 @@
 """What a person does where the cluster lacks what the operator needs: a right, a kind, a version. Texts only, no I/O."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 OLDEST: Final = (1, 30)
 """The oldest Kubernetes that is supported (docs/support.md); the chart refuses older ones as well."""
 KUEUE: Final = "kueue.x-k8s.io"
+MONITORING: Final = "monitoring.coreos.com"
 
 _PROVIDERS: Final = {
     "serving.kserve.io": "install KServe 0.20, without which nothing can be served; the other kinds work",
@@ -64,4 +65,12 @@ def for_queue(queue: str) -> str:
     return (
         f"runner.queueName is {queue}, and the cluster does not serve {KUEUE}: the pods would start at once, past every"
         " quota. Install Kueue, which is noticed once it is there, or leave out queueName"
+    )
+
+
+def for_left_out_monitors(kinds: Collection[str]) -> str:
+    """What to do where the Prometheus operator came after the chart was installed."""
+    return (
+        f"the chart left out {', '.join(kinds)} when {MONITORING} was not served, and it is now:"
+        " run helm upgrade with the values you have, and it adds them"
     )

@@ -12,7 +12,9 @@ _FIRST_DELAY: Final = 0.2
 _LONGEST_DELAY: Final = 300.0
 _JITTER: Final = 0.25
 _LONGEST_WAIT: Final = 10.0
-"""Seconds after which an echo is as urgent as what was changed: nothing starves."""
+"""Seconds after which an echo is held back no more: nothing starves."""
+_TURN: Final = 8
+"""While what was changed waits too, every so many-th turn is such an echo's: a crowd costs no more per head when it is larger."""
 _MANY: Final = 16
 _MOMENT: Final = 1.0
 """So many changes within so many seconds are a crowd."""
@@ -76,13 +78,13 @@ class Schedule:
 
     What a person changed goes before echoes (what our own writes caused, and what time alone makes due): a thousand new
     resources are all begun before the first is looked at again and again. While such a crowd comes, echoes are held back even
-    where a worker is free, since the API server is not: for ten seconds at most, then they take turns with what is new.
+    where a worker is free, since the API server is not: for ten seconds at most, then they have one turn in eight.
     """
 
     def __init__(self, clock: Callable[[], float], noise: Callable[[], float], backoff: Backoff | None = None) -> None:
         self._clock, self._noise, self._backoff = clock, noise, backoff or Backoff()
         self._changed, self._echoes = _Lane(), _Lane()
-        self._echo_next = False
+        self._turn = 0
         self._latest: deque[float] = deque(maxlen=_MANY)
         self._since: dict[Key, float] = {}
         self._in_flight: set[Key] = set()
@@ -117,10 +119,9 @@ class Schedule:
 
     def _next(self) -> Key | None:
         late = self._late()
-        if late and self._echo_next:
-            self._echo_next = False
+        self._turn = (self._turn + 1) % _TURN
+        if late and self._turn == 0:
             return self._echoes.take()
-        self._echo_next = True
         if (key := self._changed.take()) is not None:
             return key
         return self._echoes.take() if late or not self.crowded else None

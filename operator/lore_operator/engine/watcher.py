@@ -94,7 +94,7 @@ class Watcher:
             await asyncio.sleep(pause * (1.0 + 0.25 * random.random()))
 
     async def _follow(self) -> None:
-        listing = await self._client.list_all(self.resource, self.namespace, self._labels)
+        listing = await self._client.list_all(self.resource, self.namespace, self._labels, keep=self._trim)
         self.replace(listing)
         self.synced.set()
         version, relist_at = listing.resource_version, self._clock() + _RELIST_SECONDS * (1.0 + 0.2 * random.random())

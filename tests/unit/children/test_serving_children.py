@@ -147,6 +147,8 @@ def test_a_claim_that_is_new_to_the_routers_is_mounted() -> None:
     [
         ({}, {"cpu": "500m", "memory": "3Gi"}, {"cpu": "2", "memory": "6Gi"}),
         ({"requests": {"memory": "8Gi"}}, {"cpu": "500m", "memory": "8Gi"}, {"cpu": "2", "memory": "8Gi"}),
+        ({"requests": {"cpu": "200m"}}, {"cpu": "200m", "memory": "3Gi"}, {"cpu": "2", "memory": "6Gi"}),
+        ({"requests": {"cpu": 12}}, {"cpu": "12", "memory": "3Gi"}, {"cpu": "12", "memory": "6Gi"}),
         ({"limits": {"memory": "2Gi"}}, {"cpu": "500m", "memory": "2Gi"}, {"cpu": "2", "memory": "2Gi"}),
         (
             {"limits": {"nvidia.com/gpu": 1}},
@@ -154,7 +156,7 @@ def test_a_claim_that_is_new_to_the_routers_is_mounted() -> None:
             {"nvidia.com/gpu": "1", "cpu": "2", "memory": "6Gi"},
         ),
     ],
-    ids=["nothing", "a request", "a limit", "a GPU"],
+    ids=["nothing", "a request", "a small request", "a large request", "a limit", "a GPU"],
 )
 def test_no_admission_default_is_left_to_kserve(
     given: dict[str, Any], requests: dict[str, str], limits: dict[str, str]

@@ -30,6 +30,12 @@ _SEGMENT: Final = r"([^\s?#/.][^\s?#/]*|\.[^\s?#/.][^\s?#/]*|\.\.[^\s?#/]+|\.)?"
 _URI: Final = rf"^(pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?|(s3|gs|abfs)://[^\s?#/]+)(/{_SEGMENT})*$"
 _DURATION_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _QUANTITY_LENGTH: Final = 32
+_SUFFIXES: Final = {
+    "": 1.0,
+    "m": 0.001,
+    **{letter: 1000.0**power for power, letter in enumerate("kMGTP", 1)},
+    **{f"{letter}i": 1024.0**power for power, letter in enumerate("KMGTP", 1)},
+}
 _RFC3339: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -40,6 +46,13 @@ def _quantity(value: int | str) -> int | str:
     if not re.fullmatch(_QUANTITY, str(value)):
         raise ValueError(f"{value!r} is not a quantity such as 2, 500m or 4Gi")
     return value
+
+
+def amount(quantity: int | str) -> float:
+    """A quantity as a number of its unit: 500m is 0.5, 4Gi is 4294967296."""
+    text = str(quantity)
+    suffix = text[len(text.rstrip("mkMGTPKi")) :]
+    return float(text.removesuffix(suffix)) * _SUFFIXES[suffix]
 
 
 def _timestamp(value: object) -> object:

@@ -1,0 +1,161 @@
+"""Evaluations and deployments whose operator dies at a write: the same end, and nothing created twice.
+
+As test_faults.py does for train jobs. Short runs take a sample of the writes, drawn anew by LORE_SEED; LORE_CAMPAIGN=1 takes all.
+"""
+
+import asyncio
+import json
+import os
+import random
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from cluster.faults import Crash, FaultyClient, Moment, Operator, crash_at
+from cluster.fixtures import restricted_namespace
+from cluster.operator_process import Api
+from controlplane.test_faults import plain
+from controlplane.test_operator_serving import MODEL, SERVING, Cluster, deployment, digest, evaluation
+
+from hack.cluster.kubectl import Kubectl
+from lore_operator.__main__ import PLANNERS
+from lore_operator.engine.keys import Key
+from lore_operator.engine.resources import (
+    CONFIG_MAPS,
+    EVALS,
+    INFERENCE_SERVICES,
+    JOBS,
+    REVISIONS,
+    SERVICES,
+    WORKLOADS,
+)
+
+WRITES = 48
+"""An evaluation that passes and a deployment that comes to serve take at most so many writes together."""
+AT_ONCE = 4
+SAMPLE = 6
+_KEPT = (CONFIG_MAPS, JOBS, INFERENCE_SERVICES, REVISIONS, SERVICES, WORKLOADS)
+pytestmark = pytest.mark.usefixtures("kserve_kinds", "entrance_kinds")
+
+
+class Life:
+    """One evaluation and one deployment in a namespace of their own, from their creation to callers that are served."""
+
+    def __init__(self, api: Api, cluster: Cluster, client: FaultyClient) -> None:
+        self._api, self._cluster, self._client = api, cluster, client
+        self._evaluation = Key("RelevanceEval", api.namespace, "llm-eval")
+        self._deployment = Key("RelevanceDeployment", api.namespace, "search")
+
+    async def run(self) -> dict[str, Any]:
+        """What there is in the end."""
+        await self._api.create(MODEL)
+        await self._api.create(evaluation("llm"))
+        await self._settle(self._evaluation)
+        ending = asyncio.create_task(self._cluster.end_evaluation("llm"))
+        await ending
+        await self._settle(self._evaluation)
+        await self._api.create(SERVING)
+        await self._settle(self._deployment)
+        head = await self._cluster.job_like("search-head-")
+        await self._cluster.end_job(head, digest("d"), {"coverage": {"share": "0.998000"}})
+        await self._settle(self._deployment)
+        await self._cluster.bring_up_predictors()
+        await self._settle(self._deployment)
+        await self._cluster.router_appears()
+        await self._settle(self._deployment)
+        return await self._end()
+
+    async def _settle(self, key: Key) -> None:
+        """Passes until nothing moves; an operator that dies has a successor, which has seen nothing yet at its first pass."""
+        try:
+            await Operator(self._client, key.namespace, PLANNERS).settle(key, self._client.journal)
+        except Crash:
+            successor = Operator(self._client, key.namespace, PLANNERS)
+            await successor.look(frozenset())
+            await successor.reconcile(key)
+            await successor.settle(key, self._client.journal)
+
+    async def _end(self) -> dict[str, Any]:
+        found = {
+            f"{kind.kind}/{item['metadata']['name']}": plain(item)
+            for kind in _KEPT
+            for item in await self._api.items(kind)
+            if item["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by") == "lore-operator"
+        }
+        found["verdict"] = plain((await self._api.get(EVALS, "llm-eval"))["status"])
+        found["serving"] = plain((await deployment(self._api))["status"])
+        same: dict[str, Any] = json.loads(json.dumps(found).replace(self._api.namespace, "NAMESPACE"))
+        return same
+
+
+class Lives:
+    """Namespaces with a router each, for lives beside one another."""
+
+    def __init__(self, api: Api, kubectl: Kubectl) -> None:
+        self._api, self._kubectl = api, kubectl
+        self._runners: list[web.AppRunner] = []
+        self._namespaces: list[str] = []
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(self, name: str, client: FaultyClient) -> dict[str, Any]:
+        """A whole life in a namespace of its own."""
+        async with self._slots, client:
+            api = Api(self._api.client, f"{self._api.namespace}-{name}")
+            await asyncio.to_thread(self._kubectl.apply, restricted_namespace(api.namespace))
+            self._namespaces.append(api.namespace)
+            return await Life(api, await self._router(api), client).run()
+
+    async def _router(self, api: Api) -> Cluster:
+        async def state(_: web.Request) -> web.Response:
+            config = await running.config()
+            return web.json_response({"configHash": config.content_digest() if config else None, "statistics": {}})
+
+        app = web.Application()
+        app.add_routes([web.get("/state", state)])
+        runner = web.AppRunner(app)
+        await runner.setup()
+        self._runners.append(runner)
+        await web.TCPSite(runner, "0.0.0.0", 0).start()
+        running = Cluster(api, runner.addresses[0][1])
+        return running
+
+    async def end(self) -> None:
+        """No router and no namespace is left."""
+        for runner in self._runners:
+            await runner.cleanup()
+        if self._namespaces:
+            await asyncio.to_thread(self._kubectl, "delete", "namespace", *self._namespaces, "--wait=false")
+
+
+@pytest.fixture
+async def lives(api: Api, kubectl: Kubectl, kubeconfig: Path) -> AsyncIterator[Lives]:
+    found = Lives(api, kubectl)
+    yield found
+    await found.end()
+
+
+def writes(moment: Moment) -> Sequence[int]:
+    if os.environ.get("LORE_CAMPAIGN"):
+        return range(WRITES)
+    seed = int(os.environ.get("LORE_SEED", "0"))
+    print(f"LORE_SEED={seed}")
+    return sorted(random.Random(f"{seed}/{moment}").sample(range(WRITES), SAMPLE))
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_crash_at_a_write_changes_nothing_about_verdict_and_roll_out(lives: Lives, moment: Moment) -> None:
+    calm = FaultyClient()
+    undisturbed = await lives.one("calm", calm)
+    assert undisturbed["serving"]["stable"]
+    assert len(calm.journal) <= WRITES, calm.journal
+
+    async def crashed(number: int) -> None:
+        client = FaultyClient(crash_at(number, moment))
+        found = await lives.one(f"{moment}-{number:02d}", client)
+        assert found == undisturbed, f"died {moment} write {number}: {client.journal}"
+        assert len(set(client.created())) == len(client.created()), f"died {moment} write {number}: {client.journal}"
+
+    await asyncio.gather(*map(crashed, writes(moment)))
