@@ -1,11 +1,10 @@
 """Evaluations and deployments whose operator dies at a write: the same end, and nothing created twice.
 
-As test_faults.py does for train jobs. Short runs take a sample of the writes, drawn anew by LORE_SEED; LORE_CAMPAIGN=1 takes all.
+As test_faults.py does for train jobs. `make campaign` takes every write, other runs a few.
 """
 
 import asyncio
 import json
-import os
 import random
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from cluster.campaign import SEED, WHOLE
 from cluster.faults import Crash, FaultyClient, Moment, Operator, crash_at
 from cluster.fixtures import restricted_namespace
 from cluster.operator_process import Api
@@ -31,10 +31,12 @@ from lore_operator.engine.resources import (
     SERVICES,
     WORKLOADS,
 )
+from lore_operator.plan.routing import WRITTEN
 
 WRITES = 48
 """An evaluation that passes and a deployment that comes to serve take at most so many writes together."""
 AT_ONCE = 4
+MANAGED = "app.kubernetes.io/managed-by"
 SAMPLE = 6
 _KEPT = (CONFIG_MAPS, JOBS, INFERENCE_SERVICES, REVISIONS, SERVICES, WORKLOADS)
 pytestmark = pytest.mark.usefixtures("kserve_kinds", "entrance_kinds")
@@ -53,8 +55,7 @@ class Life:
         await self._api.create(MODEL)
         await self._api.create(evaluation("llm"))
         await self._settle(self._evaluation)
-        ending = asyncio.create_task(self._cluster.end_evaluation("llm"))
-        await ending
+        await self._cluster.end_evaluation("llm")
         await self._settle(self._evaluation)
         await self._api.create(SERVING)
         await self._settle(self._deployment)
@@ -79,15 +80,28 @@ class Life:
 
     async def _end(self) -> dict[str, Any]:
         found = {
-            f"{kind.kind}/{item['metadata']['name']}": plain(item)
+            f"{kind.kind}/{item['metadata']['name']}": _ours(item)
             for kind in _KEPT
             for item in await self._api.items(kind)
-            if item["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by") == "lore-operator"
+            if item["metadata"].get("labels", {}).get(MANAGED) == "lore-operator" and not _of_kserve(item)
         }
         found["verdict"] = plain((await self._api.get(EVALS, "llm-eval"))["status"])
         found["serving"] = plain((await deployment(self._api))["status"])
+        del found["serving"]["router"]["configHash"]  # of what is compared as ConfigMap/search-router, the namespace's name in it
         same: dict[str, Any] = json.loads(json.dumps(found).replace(self._api.namespace, "NAMESPACE"))
         return same
+
+
+def _of_kserve(item: dict[str, Any]) -> bool:
+    return any(owner["kind"] == INFERENCE_SERVICES.kind for owner in item["metadata"].get("ownerReferences", ()))
+
+
+def _ours(item: dict[str, Any]) -> Any:
+    """Without times and what Kubernetes fills in: how a child does, and the addresses that a Service was given."""
+    spec = {name: value for name, value in item.get("spec", {}).items() if name not in ("clusterIP", "clusterIPs")}
+    whole = plain({**{name: value for name, value in item.items() if name != "status"}, "spec": spec})
+    whole["metadata"].get("annotations", {}).pop(WRITTEN, None)
+    return whole
 
 
 class Lives:
@@ -102,7 +116,7 @@ class Lives:
     async def one(self, name: str, client: FaultyClient) -> dict[str, Any]:
         """A whole life in a namespace of its own."""
         async with self._slots, client:
-            api = Api(self._api.client, f"{self._api.namespace}-{name}")
+            api = Api(self._api.client, f"crash-{self._api.namespace[-6:]}-{name}")
             await asyncio.to_thread(self._kubectl.apply, restricted_namespace(api.namespace))
             self._namespaces.append(api.namespace)
             return await Life(api, await self._router(api), client).run()
@@ -137,11 +151,10 @@ async def lives(api: Api, kubectl: Kubectl, kubeconfig: Path) -> AsyncIterator[L
 
 
 def writes(moment: Moment) -> Sequence[int]:
-    if os.environ.get("LORE_CAMPAIGN"):
+    if WHOLE:
         return range(WRITES)
-    seed = int(os.environ.get("LORE_SEED", "0"))
-    print(f"LORE_SEED={seed}")
-    return sorted(random.Random(f"{seed}/{moment}").sample(range(WRITES), SAMPLE))
+    print(f"LORE_SEED={SEED}")
+    return sorted(random.Random(f"{SEED}/{moment}").sample(range(WRITES), SAMPLE))
 
 
 @pytest.mark.timeout(1800)

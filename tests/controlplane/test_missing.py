@@ -13,13 +13,24 @@ from cluster.fixtures import REPOSITORY
 from cluster.manifests import stand_in
 from cluster.operator_process import Api, OperatorProcess, condition, until, with_token
 from cluster.train_jobs import appeared, train_job
-from controlplane.test_operator_serving import MODEL, SERVING
+from controlplane.test_operator_serving import MODEL, SERVING, Cluster, cluster, served
 
 from hack.cluster import tools
 from hack.cluster.kubectl import Kubectl
 from lore_operator.engine.neighbours import Neighbours
-from lore_operator.engine.resources import DEPLOYMENTS, INFERENCE_SERVICES, JOB_SETS, JOBS, TRAIN_JOBS, Resource
+from lore_operator.engine.resources import (
+    DEPLOYMENTS,
+    HTTP_ROUTES,
+    INFERENCE_SERVICES,
+    JOB_SETS,
+    JOBS,
+    TRAIN_JOBS,
+    Resource,
+)
 
+__all__ = ["cluster"]
+
+ROUTES = "httproutes.gateway.networking.k8s.io"
 KSERVE = "inferenceservices.serving.kserve.io"
 DIRECT: dict[str, Any] = {
     **SERVING,
@@ -58,6 +69,36 @@ async def test_without_kserve_training_goes_on_and_kserve_is_noticed(
 
     kubectl.apply_definitions([without_kserve])
     await until(lambda: api.names(INFERENCE_SERVICES), bool)
+
+
+@pytest.fixture
+def without_routes(kubectl: Kubectl) -> Iterator[Path]:
+    """The file of the Gateway API's kind, which is not served; it is served again afterwards."""
+    kubectl("delete", "crd", ROUTES, "--ignore-not-found", "--timeout=60s")
+    file = tools.manifests("gateway-api") / "gateway.networking.k8s.io_httproutes.yaml"
+    yield file
+    kubectl.apply_definitions([file])
+
+
+async def test_without_the_gateway_api_callers_are_served_and_it_is_noticed(
+    kserve_kinds: None,
+    entrance_kinds: None,
+    without_routes: Path,
+    operator: OperatorProcess,
+    api: Api,
+    cluster: Cluster,
+    kubectl: Kubectl,
+) -> None:
+    await served(cluster)
+    gateway = {"parents": [{"name": "public"}], "hostnames": ["rank.example.com"]}
+    await api.patch(DEPLOYMENTS, "search", {"spec": {"router": {"gateway": gateway}}})
+
+    found = await told(api, DEPLOYMENTS, "search", "install the Gateway API")
+    assert found["reason"] == "KindNotInstalled"
+    assert condition(await api.get(DEPLOYMENTS, "search"), "Available")["status"] == "True"
+
+    kubectl.apply_definitions([without_routes])
+    await until(lambda: api.names(HTTP_ROUTES), bool)
 
 
 @pytest.fixture
