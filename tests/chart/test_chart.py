@@ -259,6 +259,13 @@ def test_the_notes_name_what_was_left_out_for_want_of_the_prometheus_operator(he
     )
 
 
+def test_the_operator_is_told_what_was_left_out_and_nothing_where_nothing_was(render):
+    served = [f"--api-versions=monitoring.coreos.com/v1/{kind}" for kind in dict.fromkeys(MONITORING)]
+
+    assert environment(render())["LORE_MONITORS_LEFT_OUT"] == "PodMonitor,PrometheusRule,ServiceMonitor"
+    assert "LORE_MONITORS_LEFT_OUT" not in environment(render(*served))
+
+
 def test_what_is_measured_of_an_evaluation_keeps_the_evaluations_namespace(render):
     (monitor,) = of_kind(render("--set", "metrics.serviceMonitor=Always"), "ServiceMonitor")
 
