@@ -330,6 +330,7 @@ REPORTS: Final = (
         "Use a model that `lore model check` accepts.",
     ),
     Reason("BadHeadGeneration", "A head generation cannot be read.", "Build it again."),
+    Reason("BadPicture", "A picture is none that a model can be shown.", "Correct or drop the picture of that record."),
     Reason("BadQueryLog", "A query log cannot be read.", "Correct what the message names."),
     Reason(
         "BadServingContract",
