@@ -55,6 +55,11 @@ VERBS: Final = (
         "pretrain the small base model on catalogue text and facts",
     ),
     Verb(
+        ("model", "import"),
+        "lore_core.scoring.import_command",
+        "publish a model that was made elsewhere, with a serving contract",
+    ),
+    Verb(
         ("model", "check"),
         "lore_core.training.check_command",
         "check that a model's four labels differ at exactly one token",

@@ -17,11 +17,11 @@ _SERVER_ERROR: Final = 500
 
 
 class UpstreamError(Exception):
-    """The server gave no usable HTTP answer. `passing`: another attempt may find it well."""
+    """The server gave no usable HTTP answer. `passing`: another attempt may find it well. `status` where it gave one."""
 
-    def __init__(self, message: str, *, passing: bool = False) -> None:
+    def __init__(self, message: str, *, passing: bool = False, status: int | None = None) -> None:
         super().__init__(message)
-        self.passing = passing
+        self.passing, self.status = passing, status
 
 
 class _Stale(UpstreamError):
@@ -92,7 +92,7 @@ class KeepAlive:
 def _answer(path: str, status: int, body: bytes) -> dict[str, Any]:
     if status != _HTTP_OK:
         said = body[:200].decode(errors="replace")
-        raise UpstreamError(f"{path}: status {status}: {said}", passing=status >= _SERVER_ERROR)
+        raise UpstreamError(f"{path}: status {status}: {said}", passing=status >= _SERVER_ERROR, status=status)
     try:
         answer = json.loads(body)
     except ValueError as error:

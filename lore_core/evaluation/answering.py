@@ -8,6 +8,7 @@ from lore_core.evaluation.answers import AnswerRow
 from lore_core.evaluation.metrics import LABELS
 from lore_core.prompts import ModelKit, PromptTooLong, RenderedPrompt, RuleSource
 from lore_core.records import Pair
+from lore_core.records.picture import BadPicture, data_url
 from lore_core.scoring.client import VllmClient
 from lore_core.scoring.scores import LabelScore
 
@@ -17,15 +18,25 @@ _LARGEST_OUTSIDE: Final = 0.5
 
 
 def render(pairs: Sequence[Pair], kit: ModelKit, rules: RuleSource) -> list[RenderedPrompt | None]:
-    """The prompt of each pair; None where the query alone is longer than the model's prompt."""
+    """The prompt of each pair; None where the query alone is longer than the model's prompt. Raises BadPicture."""
     return [_rendered(pair, kit, rules) for pair in pairs]
 
 
 def _rendered(pair: Pair, kit: ModelKit, rules: RuleSource) -> RenderedPrompt | None:
     try:
-        return kit.render(pair, rules(pair))
+        prompt = kit.render(pair, rules(pair))
     except PromptTooLong:
         return None
+    if prompt.picture is not None:
+        _check_picture(pair)
+    return prompt
+
+
+def _check_picture(pair: Pair) -> None:
+    try:
+        data_url(pair.image_base64)
+    except BadPicture as error:
+        raise BadPicture(f"record {pair.id}: image_base64: {error}") from error
 
 
 Answerer = Callable[[Sequence[Pair], Sequence[RenderedPrompt | None]], Awaitable[list[AnswerRow]]]

@@ -16,11 +16,17 @@ class Features:
     shop_name: str = ""
     cpv_sku: dict[str, str] = field(default_factory=dict)
     vqa_result: str = ""
+    image_base64: str = ""
 
     @classmethod
     def of(cls, item: Item) -> "Features":
         """Those of an item's record."""
         return cls(item.title, item.shop_name, dict(item.cpv_sku), item.vqa_result)
+
+    @property
+    def shows_something(self) -> bool:
+        """Whether there is anything to judge; the name of a shop alone is nothing."""
+        return bool(self.title.strip() or self.cpv_sku or self.vqa_result.strip() or self.image_base64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,11 @@ class QueryItem:
         """Picture of the item, as words."""
         return self.item.vqa_result
 
+    @property
+    def image_base64(self) -> str:
+        """Picture of the item, as the base64 of its file."""
+        return self.item.image_base64
+
 
 def read_features(folder: Path) -> Iterator[tuple[str, Features]]:
     """Id and features of every line of an items artifact. Raises RecordError naming file, line and field."""
@@ -69,11 +80,13 @@ def content_hash(item: Features) -> int:
 
     Hashed are the lengths of all parts, then the parts, so that no text can imitate another division into parts.
     """
-    if not (item.cpv_sku or item.shop_name or item.vqa_result):
+    if not (item.cpv_sku or item.shop_name or item.vqa_result or item.image_base64):
         return text_hash(item.title)
     parts = [item.title, item.shop_name, item.vqa_result]
     for name, value in item.cpv_sku.items():
         parts += (name, value)
+    if item.image_base64:  # one part more than any item without a picture can have
+        parts.append(item.image_base64)
     lengths = ",".join(str(len(part)) for part in parts)
     return _hash(f"{lengths};{''.join(parts)}")
 

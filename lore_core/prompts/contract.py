@@ -68,7 +68,17 @@ class FieldSegment(WireModel):
     before: str = ""
 
 
-Segment = Annotated[ControlSegment | TextSegment | FieldSegment, Field(discriminator="kind")]
+class ImageSegment(WireModel):
+    """The item's picture itself, where it has one; the words of the field `picture` are then left out.
+
+    The server's chat template turns it into at most `max_tokens` tokens, which `maxPromptTokens` does not count.
+    """
+
+    kind: Literal["image"] = "image"
+    max_tokens: int = Field(ge=1, le=131_072)
+
+
+Segment = Annotated[ControlSegment | TextSegment | FieldSegment | ImageSegment, Field(discriminator="kind")]
 
 
 class Truncation(WireModel):
@@ -150,7 +160,15 @@ class ServingContract(WireModel):
         fields = [segment.field for segment in self.template if isinstance(segment, FieldSegment)]
         if fields.count(PromptField.QUERY) != 1:
             raise ValueError("template: must show the query exactly once")
+        images = [segment for segment in self.template if isinstance(segment, ImageSegment)]
+        if len(images) > 1 or (images and self.layout is PromptLayout.CLASSIFIER):
+            raise ValueError("template: at most one image, and none for layout Classifier")
         return self
+
+    @property
+    def image_tokens(self) -> int | None:
+        """Most tokens of the item's picture; None where this model is shown no pictures."""
+        return next((segment.max_tokens for segment in self.template if isinstance(segment, ImageSegment)), None)
 
     @property
     def prompt_digest(self) -> str:

@@ -5,6 +5,7 @@ on a copy of the tokenizer that knows no added tokens and no post-processor; con
 """
 
 import json
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,7 @@ class TextEncoder:
         self._plain = Tokenizer.from_str(json.dumps(plain))
         self._unknown = document["model"].get("unk_token")
         self._controls = {token["content"]: int(token["id"]) for token in document.get("added_tokens", [])}
+        self._names = {id_: name for name, id_ in self._controls.items()}
         self.digest = sha256_digest(data)
 
     @classmethod
@@ -41,6 +43,11 @@ class TextEncoder:
     def control_ids(self) -> frozenset[int]:
         """Ids that plain text never gets; the unknown token is a word like others."""
         return frozenset(id_ for name, id_ in self._controls.items() if name != self._unknown)
+
+    @cached_property
+    def _named(self) -> re.Pattern[str]:
+        names = sorted((name for name in self._controls if len(name) > 1), key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, names)) or r"(?!)")
 
     @property
     def size(self) -> int:
@@ -58,6 +65,14 @@ class TextEncoder:
     def has_control(self, name: str) -> bool:
         """Whether the tokenizer has a control token of that name."""
         return name in self._controls
+
+    def name(self, control: int) -> str:
+        """The name of a control token."""
+        return str(self._names[control])
+
+    def defused(self, text: str) -> str:
+        """The text with a space inside each name of a control token, so that a server that tokenizes it reads plain words."""
+        return self._named.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
 
     def encode(self, text: str) -> list[int]:
         """Ids of plain text, control tokens excluded whatever the text says."""

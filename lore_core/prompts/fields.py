@@ -22,6 +22,8 @@ class PromptRecord(Protocol):
     def cpv_sku(self) -> dict[str, str]: ...  # noqa: D102
     @property
     def vqa_result(self) -> str: ...  # noqa: D102
+    @property
+    def image_base64(self) -> str: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
 """The one renderer of the platform: training, evaluation, the head job and the router all call `ModelKit.render`."""
 
+from collections.abc import Sequence
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 from lore_core.prompts.contract import (
     CONTRACT_NAME,
     ContractError,
     ControlSegment,
+    PromptField,
     PromptLayout,
     ServingContract,
 )
@@ -21,6 +24,7 @@ class ModelKit:
     def __init__(self, contract: ServingContract, encoder: TextEncoder) -> None:
         """Raises ContractError where the tokenizer is not the one the contract was made for."""
         self.contract, self.encoder = contract, encoder
+        self._shows_pictures = contract.image_tokens is not None
         if contract.tokenizer != encoder.digest:
             raise ContractError(
                 f"tokenizer: digest is {encoder.digest}, the contract is bound to {contract.tokenizer}; "
@@ -43,8 +47,11 @@ class ModelKit:
         Label-first prompts end with the forced label prefix, so the next token is the label's; think-first ones end where
         the trace begins.
         """
-        contract = self.contract
-        found = pieces(contract.template, record_fields(record, rules), self.encoder.encode, self.encoder.control)
+        contract, fields = self.contract, record_fields(record, rules)
+        image = record.image_base64 if self._shows_pictures else ""
+        if image:
+            fields[PromptField.PICTURE] = ""
+        found = pieces(contract.template, fields, self.encoder.encode, self.encoder.control, image)
         if contract.layout is PromptLayout.LABEL_FIRST and contract.verbaliser.prefix_ids:
             found.append(Piece(None, list(contract.verbaliser.prefix_ids)))
         return fit(found, contract.truncation)
@@ -62,9 +69,18 @@ class ModelKit:
         stop = self.contract.trace.stop_token_id if self.contract.trace else None
         return self.encoder.decode(trace[: trace.index(stop)] if stop in trace else trace)
 
+    def words(self, ids: Sequence[int]) -> str:
+        """Ids as the text that a server tokenizes itself: controls by name, and nothing else that it would take for one."""
+        runs = groupby(ids, self.encoder.control_ids.__contains__)
+        return "".join(
+            "".join(map(self.encoder.name, run)) if control else self.encoder.defused(self.encoder.decode(list(run)))
+            for control, run in runs
+        )
+
     @cached_property
     def max_sequence(self) -> int:
-        """Longest sequence a server sees for this model, in tokens: prompt, trace with its stop, label."""
+        """Longest sequence a server sees for this model, in tokens: prompt, picture, trace with its stop, label."""
         contract = self.contract
         trace = contract.trace.max_tokens + 1 if contract.trace else 0
-        return contract.truncation.max_prompt_tokens + trace + len(contract.verbaliser.prefix_ids) + 1
+        shown = contract.truncation.max_prompt_tokens + (contract.image_tokens or 0)
+        return shown + trace + len(contract.verbaliser.prefix_ids) + 1

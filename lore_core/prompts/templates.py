@@ -7,6 +7,7 @@ from lore_core.prompts.contract import (
     ContractError,
     ControlSegment,
     FieldSegment,
+    ImageSegment,
     LabelIds,
     PromptField,
     PromptLayout,
@@ -83,10 +84,20 @@ _CROSS_ENCODER: Final[tuple[Segment, ...]] = (
 
 
 def build_contract(
-    encoder: TextEncoder, layout: PromptLayout, rule_mode: RuleMode, max_prompt_tokens: int
+    encoder: TextEncoder,
+    layout: PromptLayout,
+    rule_mode: RuleMode,
+    max_prompt_tokens: int,
+    *,
+    image_tokens: int | None = None,
 ) -> ServingContract:
-    """The contract of a model trained from this tokenizer. Raises ContractError where the layout cannot be carried."""
+    """The contract of a model of this tokenizer. Raises ContractError where the layout cannot be carried.
+
+    With `image_tokens` an item's picture of at most so many tokens stands where its words would.
+    """
     template = _template(encoder, layout)
+    if image_tokens is not None:
+        template = _pictured(template, ImageSegment(max_tokens=image_tokens))
     _require(encoder, template, layout)
     return ServingContract(
         layout=layout,
@@ -107,6 +118,13 @@ def _template(encoder: TextEncoder, layout: PromptLayout) -> tuple[Segment, ...]
     if encoder.has_control(QUERY):
         return (*_control_template(BEGIN), start)
     return (*_WORDED, start) if layout is PromptLayout.THINK_FIRST else _WORDED
+
+
+def _pictured(template: tuple[Segment, ...], image: ImageSegment) -> tuple[Segment, ...]:
+    at = next(
+        n for n, part in enumerate(template) if isinstance(part, FieldSegment) and part.field is PromptField.PICTURE
+    )
+    return (*template[:at], image, *template[at:])
 
 
 def _require(encoder: TextEncoder, template: tuple[Segment, ...], layout: PromptLayout) -> None:

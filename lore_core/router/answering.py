@@ -15,7 +15,7 @@ from lore_core.headcache.items import Features, QueryItem, content_hash, item_ha
 from lore_core.router.config import Stratum, TierPolicy
 from lore_core.router.decision import Chain, Choice, chain, choose
 from lore_core.router.heads import Pairs, Store
-from lore_core.router.loaded import Items, KnownItem, LoadedComposition, Neutral, Serving
+from lore_core.router.loaded import KnownItem, LoadedComposition, Neutral, Serving
 from lore_core.router.predictor import Effort
 from lore_core.router.requests import Asked, AskedItem
 from lore_core.strata.normaliser import query_key
@@ -108,7 +108,7 @@ def begin_on(serving: Serving, revision: str, asked: Asked) -> Answer | Question
 def _begun(serving: Serving, choice: Choice, key: str, asked: Asked) -> Answer | Question:
     loaded = serving.compositions[choice.composition.revision]
     tiers = chain(choice.composition.tiers, choice.stratum)
-    items = [_resolved(item, loaded.items) for item in asked.items]
+    items = [_resolved(item, loaded) for item in asked.items]
     answer = _neutral(choice, serving.neutral, items)
     known = rows = [row for row, item in enumerate(items) if item is not None]
     whole = serving.config.tier_policy is TierPolicy.PER_QUERY
@@ -159,10 +159,14 @@ def _fallback(tier: Stratum, error: Exception) -> Fallback:
     return Fallback(tier, type(error).__name__, " ".join(str(error).split())[:300])
 
 
-def _resolved(asked: AskedItem, items: Items) -> KnownItem | None:
-    """An item's features: the snapshot's, with what the caller gives put over them. None where there is no text at all."""
-    known = items.get(asked.id) if asked.id is not None else None
-    if asked.attributes is None and asked.shop_name is None and asked.vqa_result is None:
+def _resolved(asked: AskedItem, loaded: LoadedComposition) -> KnownItem | None:
+    """An item's features: the snapshot's, with what the caller gives put over them. None where there is nothing to show.
+
+    A picture counts only where a model of the composition is shown pictures: head scores stay valid where none is.
+    """
+    known = loaded.items.get(asked.id) if asked.id is not None else None
+    image = asked.image if asked.image is not None and loaded.pictures else ""
+    if not image and asked.attributes is None and asked.shop_name is None and asked.vqa_result is None:
         if known is not None and (asked.title is None or asked.title == known.item.title):
             return known
         if known is None:
@@ -173,19 +177,16 @@ def _resolved(asked: AskedItem, items: Items) -> KnownItem | None:
         asked.shop_name if asked.shop_name is not None else base.shop_name,
         asked.attributes if asked.attributes is not None else base.cpv_sku,
         asked.vqa_result if asked.vqa_result is not None else base.vqa_result,
+        image,
     )
     identity = known.identity if known is not None else item_hash(asked.id or "")
-    return KnownItem(item, identity, content_hash(item)) if _has_text(item) else None
+    return KnownItem(item, identity, content_hash(item)) if item.shows_something else None
 
 
 def _text_only(asked: AskedItem) -> KnownItem | None:
     if not asked.title or asked.title.isspace():
         return None
     return KnownItem(Features(asked.title), item_hash(asked.id or ""), text_hash(asked.title))
-
-
-def _has_text(item: Features) -> bool:
-    return bool(item.title.strip() or item.cpv_sku or item.vqa_result.strip())
 
 
 def _neutral(choice: Choice, neutral: Neutral, items: Sequence[KnownItem | None]) -> Answer:

@@ -81,6 +81,11 @@ class LoadedComposition:
     predictors: dict[Stratum, Predictor]
     graders: dict[Stratum, Grader]
 
+    @property
+    def pictures(self) -> bool:
+        """Whether any of its models is shown items' pictures."""
+        return any(predictor.shows_pictures for predictor in self.predictors.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Neutral:
@@ -219,4 +224,6 @@ def _open_head(folder: Path) -> tuple[HeadGeneration, ContractCalibration]:
 
 
 def _open_items(folder: Path) -> Items:
-    return {name: KnownItem(item, item_hash(name), content_hash(item)) for name, item in read_features(folder)}
+    """Items of which there is something to show; the others are as unknown as if they were not there."""
+    found = ((name, item) for name, item in read_features(folder) if item.shows_something)
+    return {name: KnownItem(item, item_hash(name), content_hash(item)) for name, item in found}

@@ -1,17 +1,22 @@
 """The loader: keeps the shelf holding what the configuration names, and nothing else. The only holder of credentials."""
 
 import asyncio
+import errno
 import sys
 from collections.abc import AsyncIterator
 from typing import Final
 
-from lore_core.artifacts.store import ArtifactError, DigestMismatch, NotFound
+from lore_core.artifacts.store import ArtifactError, DigestMismatch, NotFound, WorkspaceFull
 from lore_core.router.config import PinnedRef, RouterConfig
 from lore_core.router.shelf import Shelf, needed
 from lore_core.router.swap import read_config
 
 _FIRST_RETRY_SECONDS: Final = 1.0
 _LAST_RETRY_SECONDS: Final = 30.0
+
+_ROOM: Final = (
+    "the router's volume is full; it must hold two of each artifact: raise spec.router.cacheSize or free the disk"
+)
 
 
 class Loader:
@@ -28,7 +33,10 @@ class Loader:
             self._verified.discard(digest)
             print(f"loader: removed {digest}", file=sys.stderr)
         failures = {ref.digest: problem for ref, only in wanted.items() if (problem := self._get(ref, only))}
-        self._shelf.note_failures(failures)
+        try:
+            self._shelf.note_failures(failures)
+        except OSError as error:  # where nothing fits any more, this does not either; what serves goes on
+            print(f"loader: failures not noted: {error}", file=sys.stderr)
         return failures
 
     def _get(self, ref: PinnedRef, only: tuple[str, ...] | None) -> str | None:
@@ -40,8 +48,9 @@ class Loader:
                 self._shelf.put(ref, only)
                 print(f"loader: fetched {ref.uri} {ref.digest}", file=sys.stderr)
         except (ArtifactError, OSError, ValueError) as error:
-            print(f"loader: {type(error).__name__}: {error}", file=sys.stderr)
-            return f"{type(error).__name__}: {error}"
+            problem = f"{type(error).__name__}: {f'{ref.uri}: {_ROOM}' if _is_full(error) else error}"
+            print(f"loader: {problem}", file=sys.stderr)
+            return problem
         self._verified.add(ref.digest)
         return None
 
@@ -78,3 +87,8 @@ class Loader:
                     config, pause = await wanted.get(), _FIRST_RETRY_SECONDS
             except TimeoutError:
                 pause = min(2 * pause, _LAST_RETRY_SECONDS)
+
+
+def _is_full(error: Exception) -> bool:
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or isinstance(error, WorkspaceFull)

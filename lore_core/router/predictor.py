@@ -21,7 +21,15 @@ from lore_core.scoring.scores import LabelScore
 
 Array = npt.NDArray[np.float64]
 _SUM_TOLERANCE = 1e-3
-_FAULTLESS = (PromptTooLong,)
+_NOT_TAKEN = frozenset({400, 413, 422})
+"""What vLLM answers to a picture that it cannot read."""
+
+
+class PictureRefused(Exception):
+    """The predictor takes no prompt with this picture, such as a broken file. That says nothing about the predictor."""
+
+
+_FAULTLESS = (PromptTooLong, PictureRefused)
 
 
 class BadScore(Exception):
@@ -52,6 +60,7 @@ class Predictor:
         if classifier != (tier.route is Route.CLASSIFY):
             raise ValueError(f"route {tier.route} cannot serve a model of layout {kit.contract.layout}")
         self.deadline = tier.deadline_ms / 1000
+        self.shows_pictures = kit.contract.image_tokens is not None
         self._kit, self._rules, self._guard = kit, rules, guard
         self._hedge = tier.guard.hedge_ms / 1000 if tier.guard.hedge_ms is not None else None
         self._slots = asyncio.Semaphore(tier.max_connections)
@@ -108,6 +117,8 @@ class Predictor:
             return await self._sent(prompt, effort)
         except (UpstreamError, OSError) as error:
             passing = not isinstance(error, UpstreamError) or error.passing
+            if prompt.picture is not None and isinstance(error, UpstreamError) and error.status in _NOT_TAKEN:
+                raise PictureRefused(str(error)) from error
             if isinstance(error, TimeoutError) or not passing or not self._guard.may_retry():
                 raise
         effort.retries += 1

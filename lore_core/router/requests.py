@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from lore_core.records.picture import BadPicture, from_data_url
 from lore_core.router.config import Limits
 
 MAX_MARKET: Final = 128
@@ -31,6 +32,8 @@ class AskedItem(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=Fals
     shop_name: str | None = None
     attributes: dict[str, str] | None = None
     vqa_result: str | None = None
+    image: str | None = None
+    """A data: URL; replaced by its base64 once it is checked."""
 
 
 class RelevanceBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -105,7 +108,17 @@ def relevance(body: bytes, limits: Limits) -> Asked:
         if first != number:
             raise BadRequest(f"items[{number}].id", f"repeats items[{first}].id")
         _check_item(f"items[{number}]", item, limits)
-    return Asked(found.query, found.market, found.items)
+    items = [
+        item if item.image is None else _pictured(number, item, item.image) for number, item in enumerate(found.items)
+    ]
+    return Asked(found.query, found.market, items)
+
+
+def _pictured(number: int, item: AskedItem, url: str) -> AskedItem:
+    try:
+        return msgspec.structs.replace(item, image=from_data_url(url))
+    except BadPicture as error:
+        raise BadRequest(f"items[{number}].image", str(error)) from error
 
 
 def explain(body: bytes, limits: Limits) -> ExplainBody:

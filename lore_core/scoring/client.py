@@ -10,6 +10,7 @@ from typing import Any, Final, Self, TypeVar
 from lore_core.keepalive import KeepAlive, UpstreamError
 from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt
 from lore_core.scoring.scores import LabelScore, LabelScores, label_softmax
+from lore_core.scoring.wire import asked, next_logprobs, one_token
 
 _CONCURRENCY: Final = 32
 _CONNECT_AGAIN: Final = (0.0, 0.5)
@@ -30,7 +31,8 @@ class LabelRoute:
     """The requests that give one prompt its label score, over whatever carries them; the router brings its own carrier.
 
     Label-first: the four label log-probabilities at the first token. Think-first: generate up to the label's position, then
-    score it as a second request whose prefix is still cached. Classifier: the class head's probabilities.
+    score it as a second request whose prefix is still cached. Classifier: the class head's probabilities. A prompt with a
+    picture takes the same steps over the chat route.
     """
 
     def __init__(self, kit: ModelKit, model: str, post: Post) -> None:
@@ -43,48 +45,43 @@ class LabelRoute:
             case PromptLayout.CLASSIFIER:
                 return await self._classify(prompt.token_ids)
             case PromptLayout.LABEL_FIRST:
-                return await self._label(prompt.token_ids, "")
+                return await self._label(prompt, "")
             case PromptLayout.THINK_FIRST:
-                trace = await self._trace(prompt.token_ids)
-                score = await self._label(self._kit.label_position(prompt, trace), self._kit.trace_text(trace))
+                trace = await self._trace(prompt)
+                at_label = replace(prompt, token_ids=self._kit.label_position(prompt, trace))
+                score = await self._label(at_label, self._kit.trace_text(trace))
                 return replace(score, output_tokens=len(trace))
 
-    async def generate(self, token_ids: Sequence[int], max_tokens: int, **sampling: Any) -> tuple[int, ...]:
+    async def generate(self, prompt: RenderedPrompt, max_tokens: int, **sampling: Any) -> tuple[int, ...]:
         """Ids of a generated answer, greedy unless `sampling` (temperature, seed, stop_token_ids) says otherwise."""
+        path, said = asked(self._kit, prompt)
         request = {
-            "prompt": list(token_ids),
+            **said,
             "max_tokens": max_tokens,
             "temperature": 0,
             "return_token_ids": True,
             "skip_special_tokens": False,
             **sampling,
         }
-        return tuple(int(id_) for id_ in (await self._completion(request))["token_ids"])
+        return tuple(int(id_) for id_ in (await self._completion(path, request))["token_ids"])
 
-    async def _trace(self, token_ids: Sequence[int]) -> tuple[int, ...]:
+    async def _trace(self, prompt: RenderedPrompt) -> tuple[int, ...]:
         bounds = self._kit.contract.trace
         assert bounds is not None  # the contract holds: layout ThinkFirst has one
-        return await self.generate(token_ids, bounds.max_tokens, stop_token_ids=[bounds.stop_token_id])
+        return await self.generate(prompt, bounds.max_tokens, stop_token_ids=[bounds.stop_token_id])
 
-    async def _label(self, token_ids: Sequence[int], trace: str) -> LabelScore:
+    async def _label(self, prompt: RenderedPrompt, trace: str) -> LabelScore:
         labels = self._kit.contract.verbaliser.token_ids
-        request = {
-            "prompt": list(token_ids),
-            "max_tokens": 1,
-            "temperature": 0,
-            "logprobs": 0,
-            "logprob_token_ids": list(labels),
-            "return_tokens_as_token_ids": True,
-        }
-        found = (await self._completion(request))["logprobs"]["top_logprobs"][0]
+        path, said = asked(self._kit, prompt)
+        found = next_logprobs(path, await self._completion(path, {**said, **one_token(path, labels)}))
         try:
             probabilities, outside = label_softmax([found[f"token_id:{label}"] for label in labels])
         except KeyError as error:
             raise ScoringError(f"the server returned no log-probability for label token {error}") from error
         return LabelScore(probabilities, outside, trace)
 
-    async def _completion(self, request: dict[str, Any]) -> dict[str, Any]:
-        choice: dict[str, Any] = (await self._post("/v1/completions", request))["choices"][0]
+    async def _completion(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
+        choice: dict[str, Any] = (await self._post(path, request))["choices"][0]
         return choice
 
     async def _classify(self, token_ids: Sequence[int]) -> LabelScore:
@@ -136,7 +133,7 @@ class VllmClient:
         """Ids of a generated answer and the seconds it took. Raises ScoringError."""
         async with self._slots:
             started = time.perf_counter()
-            found = await self._route.generate(prompt.token_ids, max_tokens, **sampling)
+            found = await self._route.generate(prompt, max_tokens, **sampling)
             return found, time.perf_counter() - started
 
     async def _bounded(self, prompt: RenderedPrompt) -> LabelScore:

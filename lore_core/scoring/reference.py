@@ -31,9 +31,11 @@ class TransformersScorer:
         return scorer
 
     def score(self, prompts: Sequence[RenderedPrompt]) -> LabelScores:
-        """Scores of n prompts, in their order."""
+        """Scores of n prompts, in their order. Raises ValueError for a prompt with a picture."""
         import torch
 
+        if any(prompt.picture is not None for prompt in prompts):
+            raise ValueError("pictures are scored by a served model alone; use VllmClient")
         # Batches of similar length waste little on padding; the order is restored at the end.
         order = sorted(range(len(prompts)), key=lambda index: len(prompts[index].token_ids))
         found: dict[int, LabelScore] = {}

@@ -18,6 +18,7 @@ import httpx
 from lore_core.jobs.config import ServingProfile
 from lore_core.prompts import ModelKit, PromptLayout
 from lore_core.scoring.engine import engine_args, engine_environment, gpu_present
+from lore_core.scoring.wire import CHAT_TEMPLATE, CHAT_TEMPLATE_NAME
 
 SERVING_PYTHON: Final = "LORE_SERVING_PYTHON"
 _DEFAULT_PYTHON: Final = ".venv-serving/bin/python"
@@ -67,6 +68,7 @@ class LocalServer:
     def __enter__(self) -> ServedModel:
         """Raises ServerError where the model does not fit the profile or the server does not become ready."""
         _check_length(self._kit, self._profile)
+        _check_template(self._kit, self._folder)
         with contextlib.ExitStack() as stack:
             log = stack.enter_context(tempfile.TemporaryFile("w+b"))
             port = _free_port()
@@ -103,6 +105,16 @@ def _check_length(kit: ModelKit, profile: ServingProfile) -> None:
         raise ServerError(
             f"profile.maxModelLen is {profile.max_model_len}, the model's prompts and traces need {kit.max_sequence}; raise it"
         )
+
+
+def _check_template(kit: ModelKit, folder: Path) -> None:
+    """The words of a picture's prompt pass through the model's chat template: another one would change them."""
+    path = folder / CHAT_TEMPLATE_NAME
+    if kit.contract.image_tokens is None or (path.is_file() and path.read_text(encoding="utf-8") == CHAT_TEMPLATE):
+        return
+    raise ServerError(
+        f"{path}: must be the template that `lore model import --image-tokens` writes; import the model anew"
+    )
 
 
 def _environment() -> dict[str, str]:

@@ -174,6 +174,11 @@ REFUSALS: Final = (
     ),
     Reason("TierNotFound", "A deployment has no such tier with a model.", "Name one of those that the message lists."),
     Reason(
+        "TierUnverified",
+        "A tier is served by a runtime of KServe's, so nobody knows that it answers with the bytes of its digest.",
+        "Judge the model by modelRef, or serve the tier without kserveRuntime.",
+    ),
+    Reason(
         "RevisionNotFound",
         "rollout.pinRevision is not in the history.",
         "Pin one of the revisions that the message lists.",
@@ -325,6 +330,7 @@ REPORTS: Final = (
         "Use a model that `lore model check` accepts.",
     ),
     Reason("BadHeadGeneration", "A head generation cannot be read.", "Build it again."),
+    Reason("BadPicture", "A picture is none that a model can be shown.", "Correct or drop the picture of that record."),
     Reason("BadQueryLog", "A query log cannot be read.", "Correct what the message names."),
     Reason(
         "BadServingContract",
@@ -573,6 +579,11 @@ ALERTS: Final = (
         "VerdictOverridden",
         "Something serves under a verdict that is no pass; the message says who let it, why and until when.",
         "Evaluate again before the override ends.",
+    ),
+    Reason(
+        "Unverified",
+        "A tier's model is loaded by a runtime of KServe's: nobody compares its bytes with the digest that was judged.",
+        "Serve the tier without kserveRuntime where its verdict must hold for what answers.",
     ),
     Reason(
         "VerdictExpired",

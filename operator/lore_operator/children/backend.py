@@ -1,7 +1,7 @@
 """A backend: one model served one way. Its hash names it, so equal backends are one InferenceService (ADR 0001).
 
 The hash covers what can change an answer: model digest, image, engine arguments and environment. Replicas, resources,
-budgets and where the bytes are fetched from are not in it.
+budgets and where the bytes are fetched from are not in it; where KServe fetches them itself, unverified, the place is.
 """
 
 from typing import Final
@@ -14,7 +14,7 @@ from lore_core.router.config import Route
 from lore_core.scoring.engine import engine_args, engine_environment
 from lore_operator.api.v1alpha1.common import ArtifactRef, Resources
 from lore_operator.api.v1alpha1.model import RelevanceModel
-from lore_operator.api.v1alpha1.tiers import Predictor
+from lore_operator.api.v1alpha1.tiers import KServeRuntime, Predictor
 
 PORT: Final = 8080
 MODEL_FOLDER: Final = "/mnt/models"
@@ -33,6 +33,8 @@ class Backend(WireModel):
     profile: ServingProfile
     arguments: tuple[str, ...]
     environment: dict[str, str] = Field(default={})
+    runtime: KServeRuntime | None = None
+    """Without one the model is fetched and verified by our own container."""
 
     @property
     def digest(self) -> str:
@@ -42,6 +44,7 @@ class Backend(WireModel):
             image=self.profile.image,
             arguments=self.arguments,
             environment=self.environment,
+            runtime=self.runtime,
         ).content_digest()
 
     @property
@@ -64,6 +67,7 @@ class _Identity(WireModel):
     image: str
     arguments: tuple[str, ...]
     environment: dict[str, str]
+    runtime: KServeRuntime | None
 
 
 def backend_of(predictor: Predictor, model: RelevanceModel, default_image: str) -> Backend:
@@ -83,6 +87,7 @@ def backend_of(predictor: Predictor, model: RelevanceModel, default_image: str) 
         profile=profile,
         arguments=tuple(arguments),
         environment=engine_environment(cpu=cpu),
+        runtime=predictor.kserve_runtime,
     )
 
 

@@ -1,7 +1,8 @@
 """The KServe InferenceService of one backend, written as KServe's own webhooks would leave it.
 
 KServe 0.20, Standard mode, cluster-local, with a container of ours: an init container fetches the model and verifies every
-byte before the server can see it (KServe appends its own initialiser after ours, so a storageUri could not be checked).
+byte before the server can see it (KServe appends its own initialiser after ours, so a storageUri could not be checked). A
+backend with a runtime of KServe's is the exception: what it loads is verified by nobody.
 Several deployments may own one; the name says what it serves, so nothing of it is ever changed but owners and replicas.
 """
 
@@ -10,7 +11,7 @@ from typing import Any, Final
 
 from lore_operator.api.v1alpha1.common import SECRET_ROOT, PodSettings, Resources, amount
 from lore_operator.api.v1alpha1.group import API_VERSION, GROUP
-from lore_operator.api.v1alpha1.tiers import Predictor, Replicas
+from lore_operator.api.v1alpha1.tiers import KServeRuntime, Predictor, Replicas
 from lore_operator.children.backend import MODEL_FOLDER, PORT, Backend
 from lore_operator.children.labels import FIELD_MANAGER, MANAGED_BY, RENDERED_BY, ROLE
 from lore_operator.children.overrides import MAIN, merged
@@ -38,6 +39,8 @@ def inference_service(
 ) -> dict[str, Any]:
     """The InferenceService, owned by one deployment. Raises InvalidPodTemplate where an override is not allowed."""
     replicas = scale(predictor.replicas)
+    runner, runtime = predictor.runner, backend.runtime
+    pod = _pod(backend, runner, settings) if runtime is None else _model(backend, runtime, runner, settings)
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
@@ -57,7 +60,7 @@ def inference_service(
             },
             "ownerReferences": [shared_owner(owner)],
         },
-        "spec": {"predictor": {**replicas, **_pod(backend, predictor.runner, settings)}},
+        "spec": {"predictor": {**replicas, **pod}},
     }
 
 
@@ -83,18 +86,9 @@ def _pod(backend: Backend, pods: PodSettings, settings: Settings) -> dict[str, A
     add_artifacts(source, (backend.model,), None)
     working = scratch(pods.shared_memory)
     working.add(_MODELS, {"emptyDir": {}}, MODEL_FOLDER)
-    secrets = dict.fromkeys([*(ref.name for ref in pods.image_pull_secrets), *settings.image_pull_secrets])
-    optional = {
-        "serviceAccountName": pods.service_account_name,
-        "nodeSelector": dict(pods.node_selector),
-        "imagePullSecrets": [{"name": name} for name in secrets],
-    }
     spec = {
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": _GRACE_SECONDS,
         "securityContext": POD_SECURITY,
-        **{name: value for name, value in optional.items() if value},
+        **_settings(pods, settings),
         "initContainers": [_fetch(backend, pods, settings, source, working)],
         "containers": [_server(backend, pods, settings, working)],
         "volumes": [*working.volumes, *source.volumes],
@@ -105,6 +99,38 @@ def _pod(backend: Backend, pods: PodSettings, settings: Settings) -> dict[str, A
         {**item, "name": CONTAINER} if item["name"] == MAIN else item for item in template["spec"]["containers"]
     ]
     return {**metadata, **template["spec"], "containers": containers}
+
+
+def _model(backend: Backend, runtime: KServeRuntime, pods: PodSettings, settings: Settings) -> dict[str, Any]:
+    """KServe's own way: it joins these arguments to those of the runtime, whose container, probes and security these pods have."""
+    return {
+        **_settings(pods, settings),
+        "model": {
+            "name": CONTAINER,
+            "modelFormat": {"name": runtime.model_format},
+            "runtime": runtime.name,
+            "storageUri": runtime.storage_uri,
+            "args": ["--served-model-name", backend.name, *backend.arguments, *_tracing(pods)],
+            "env": _environment({}, backend.environment, pods, settings),
+            "resources": resources(pods.resources),
+        },
+    }
+
+
+def _settings(pods: PodSettings, settings: Settings) -> dict[str, Any]:
+    """What a pod has whoever's container it runs."""
+    secrets = dict.fromkeys([*(ref.name for ref in pods.image_pull_secrets), *settings.image_pull_secrets])
+    optional = {
+        "serviceAccountName": pods.service_account_name,
+        "nodeSelector": dict(pods.node_selector),
+        "imagePullSecrets": [{"name": name} for name in secrets],
+    }
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": _GRACE_SECONDS,
+        **{name: value for name, value in optional.items() if value},
+    }
 
 
 def _fetch(
@@ -120,7 +146,7 @@ def _fetch(
         "image": backend.profile.image,
         "imagePullPolicy": settings.image_pull_policy,
         "command": ["lore", "fetch", *arguments],
-        "env": _environment({}, pods, settings),
+        "env": _environment(WRITABLE, {}, pods, settings),
         "resources": _FETCH_RESOURCES,
         "securityContext": CONTAINER_SECURITY,
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -141,7 +167,7 @@ def _server(backend: Backend, pods: PodSettings, settings: Settings, working: Vo
             *backend.arguments,
             *_tracing(pods),
         ],
-        "env": _environment(backend.environment, pods, settings),
+        "env": _environment(WRITABLE, backend.environment, pods, settings),
         "ports": [{"name": "http1", "containerPort": PORT, "protocol": "TCP"}],
         "resources": resources(pods.resources),
         "startupProbe": _probe(health, period=_START_PERIOD, failures=_START_TRIES),
@@ -165,10 +191,12 @@ def _tracing(pods: PodSettings) -> list[str]:
     return ["--otlp-traces-endpoint", endpoint] if endpoint else []
 
 
-def _environment(engine: Mapping[str, str], pods: PodSettings, settings: Settings) -> list[dict[str, str]]:
+def _environment(
+    folders: Mapping[str, str], engine: Mapping[str, str], pods: PodSettings, settings: Settings
+) -> list[dict[str, str]]:
     own = {item.name: item.value for item in pods.env}
     return [
-        {"name": name, "value": value} for name, value in {**WRITABLE, **settings.environment, **own, **engine}.items()
+        {"name": name, "value": value} for name, value in {**folders, **settings.environment, **own, **engine}.items()
     ]
 
 

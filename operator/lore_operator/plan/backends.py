@@ -190,6 +190,8 @@ def _kserve_words(status: Mapping[str, Any]) -> str:
             f"KServe runs it in its mode {mode}, not in {_STANDARD[0]}: install KServe 0.16 or newer, or make"
             f" {_STANDARD[1]} the default mode of an older one"
         )
+    if told := ((status.get("modelStatus") or {}).get("lastFailureInfo") or {}).get("message"):
+        return str(told)
     bad = [item for item in status.get("conditions") or () if item.get("status") == "False" and item.get("message")]
     return str(bad[0]["message"]) if bad else ""
 

@@ -26,7 +26,7 @@ from lore_operator.plan.backends import (
 from lore_operator.plan.conditions import Finding, Halt, State, moment, timestamp
 from lore_operator.plan.drift import DRIFTED, alert, shares
 from lore_operator.plan.entrances import closed_entrances, ensure_entrances
-from lore_operator.plan.gate import Verdicts, judge
+from lore_operator.plan.gate import Verdicts, judge, unverified
 from lore_operator.plan.head_build import ensure_generation, forget_builds
 from lore_operator.plan.imported import evaluations_of
 from lore_operator.plan.questions import names
@@ -87,6 +87,7 @@ class _Serving:
         """The finding; writes and status are filled in on the way."""
         self.fields |= serving_fields(self.deployment, self.routing, self.known)
         self._tell_builds()
+        self._tell_unverified()
         self._compare_traffic()
         if self.spec.suspend:
             raise Halt(State.SUSPENDED, "Suspended", "spec.suspend is true: nothing changes, what serves goes on")
@@ -109,6 +110,13 @@ class _Serving:
         for alert_type in (PROPOSED, BUILD_FAILED):
             self.alerts.pop(alert_type, None)
         self.alerts |= self.strata.alerts()
+
+    def _tell_unverified(self) -> None:
+        """Models in service whose bytes nobody compared with their digest."""
+        serving = [revision for revision in self.known if revision.name in self.routing.revisions]
+        told = dict.fromkeys(words for revision in serving for words in unverified(revision.recipe))
+        if told:
+            self.alerts["Unverified"] = "; ".join(told)
 
     def _compare_traffic(self) -> None:
         """Live shares of the strata beside those of the snapshot that gives them."""

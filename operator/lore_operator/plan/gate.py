@@ -7,6 +7,7 @@ from typing import Any, Final
 from lore_core.jobs.config import ServingProfile
 from lore_core.router.config import Stratum
 from lore_operator.api.v1alpha1.serving_gate import Requirement, ServingGate
+from lore_operator.children.backend import Backend
 from lore_operator.children.composition import Recipe
 from lore_operator.plan.imported import IMPORTED
 from lore_operator.plan.types import Object
@@ -38,6 +39,8 @@ class _Model:
     name: str
     digest: str
     profile: ServingProfile
+    unverified: str | None
+    """In words, where a runtime of KServe's loads it without a look at its digest."""
     rules: str | None
     """Digest of the rule set that prompts may show; without one nothing is compared: a model that shows rules does not load."""
 
@@ -49,6 +52,8 @@ def judge(gate: ServingGate, recipe: Recipe, evaluations: Iterable[Object]) -> V
     found, evidence, missing, refused = list(evaluations), list[dict[str, str]](), list[str](), False
     overridden: list[str] = []
     for model in _models(recipe):
+        if model.unverified and not gate.allow_unverified:
+            missing.append(f"{model.unverified}; the gate lacks allowUnverified")
         for requirement in gate.requirements:
             if requirement.strata and not model.strata & set(requirement.strata):
                 continue
@@ -64,6 +69,11 @@ def judge(gate: ServingGate, recipe: Recipe, evaluations: Iterable[Object]) -> V
     return Verdicts(tuple(evidence), tuple(missing), refused, tuple(dict.fromkeys(overridden)))
 
 
+def unverified(recipe: Recipe) -> list[str]:
+    """Tiers whose model's bytes nobody has verified, in words."""
+    return [model.unverified for model in _models(recipe) if model.unverified]
+
+
 def _models(recipe: Recipe) -> Iterator[_Model]:
     rules = recipe.rule_set.digest if recipe.rule_set else None
     for stratum, part in recipe.predictors.items():
@@ -71,7 +81,15 @@ def _models(recipe: Recipe) -> Iterator[_Model]:
         if recipe.head and recipe.head.candidates and recipe.head.from_tier == stratum:
             strata.add("head")
         backend = part.backend
-        yield _Model(frozenset(strata), backend.model_name, backend.model.digest or "", backend.profile, rules)
+        loads = _loads(stratum, backend)
+        yield _Model(frozenset(strata), backend.model_name, backend.model.digest or "", backend.profile, loads, rules)
+
+
+def _loads(stratum: Stratum, backend: Backend) -> str | None:
+    if (runtime := backend.runtime) is None:
+        return None
+    what = f"tier {stratum}: model {backend.model_name} is loaded by KServe's runtime {runtime.name}"
+    return f"{what} from {runtime.storage_uri}, which compares no digest"
 
 
 def _selected(evaluation: Object, requirement: Requirement) -> bool:

@@ -23,6 +23,11 @@ def resolve_tier(draft: Draft, wanted: TierReference, settings: Settings) -> tup
     predictor, told = _predictor(stored, wanted), _ready(stored, wanted)
     model = _model(draft, str(told.get("model")))
     backend = backend_of(predictor, model, settings.images.server)
+    if backend.runtime is not None:
+        text = f"tier {wanted.stratum} of {wanted.name}: KServe's runtime {backend.runtime.name} loads bytes that nobody verified"
+        raise Halt(
+            State.STALLED, "TierUnverified", f"{text}; a verdict would be bound to a digest that may not be theirs"
+        )
     if backend.name != told.get("backend"):
         text = f"its backend {told.get('backend')} was made from another spec or default image than there are now"
         raise _waits(wanted, text)

@@ -32,6 +32,11 @@ ITEM = {"id": "i1"}
         ({"query": "q", "items": [{"id": "i", "title": "t" * 20_000}]}, "items[0]"),
         ({"query": "q", "items": [{"id": "i", "attributes": {"a": 1}}]}, "items[0].attributes[...]"),
         ({"query": "q", "items": [{"id": "i", "image_url": "http://169.254.169.254/"}]}, "items[0].image_url"),
+        ({"query": "q", "items": [ITEM, {"id": "i", "image": "http://169.254.169.254/x.png"}]}, "items[1].image"),
+        ({"query": "q", "items": [{"id": "i", "image": "http://localhost/x.png"}]}, "items[0].image"),
+        ({"query": "q", "items": [{"id": "i", "image": "file:///etc/passwd"}]}, "items[0].image"),
+        ({"query": "q", "items": [{"id": "i", "image": "data:image/png;base64,AAAA"}]}, "items[0].image"),
+        ({"query": "q", "items": [{"id": "i", "image": 7}]}, "items[0].image"),
         ({"query": "q", "items": [ITEM], "market": "m" * 200}, "market"),
         ({"query": "q", "items": [ITEM], "surprise": 1}, "surprise"),
         ([], "body"),
@@ -206,10 +211,23 @@ async def test_rerank_finds_text_only_documents_in_the_head_by_their_content(rea
     assert await ready.metric("lore_router_head_pairs_total", result="hit") == 1
 
 
+async def test_documents_that_repeat_an_id_are_each_judged_by_their_own_text(
+    ready: RunningRouter, world: World
+) -> None:
+    documents = [{"id": "i1", "text": "red shirt cotton"}, {"id": "i1", "text": "lamp"}, "lamp", "lamp"]
+    answer = await ready.client.post("/v1/rerank", json={"query": QUERIES["tail"], "documents": documents})
+    assert sorted(found["index"] for found in answer.json()["results"]) == [0, 1, 2, 3]
+    prompts = [asked["prompt"] for asked in world.tail.requests if "logprob_token_ids" in asked]
+    assert len(prompts) == 4
+    assert len({tuple(prompt) for prompt in prompts}) == 3
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
         ({"query": "q", "documents": []}, "documents"),
+        ({"query": "q" * 100_000, "documents": ["a"]}, "query"),
+        ({"query": "q", "documents": ["a"] * 10_000}, "documents"),
         ({"query": "q", "documents": [5]}, "documents[0]"),
         ({"query": "q", "documents": [{}]}, "documents[0]"),
         ({"query": "q", "documents": ["a"], "top_n": 0}, "top_n"),

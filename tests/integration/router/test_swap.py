@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 from integration.router.world import HEAD_SCORES, QUERIES, STRATA, RunningRouter, World
 
 from lore_core.artifacts import DigestMismatch
+from lore_core.router.config import PinnedRef
 from lore_core.router.loader import Loader
 from lore_core.strata.snapshot import snapshot_bytes
 
@@ -121,21 +123,53 @@ async def test_a_broken_configuration_names_the_field_and_changes_nothing(ready:
     assert (await ready.ask(QUERIES["head"], "i1"))["tier"] == "head"
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "missing"])
-async def test_a_damaged_generation_on_the_shelf_never_serves(ready: RunningRouter, world: World, damage: str) -> None:
-    other = world.warehouse.head(OTHER_SCORES)
-    config = world.config(world.composition("r2", head=other.model_dump()), stable="r2")
-    await asyncio.to_thread(Loader(ready.shelf).reconcile, config)
-    file = ready.shelf.folder(other.digest) / "head.bin"
+def spoil(file: Path, damage: str) -> None:
     data = file.read_bytes()
     if damage == "missing":
         file.unlink()
     else:
         file.write_bytes(data[:-1] if damage == "cut" else data[:-1] + bytes([data[-1] ^ 1]))
+
+
+def replaced(world: World, kind: str) -> PinnedRef:
+    """Another generation, or another snapshot: one that knows no head queries."""
+    return world.warehouse.head(OTHER_SCORES) if kind == "head" else world.warehouse.strata({"blue shoe": "torso"})
+
+
+DAMAGE = [("head", "head.bin"), ("strata", "strata.bin"), ("strata", "strata.json")]
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "missing"])
+@pytest.mark.parametrize(("kind", "name"), DAMAGE)
+async def test_a_damaged_generation_or_snapshot_on_the_shelf_never_serves(
+    ready: RunningRouter, world: World, kind: str, name: str, damage: str
+) -> None:
+    other = replaced(world, kind)
+    config = world.config(world.composition("r2", **{kind: other.model_dump()}), stable="r2")
+    await asyncio.to_thread(Loader(ready.shelf).reconcile, config)
+    spoil(ready.shelf.folder(other.digest) / name, damage)
     ready.texts.put(config)
     state = await ready.until(lambda state: state["pending"] is not None)
-    assert other.digest in state["pending"]["reason"] or "head.bin" in state["pending"]["reason"]
-    assert (await ready.ask(QUERIES["head"], "i1"))["items"][0]["probabilities"] == list(HEAD_SCORES)
+    assert other.digest in state["pending"]["reason"] or name in state["pending"]["reason"]
+    answer = await ready.ask(QUERIES["head"], "i1")
+    assert (answer["revision"], answer["items"][0]["probabilities"]) == ("r1", list(HEAD_SCORES))
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "missing"])
+@pytest.mark.parametrize(("kind", "name"), DAMAGE)
+async def test_a_generation_or_snapshot_that_is_half_written_where_it_comes_from_is_never_taken(
+    ready: RunningRouter, world: World, kind: str, name: str, damage: str
+) -> None:
+    other = replaced(world, kind)
+    spoil(Path(other.uri.removeprefix("file://")) / name, damage)
+    config = world.config(world.composition("r2", **{kind: other.model_dump()}), stable="r2")
+    failures = await asyncio.to_thread(Loader(ready.shelf).reconcile, config)
+    assert name in failures[other.digest]
+    assert not ready.shelf.has(other.digest)
+    ready.texts.put(config)
+    state = await ready.until(lambda state: state["pending"] is not None)
+    assert name in state["pending"]["reason"]
+    assert (await ready.ask(QUERIES["head"], "i1"))["revision"] == "r1"
 
 
 async def test_a_cold_router_serves_what_carries_weight_though_the_candidate_is_broken(

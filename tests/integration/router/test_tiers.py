@@ -2,7 +2,9 @@
 
 import pytest
 from aiohttp import web
-from integration.router.world import HEAD_SCORES, QUERIES, TAIL_SCORES, TORSO_SCORES, RunningRouter, World
+from integration.router.world import HEAD_SCORES, ITEMS, QUERIES, TAIL_SCORES, TORSO_SCORES, RunningRouter, World
+
+from lore_core.headcache import Features
 
 
 async def test_a_head_query_is_answered_from_the_generation_without_a_predictor(
@@ -77,6 +79,28 @@ async def test_an_item_nobody_knows_is_neutral_and_says_so(ready: RunningRouter)
         ("torso", "predictor"),
         ("neutral", "unknown"),
     ]
+
+
+async def test_an_item_without_a_title_is_judged_by_what_else_is_known_of_it(ready: RunningRouter) -> None:
+    answer = await ready.ask(
+        QUERIES["torso"],
+        {"id": "a", "attributes": {"colour": "red"}},
+        {"id": "b", "title": "  ", "vqa_result": "a red shirt"},
+        {"id": "c", "title": " "},
+        {"id": "d", "shop_name": "acme"},
+    )
+    assert [item["source"] for item in answer["items"]] == ["predictor", "predictor", "unknown", "unknown"]
+
+
+async def test_an_item_of_which_the_snapshot_has_nothing_to_show_is_unknown(
+    router: RunningRouter, world: World
+) -> None:
+    items = world.warehouse.items(ITEMS | {"i3": Features(" ", "acme")})
+    await router.serve(world.config(world.composition(items=items.model_dump())))
+    answer = await router.ask(QUERIES["torso"], "i1", "i3", {"id": "i3b", "title": "kettle"})
+    assert [item["source"] for item in answer["items"]] == ["predictor", "unknown", "predictor"]
+    given = await router.ask(QUERIES["torso"], {"id": "i3", "title": "kettle"})
+    assert given["items"][0]["source"] == "predictor"
 
 
 async def test_only_unknown_items_make_a_neutral_answer(ready: RunningRouter, world: World) -> None:

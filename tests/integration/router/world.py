@@ -65,6 +65,8 @@ class Backend:
         if "logprob_token_ids" not in asked:
             return {"token_ids": [1, 2, asked["stop_token_ids"][0]]}
         logs = {f"token_id:{i}": _log(p) for i, p in zip(asked["logprob_token_ids"], self.scores, strict=True)}
+        if "messages" in asked:
+            return {"logprobs": {"content": [{"top_logprobs": [{"token": t, "logprob": p} for t, p in logs.items()]}]}}
         return {"logprobs": {"top_logprobs": [logs]}}
 
 
@@ -131,7 +133,7 @@ class Warehouse:
         description = {"calibration": {"temperature": "1", "grades": ["1", "2", "3", "4"]}}
         return self.publish("head", {"head.bin": generation_bytes(entries), "head.json": canonical_json(description)})
 
-    def kit(self, layout: PromptLayout, words: str = WORDS) -> PinnedRef:
+    def kit(self, layout: PromptLayout, words: str = WORDS, image_tokens: int | None = None) -> PinnedRef:
         """A model artifact without weights; a classifier's prompts need [CLS] and [SEP]."""
         controls = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
         tokenizer = build_tokenizer(vocabulary([words]))
@@ -144,7 +146,7 @@ class Warehouse:
                 for n, c in enumerate(controls) if c not in document["model"]["vocab"]
             ]  # fmt: skip
             tokenizer = json.dumps(document).encode()
-        contract = build_contract(TextEncoder(tokenizer), layout, RuleMode.NONE, 32)
+        contract = build_contract(TextEncoder(tokenizer), layout, RuleMode.NONE, 32, image_tokens=image_tokens)
         files = {
             "tokenizer.json": tokenizer,
             "lore-contract.json": contract.to_bytes(),

@@ -123,6 +123,11 @@ _GOODRATE = {"name": "floor", "metric": "ItemGoodRate", "where": {"stratum": "ta
 _BY_TRAFFIC: tuple[tuple[str, Any], ...] = (
     ("spec", {"traffic": _SERVED, "workspace": {"uri": "pvc://lore/runs"}, "gates": [_GOODRATE]}),
 )
+_RUNTIME = {"name": "kserve-vllmserver", "storageUri": "hf://team/lore:v4"}
+_UNVERIFIED: tuple[tuple[str, Any], ...] = (
+    ("spec.tiers.2.predictor.kserveRuntime", _RUNTIME),
+    ("spec.gate.allowUnverified", True),
+)
 _UNPROVEN = {"name": "calibrated", "metric": "CalibrationError", "maxRegression": "0.02"}
 REFUSED = [
     case(
@@ -320,6 +325,25 @@ REFUSED = [
     ),
     case("RelevanceDeployment", _RESERVED, ("spec.tiers.2.predictor.runner.env", [_LORE])),
     case("RelevanceDeployment", "metadata.name may have 40 characters", ("metadata.name", _LONG)),
+    case("RelevanceDeployment", "no digest is verified where kserveRuntime loads the model", _UNVERIFIED[0]),
+    case(
+        "RelevanceDeployment",
+        "no digest is verified where kserveRuntime loads the model",
+        _UNVERIFIED[0],
+        ("spec.gate.allowUnverified", False),
+    ),
+    case(
+        "RelevanceDeployment",
+        "servingProfile.image goes without kserveRuntime",
+        *_UNVERIFIED,
+        ("spec.tiers.2.predictor.servingProfile", {"image": "server:2"}),
+    ),
+    case(
+        "RelevanceDeployment",
+        "runner.podTemplate goes without kserveRuntime",
+        *_UNVERIFIED,
+        ("spec.tiers.2.predictor.runner", {"podTemplate": {"spec": {}}}),
+    ),
 ]
 """Refused at creation by a CEL rule."""
 
@@ -358,6 +382,15 @@ MALFORMED = [
     case("RelevanceModel", "Unsupported value", ("spec.role", "Oracle")),
     case("RelevanceModel", "Required value", ("spec.digest", DELETE)),
     case("RelevanceDeployment", "Required value", ("spec.strata.digest", DELETE)),
+    case(
+        "RelevanceDeployment",
+        _PATTERN,
+        *_UNVERIFIED,
+        ("spec.tiers.2.predictor.kserveRuntime.storageUri", "https://user:password@models/lore"),
+    ),
+    case(
+        "RelevanceDeployment", _PATTERN, *_UNVERIFIED, ("spec.tiers.2.predictor.kserveRuntime.storageUri", "/mnt/lore")
+    ),
 ]
 """Refused at creation by the schema."""
 
@@ -411,6 +444,15 @@ ACCEPTED = [
         ("spec.gates.0", {"name": "floor", "metric": "QueryGoodRate", "min": "0.8"}),
     ),
     case("RelevanceDeployment", None, ("spec.gate", {"mode": "Disabled"})),
+    case("RelevanceDeployment", None, ("spec.gate", {"mode": "Disabled"}), _UNVERIFIED[0]),
+    case("RelevanceDeployment", None, *_UNVERIFIED),
+    case(
+        "RelevanceDeployment",
+        None,
+        *_UNVERIFIED,
+        ("spec.tiers.2.predictor.servingProfile", {"dtype": "bfloat16"}),
+        ("spec.tiers.2.predictor.kserveRuntime.storageUri", "oci://registry/lore@sha256:0123"),
+    ),
     case("RelevanceDeployment", None, ("spec.router.inferenceGraph", {"replicas": {"min": 2}})),
     case(
         "RelevanceDeployment",

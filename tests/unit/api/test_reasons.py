@@ -66,7 +66,7 @@ def test_every_reason_of_the_code_is_documented() -> None:
 KUBERNETES = {reason.name for reason in PODS}
 """What Kubernetes itself says of pods and Jobs."""
 IN_TABLES = {"GateFailed", "Inconclusive", "KindNotInstalled", "ApiError", "PodStarting", "SpecDrift", "VerdictExpired"}
-IN_TABLES |= {"ClaimsUnchecked", "UntrustedEvidence", "VerdictOverridden", "StrataDrifted"}
+IN_TABLES |= {"ClaimsUnchecked", "UntrustedEvidence", "VerdictOverridden", "StrataDrifted", "Unverified"}
 IN_TABLES |= {"GraphNotReady", "RouteNotAccepted", "StrataProposed", "StrataBuildFailed", "StrataAccepted"}
 """Reasons that the code looks up instead of naming them."""
 

@@ -217,9 +217,13 @@ def strata() -> list[dict[str, Any]]:
     return access + strata_objects(found, deployment, attempt, labels(found, "strata"), config, live, SETTINGS)
 
 
-def backend() -> list[dict[str, Any]]:
-    deployment = parse_deployment(DEPLOYMENT)
-    predictor = deployment.spec.tiers[1].predictor
+RUNTIME = {"name": "kserve-vllmserver", "storageUri": "s3://models/lore"}
+
+
+def backend(**predictor_changes: Any) -> list[dict[str, Any]]:
+    tiers = [{"stratum": "tail", "predictor": {"modelRef": {"name": "lore", "digest": D}, **predictor_changes}}]
+    deployment = parse_deployment({**DEPLOYMENT, "spec": {**DEPLOYMENT["spec"], "tiers": tiers}})
+    predictor = deployment.spec.tiers[0].predictor
     assert predictor is not None
     spec = {"uri": "s3://models/lore", "digest": D, "secretRef": {"name": "store"}, "role": "Generative"}
     model = parse_model(resource("RelevanceModel", "lore", spec))
@@ -275,6 +279,7 @@ GOLDEN = {
     "head.yaml": head,
     "strata.yaml": strata,
     "backend.yaml": backend,
+    "backend-unverified.yaml": lambda: backend(kserveRuntime=RUNTIME),
     "router.yaml": router_objects,
     "entrances.yaml": entrances,
 }

@@ -19,6 +19,10 @@ def backend(
     return backend_of(Predictor.model_validate({"modelRef": {"name": "lore"}, **spec}), found, default_image)
 
 
+def runtime(**changes: Any) -> dict[str, Any]:
+    return {"kserveRuntime": {"name": "kserve-vllmserver", "storageUri": "s3://models/lore", **changes}}
+
+
 def profile(**fields: Any) -> dict[str, Any]:
     return {"servingProfile": fields}
 
@@ -40,14 +44,28 @@ def profile(**fields: Any) -> dict[str, Any]:
         (backend(**profile(kvCacheDtype="fp8")), False),
         (backend(**profile(maxModelLen=512)), False),
         (backend(tensorParallel=2), False),
+        (backend(**runtime()), False),
     ],
     ids=[
         "equal", "replicas", "memory", "node", "place", "same image said aloud",
         "model", "default image", "image", "dtype", "quantization", "kv cache", "length", "tensor parallel",
+        "a runtime of KServe's",
     ],
 )  # fmt: skip
 def test_what_shares_a_backend(other: Backend, shared: bool) -> None:
     assert (backend().name == other.name) is shared
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"name": "other"}, {"storageUri": "s3://models/other"}, {"modelFormat": "huggingface"}],
+    ids=["runtime", "place", "format"],
+)
+def test_what_nobody_verifies_is_shared_only_where_it_is_loaded_from_one_place_in_one_way(
+    changes: dict[str, str],
+) -> None:
+    assert backend(**runtime()).name == backend(**runtime()).name
+    assert backend(**runtime()).name != backend(**runtime(**changes)).name
 
 
 def test_a_predictor_in_the_longest_namespace_has_a_host_name_that_kserve_accepts() -> None:

@@ -25,6 +25,11 @@ TIERS: dict[str, dict[str, Any]] = {
     "plain": {},
     "scaled": {"replicas": {"min": 2, "max": 8}},
     "tensor-parallel": {"tensorParallel": 4, "runner": {"resources": GPUS, "sharedMemory": "8Gi"}},
+    "runtime": {
+        "kserveRuntime": {"name": "kserve-vllmserver", "storageUri": "hf://team/lore:v4", "modelFormat": "vLLM"},
+        "replicas": {"min": 2, "max": 8},
+        "runner": {"serviceAccountName": "reader", "nodeSelector": {"gpu": "h200"}, "resources": GPUS},
+    },
     "overridden": {
         "runner": {
             "nodeSelector": {"gpu": "h200"},
@@ -134,6 +139,19 @@ def test_gpus_of_a_replica_reach_the_container_and_the_engine() -> None:
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "4"
     at = container["args"].index("--tensor-parallel-size")
     assert container["args"][at + 1] == "4"
+
+
+def test_a_runtime_of_kserves_gets_the_engines_arguments_and_no_container_of_ours() -> None:
+    plain, found = BUILT["plain"]["spec"]["predictor"], BUILT["runtime"]["spec"]["predictor"]
+    name = BUILT["runtime"]["metadata"]["name"]
+
+    assert not {"containers", "initContainers", "volumes", "securityContext"} & found.keys()
+    assert found["model"]["runtime"] == "kserve-vllmserver"
+    assert found["model"]["storageUri"] == "hf://team/lore:v4"
+    assert found["model"]["args"][:2] == ["--served-model-name", name]
+    assert set(found["model"]["args"]) - {"--served-model-name", name} <= set(plain["containers"][0]["args"])
+    assert found["model"]["resources"]["limits"]["nvidia.com/gpu"] == "4"
+    assert D not in str(found)
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))

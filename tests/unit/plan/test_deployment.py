@@ -153,6 +153,78 @@ def statuses_message(w: ServingWorld) -> str:
     return str(ready["message"])
 
 
+RUNTIME = {"name": "kserve-vllmserver", "storageUri": "s3://models/llm"}
+ALLOWING = {"gate": {"allowUnverified": True, "requirements": [{"name": "quality"}]}}
+
+
+def unverified(w: ServingWorld) -> str:
+    return (condition(w.resource["status"], "Unverified") or {}).get("message", "")
+
+
+def test_a_model_that_kserve_loads_serves_where_the_gate_allows_it_and_is_called_unverified() -> None:
+    w = world(**ALLOWING)
+    w.edit_tier("tail", kserveRuntime=RUNTIME)
+    serve(w)
+
+    assert statuses(w.plan())["reason"] == "Serving"
+    assert unverified(w) == (
+        "tier tail: model llm is loaded by KServe's runtime kserve-vllmserver from s3://models/llm, which compares no digest"
+    )
+    w.edit(suspend=True)
+    w.settle()
+    assert "kserve-vllmserver" in unverified(w)
+
+
+def test_what_is_verified_again_is_no_longer_called_unverified() -> None:
+    w = world(**ALLOWING)
+    w.edit_tier("tail", kserveRuntime=RUNTIME)
+    serve(w)
+    w.edit_tier("tail", kserveRuntime=None)
+    serve(w)
+
+    assert (statuses(w.plan())["reason"], unverified(w)) == ("Serving", "")
+
+
+def test_a_verdict_is_needed_of_a_model_that_kserve_loads_as_of_any_other() -> None:
+    w = world(verdicts=False, **ALLOWING)
+    w.add(evaluation("student-eval", "c"))
+    w.edit_tier("tail", kserveRuntime=RUNTIME)
+    w.settle()
+
+    assert "model llm" in statuses_message(w)
+    assert statuses(w.plan())["reason"] == "GateBlocked"
+
+
+def test_a_composition_that_loads_unverified_bytes_is_never_pinned_past_a_gate_that_does_not_allow_it() -> None:
+    w = served()
+    w.edit(**ALLOWING)
+    w.edit_tier("tail", kserveRuntime=RUNTIME)
+    w.step()
+    prepared = max(w.names("ControllerRevision"), key=lambda name: number(w, name))
+    w.edit_tier("tail", kserveRuntime=None)
+    w.edit(gate={"requirements": [{"name": "quality"}]}, rollout={"pinRevision": prepared})
+    w.settle()
+
+    assert statuses(w.plan())["reason"] == "GateBlocked"
+    assert "the gate lacks allowUnverified" in statuses_message(w)
+
+
+def test_a_runtime_that_kserve_does_not_know_fails_the_composition_in_kserves_words() -> None:
+    w = world(**ALLOWING)
+    w.edit_tier("tail", kserveRuntime=RUNTIME)
+    for _ in range(6):
+        w.step()
+        build_head(w)
+    told = {"reason": "RuntimeNotRecognized", "message": "Waiting for runtime to become available"}
+    for name in w.backends():
+        broken = {"modelStatus": {"transitionStatus": "InvalidSpec", "lastFailureInfo": told}}
+        w.find("InferenceService", name)["status"] = broken
+    w.settle()
+
+    assert statuses(w.plan())["reason"] == "PredictorFailed"
+    assert "Waiting for runtime to become available" in statuses_message(w)
+
+
 def test_a_disabled_gate_serves_and_is_shown() -> None:
     w = world(verdicts=False, gate={"mode": "Disabled"})
 

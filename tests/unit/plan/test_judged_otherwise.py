@@ -41,10 +41,15 @@ def world(subject: dict[str, Any], *others: Object) -> World:
     return w
 
 
-def serving(phase: str = "Ready", dtype: str = "bfloat16") -> Object:
+def serving(phase: str = "Ready", dtype: str = "bfloat16", **predictor_changes: Any) -> Object:
     spec = {
         "strata": {"uri": "pvc://lore/strata", "digest": digest("5")},
-        "tiers": [{"stratum": "tail", "predictor": {"modelRef": {"name": "lore"}, "servingProfile": {"dtype": dtype}}}],
+        "tiers": [
+            {
+                "stratum": "tail",
+                "predictor": {"modelRef": {"name": "lore"}, "servingProfile": {"dtype": dtype}, **predictor_changes},
+            }
+        ],
         "gate": {"mode": "Disabled"},
     }
     deployment = resource("RelevanceDeployment", "search", spec)
@@ -241,6 +246,17 @@ def test_a_tier_that_is_not_there_is_told_with_those_that_are() -> None:
         "TierNotFound",
         "RelevanceDeployment search has no tier torso with a model; it has tail",
     )
+
+
+def test_a_tier_that_loads_bytes_nobody_verified_gets_no_verdict() -> None:
+    runtime = {"name": "kserve-vllmserver", "storageUri": "s3://models/lore"}
+    w = world(TIER, serving(kserveRuntime=runtime))
+    ready = condition(w.settle(), "Ready")
+
+    assert ready is not None
+    assert ready["reason"] == "TierUnverified"
+    assert "kserve-vllmserver" in ready["message"]
+    assert w.names("Job") == []
 
 
 def test_a_rollout_that_ends_while_the_tier_is_judged_changes_nothing_of_the_run() -> None:

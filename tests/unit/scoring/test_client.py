@@ -11,7 +11,9 @@ import pytest
 
 from lore_core.jobs import RuleMode
 from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt, TextEncoder, build_contract
+from lore_core.prompts.render import Picture
 from lore_core.scoring.client import ScoringError, VllmClient
+from lore_core.scoring.reference import TransformersScorer
 from lore_core.training.tokenizer import build_tokenizer
 
 Answer = Callable[[str, dict[str, Any]], tuple[int, Any]]
@@ -93,6 +95,71 @@ async def test_an_endless_trace_is_closed_before_the_label_is_scored() -> None:
     async with serving(labels_answer([-1.0] * 4, [20, 20])) as (url, asked), VllmClient(kit, url, "m") as client:
         await client.score([PROMPT])
     assert asked[1][1]["prompt"] == [3, 4, 5, 20, 20, stop]
+
+
+SHOWN = RenderedPrompt((3, 4, 5), truncated=False, picture=Picture("iVBORw0KGgo=", 2))
+
+
+def shown_answer(logprobs: list[float], trace: list[int]) -> Answer:
+    """vLLM's chat route, as it answers one_token's request and a generation."""
+
+    def answer(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        assert path == "/v1/chat/completions"
+        if "logprob_token_ids" not in body:
+            return 200, {"choices": [{"token_ids": trace}]}
+        assert body["logprobs"] is True
+        found = [
+            {"token": f"token_id:{i}", "logprob": p} for i, p in zip(body["logprob_token_ids"], logprobs, strict=True)
+        ]
+        return 200, {"choices": [{"logprobs": {"content": [{"token": "x", "logprob": -1.0, "top_logprobs": found}]}}]}
+
+    return answer
+
+
+def texts(body: dict[str, Any]) -> list[str]:
+    (message,) = body["messages"]
+    return [part["text"] if part["type"] == "text" else part["image_url"]["url"] for part in message["content"]]
+
+
+async def test_a_prompt_with_a_picture_is_asked_over_the_chat_route_with_the_words_around_it() -> None:
+    kit = kit_of(PromptLayout.LABEL_FIRST)
+    async with serving(shown_answer([-3.0, -2.0, -0.1, -4.0], [])) as (url, asked), VllmClient(kit, url, "m") as client:
+        scores = await client.score([SHOWN])
+    ((_, body),) = asked
+    assert texts(body) == [kit.words((3, 4)), "data:image/png;base64,iVBORw0KGgo=", kit.words((5,))]
+    assert (body["add_generation_prompt"], body["max_tokens"], body["temperature"]) == (False, 1, 0)
+    assert body["logprob_token_ids"] == list(kit.contract.verbaliser.token_ids)
+    assert scores.probabilities[0].argmax() == 2
+
+
+async def test_think_first_scores_a_pictured_item_after_its_trace() -> None:
+    kit = kit_of(PromptLayout.THINK_FIRST)
+    stop = kit.contract.trace.stop_token_id if kit.contract.trace else 0
+    red = kit.encoder.encode("red")[0]
+    answer = shown_answer([-9.0, -9.0, -9.0, -0.01], [red, stop])
+    async with serving(answer) as (url, asked), VllmClient(kit, url, "m") as client:
+        scores = await client.score([SHOWN])
+    (_, traced), (_, labelled) = asked
+    assert traced["stop_token_ids"] == [stop]
+    assert texts(labelled)[:2] == texts(traced)[:2]
+    assert texts(labelled)[2] == kit.words((5, red, stop))
+    assert (scores.traces, scores.probabilities[0].argmax()) == (("red",), 3)
+
+
+async def test_a_chat_answer_without_the_labels_is_an_error_and_never_a_score() -> None:
+    def answer(_path: str, _body: dict[str, Any]) -> tuple[int, Any]:
+        return 200, {"choices": [{"logprobs": {"content": [{"top_logprobs": []}]}}]}
+
+    async with serving(answer) as (url, _), VllmClient(kit_of(PromptLayout.LABEL_FIRST), url, "m") as client:
+        with pytest.raises(ScoringError, match="no log-probability"):
+            await client.score([SHOWN])
+
+
+def test_a_scorer_that_cannot_see_refuses_pictures_instead_of_scoring_without() -> None:
+    scorer = TransformersScorer.of(kit_of(PromptLayout.LABEL_FIRST), None)
+
+    with pytest.raises(ValueError, match="pictures are scored by a served model alone"):
+        scorer.score([PROMPT, SHOWN])
 
 
 async def test_a_student_is_asked_for_its_classes() -> None:

@@ -118,12 +118,18 @@ _BUILDS_SOMEWHERE = Rule(
     "!has(self.strata.build) || has(self.workspace)", "strata.build needs workspace, where snapshots are written"
 )
 
+_VERIFIED = Rule(
+    "self.gate.mode == 'Disabled' || (has(self.gate.allowUnverified) && self.gate.allowUnverified)"
+    " || !self.tiers.exists(t, has(t.predictor) && has(t.predictor.kserveRuntime))",
+    "no digest is verified where kserveRuntime loads the model: set gate.allowUnverified, or leave kserveRuntime out",
+)
+
 
 class DeploymentSpec(ApiModel):
     """What is served, from what, and how changes take over."""
 
     model_config = ConfigDict(
-        json_schema_extra=cel(_TAIL_THERE, _TIERS_NAMED, _BUILDER_THERE, _SCORER_THERE, _BUILDS_SOMEWHERE)
+        json_schema_extra=cel(_TAIL_THERE, _TIERS_NAMED, _BUILDER_THERE, _SCORER_THERE, _BUILDS_SOMEWHERE, _VERIFIED)
     )
 
     strata: Strata
@@ -165,6 +171,9 @@ class DeploymentSpec(ApiModel):
             raise ValueError("strata.build needs workspace, where snapshots are written")
         if "tail" not in strata:
             raise ValueError("tiers must have one with stratum tail")
+        unverified = [tier.stratum for tier in self.tiers if tier.predictor and tier.predictor.kserve_runtime]
+        if unverified and self.gate.mode == "Enforced" and not self.gate.allow_unverified:
+            raise ValueError(f"tier {unverified[0]}: kserveRuntime needs gate.allowUnverified")
         for tier in self.tiers:
             named = {tier.cache.on_miss} if tier.cache else set(tier.fallback or ())
             if tier.cache and tier.cache.store:

@@ -56,6 +56,8 @@ class ServingGate(ApiModel):
     """Disabled serves unproven models and is shown in a column."""
     requirements: Annotated[tuple[Requirement, ...], *list_map("name", 16)] = ()
     """All must hold."""
+    allow_unverified: bool = False
+    """Lets tiers with kserveRuntime serve: a verdict is then about the model that they name, not about the bytes they load."""
 
     @model_validator(mode="after")
     def _not_empty(self) -> "ServingGate":

@@ -9,6 +9,7 @@ from lore_operator.api.v1alpha1.common import (
     ApiModel,
     Duration,
     LocalReference,
+    ObjectName,
     PinnedRef,
     PodSettings,
     ServingProfile,
@@ -81,8 +82,33 @@ class Replicas(ApiModel):
         return self
 
 
+class KServeRuntime(ApiModel):
+    """A runtime of KServe's own. It must answer vLLM's routes at its root, and take vLLM's arguments."""
+
+    name: ObjectName
+    """ServingRuntime of this namespace, or ClusterServingRuntime."""
+    storage_uri: str = Field(
+        pattern=r"^((s3|gs|pvc|hf|oci)://[^\s?#]+|https://[^\s/?#@]+(/[^\s?#]*)?)$", max_length=1024
+    )
+    """Where KServe's initializer finds the model. Nobody compares it with the digest of modelRef."""
+    model_format: str = Field(default="vLLM", min_length=1, max_length=63)
+    """One of the formats that the runtime says it supports."""
+
+
+_OWN_IMAGE = Rule(
+    "!has(self.kserveRuntime) || !has(self.servingProfile) || !has(self.servingProfile.image)",
+    "servingProfile.image goes without kserveRuntime: the runtime brings its own",
+)
+_OWN_PODS = Rule(
+    "!has(self.kserveRuntime) || !has(self.runner) || !has(self.runner.podTemplate)",
+    "runner.podTemplate goes without kserveRuntime: override the runtime itself",
+)
+
+
 class Predictor(ApiModel):
     """A model behind vLLM. Equal model, profile and engine arguments share one backend; the rest may differ freely."""
+
+    model_config = ConfigDict(json_schema_extra=cel(_OWN_IMAGE, _OWN_PODS))
 
     model_ref: ModelReference
     """Model to serve."""
@@ -94,6 +120,16 @@ class Predictor(ApiModel):
     """How many pods."""
     runner: PodSettings = PodSettings()
     """How pods are run."""
+    kserve_runtime: KServeRuntime | None = None
+    """Unverified: a runtime of KServe's in place of our container, which verifies each byte of the model before it is loaded."""
+
+    @model_validator(mode="after")
+    def _one_container(self) -> "Predictor":
+        if self.kserve_runtime is not None and self.serving_profile.image is not None:
+            raise ValueError("predictor: servingProfile.image goes without kserveRuntime")
+        if self.kserve_runtime is not None and self.runner.pod_template is not None:
+            raise ValueError("predictor: runner.podTemplate goes without kserveRuntime")
+        return self
 
 
 class Guard(ApiModel):
