@@ -77,8 +77,9 @@ def prepare(config: TrainConfig, scratch: Path) -> StageInputs:
     if inputs.teacher is not None:
         lineage_of(inputs.teacher, "teacher")
     read_training_pairs(config, inputs)
-    if not isinstance(config.spec, AlignStage) and config.spec.selection is not None:
-        require_held_out_pairs(config, inputs)
+    for asked, name in (("selection", "selection"), ("pass_at_k", "passAtK")):
+        if getattr(config.spec, asked, None) is not None:
+            require_held_out_pairs(config, inputs, name)
     if isinstance(config.spec, SftStage):
         RuleSource.load(config.spec.rule_mode, inputs.rules)
     if isinstance(config.spec, AlignStage):

@@ -374,6 +374,7 @@ ACCEPTED = [
     case("RelevanceTrainJob", None, ("spec.stages.0.publish.deletionPolicy", "Delete")),
     case("RelevanceTrainJob", None, ("spec.stages.1.distill.from", DELETE)),
     case("RelevanceTrainJob", None, ("spec.stages.1.publish", DELETE)),
+    case("RelevanceTrainJob", None, ("spec.stages.0.sft.passAtK", {"samples": 16})),
     case("RelevanceTrainJob", None, ("spec.stages", [_TRACES, {"name": "sft", "sft": {}}])),
     case(
         "RelevanceTrainJob",

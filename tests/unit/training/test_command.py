@@ -69,13 +69,16 @@ def test_no_training_pairs_at_all_are_refused(tmp_path: Path, pairs_folder: Path
     assert "train.jsonl: holds no pair" in report.failure.message
 
 
-def test_a_stage_that_selects_needs_a_tune_split(tmp_path: Path, pairs_folder: Path, train_config: Build) -> None:
+@pytest.mark.parametrize("asked", ["selection", "passAtK"])
+def test_a_stage_that_measures_needs_a_tune_split(
+    tmp_path: Path, pairs_folder: Path, train_config: Build, asked: str
+) -> None:
     (pairs_folder / "tune.jsonl").unlink()
-    spec = {"kind": "sft", "rule_mode": "None", "selection": {}}
+    spec = {"kind": "sft", "rule_mode": "None", asked: {}}
     status, report = ran(tmp_path, train_config(pairs_folder, spec=spec))
     assert (status, report.failure and report.failure.reason) == (1, "BadData")
     assert report.failure is not None
-    assert (report.failure.file, report.failure.field) == ("tune.jsonl", "spec.selection")
+    assert (report.failure.file, report.failure.field) == ("tune.jsonl", f"spec.{asked}")
 
 
 def test_pairs_of_another_label_schema_are_refused(tmp_path: Path, pairs_folder: Path, train_config: Build) -> None:
