@@ -87,10 +87,18 @@ class SftStage(SftSettings):
     kind: Literal["sft"] = "sft"
 
 
+class StudentKind(StrEnum):
+    """What a student is: a four-class cross-encoder, or a small language model whose first token is the label."""
+
+    CLASSIFIER = "Classifier"
+    CAUSAL = "Causal"
+
+
 class DistillStage(WireModel):
-    """A four-class cross-encoder student, fine-tuned on gold labels and, where `teacher` is given, on its scores."""
+    """A student of kind `student`, fine-tuned on gold labels and, where `teacher` is given, on its scores."""
 
     kind: Literal["distill"] = "distill"
+    student: StudentKind = StudentKind.CLASSIFIER
     base: ArtifactRef
     teacher: ArtifactRef | None = None
     optimizer: Optimizer = Optimizer(learning_rate="0.0001", max_steps=200)

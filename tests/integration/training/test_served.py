@@ -60,3 +60,9 @@ def test_merged_adapters_are_served_as_transformers_computes_them(site: Site, tm
     own = assert_served_alike(folder, prompts)
     before = TransformersScorer.of(kit, load_causal(site.root / "base", kit.encoder.size).eval()).score(prompts)
     assert np.abs(own.outside - before.outside).min() > 100 * TOLERANCE  # what was trained is what is served
+
+
+def test_a_causal_student_is_scored_by_its_label_tokens(site: Site, tmp_path: Path) -> None:
+    spec = {"kind": "distill", "student": "Causal", "base": site.base, "optimizer": OPTIMIZER}
+    folder = fetched(site.run("student", site.config("student", spec)), tmp_path / "model")
+    assert_served_alike(folder, prompts_of(site, ModelKit.load(folder)))

@@ -47,6 +47,20 @@ def test_a_language_model_and_then_its_student(site: Site, tmp_path: Path) -> No
     assert (kit.contract.layout, scores.probabilities.shape) == (PromptLayout.CLASSIFIER, (1, 4))
 
 
+def test_a_small_language_model_is_a_student_too(site: Site, tmp_path: Path) -> None:
+    teacher = site.config("wise", {"kind": "sft", "layout": "LabelFirst", "optimizer": SHORT})
+    site.run("wise", teacher)
+    selection = {"metric": "LogLikelihood", "pairs": 8}
+    spec = {"kind": "distill", "student": "Causal", "base": site.base, "teacher": teacher.output, "optimizer": SHORT}
+    report = site.run("small", site.config("small", {**spec, "selection": selection}), ranks=2)
+    kit = ModelKit.load(fetched(report, tmp_path / "student"))
+    assert kit.contract.layout is PromptLayout.LABEL_FIRST
+    assert open_store(site.config("small", spec).output).manifest().metadata["role"] == "Generative"
+    assert weight_names(tmp_path / "student") == weight_names(site.root / "base")
+    pair = next(WORLD.pairs("tune", "general"))
+    assert TransformersScorer(tmp_path / "student").score([kit.render(pair)]).probabilities.shape == (1, 4)
+
+
 def weight_names(folder: Path) -> set[str]:
     from safetensors import safe_open
 

@@ -81,6 +81,19 @@ def test_a_stage_that_measures_needs_a_tune_split(
     assert (report.failure.file, report.failure.field) == ("tune.jsonl", f"spec.{asked}")
 
 
+def test_a_causal_student_of_an_encoder_is_refused(tmp_path: Path, pairs_folder: Path, train_config: Build) -> None:
+    folder = tmp_path / "encoder-source"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"architectures": ["BertModel"]}')
+    encoder = publish(folder, ArtifactRef(uri=(tmp_path / "encoder").as_uri()), "base-model")
+    spec = {"kind": "distill", "student": "Causal", "base": encoder.model_dump()}
+    status, report = ran(tmp_path, train_config(pairs_folder, spec=spec))
+    assert status == 1
+    assert report.failure is not None
+    assert (report.failure.reason, report.failure.field) == ("BadBaseModel", "spec.base")
+    assert "is BertModel; student Causal needs a causal language model" in report.failure.message
+
+
 def test_pairs_of_another_label_schema_are_refused(tmp_path: Path, pairs_folder: Path, train_config: Build) -> None:
     to, metadata = ArtifactRef(uri=(tmp_path / "other").as_uri()), {"labelSchema": "sha256:" + "0" * 64}
     status, report = ran(tmp_path, train_config(pairs_folder, data=publish(pairs_folder, to, "pairs", {}, metadata)))
