@@ -10,14 +10,12 @@ from hashlib import sha256
 from typing import Any
 
 from lore_core.evaluation.answers import AnswerRow
-from lore_core.jobs import Generation, RuleMode
+from lore_core.evaluation.checked import steps_hold
+from lore_core.jobs import Generation
 from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt, RuleSource
 from lore_core.prompts.answers import Answer, read_label
 from lore_core.records import Label, Pair
-from lore_core.rules.retrieve import rules_for
 from lore_core.scoring.client import VllmClient, all_of
-from lore_core.synthesis.checks import check_trace
-from lore_core.training.alignment.rollouts import read_steps
 
 CUT = "the reasoning was cut before it ended"
 NO_LABEL = "no label follows the reasoning"
@@ -88,15 +86,10 @@ class Generator:
         return reasoning + len(self._kit.contract.verbaliser.prefix_ids) + self._generation.max_answer_tokens
 
     def _checked(self, pair: Pair, answer: Answer) -> bool:
-        """Whether the steps of a sample hold against record and rules, and give gold; a label alone has none to check."""
+        """Whether the steps of a sample hold and give gold; a label alone has none to check."""
         if answer.label is None or self._kit.contract.layout is not PromptLayout.THINK_FIRST:
             return False
-        steps = read_steps(answer.reasoning)
-        if steps is None:
-            return False
-        found = rules_for(RuleMode(self._rules.mode), pair, self._rules.rules)
-        rules = (*found.by_query, *found.by_item)
-        return check_trace(pair, (), pair.vqa_result, rules, steps, Label(answer.label)) is None
+        return steps_hold(pair, Label(answer.label), answer.reasoning, self._rules)
 
 
 def problem(said: Said) -> str | None:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from lore_core.artifacts.manifest import canonical_json, sha256_digest
 from lore_core.artifacts.ref import ArtifactRef, Digest
 from lore_core.jobs.lora import Lora
+from lore_core.jobs.pass_at_k import PassAtK
 from lore_core.jobs.selection import Selection
 from lore_core.jobs.wire import Confidence as Confidence
 from lore_core.jobs.wire import Decimal as Decimal
@@ -64,7 +65,7 @@ class SftSettings(WireModel):
     `labelWeight` is what the label's token counts in the loss; `balanceLabels` repeats pairs of rarer labels within an epoch;
     `curriculumShare` of the steps see pairs that need no rules, no picture, no knowledge first; `sharePrefix` computes the common
     beginning of a query's prompts once; with `selection` the best checkpoint counts, without it the last step;
-    with `lora` adapters are trained, without it all weights.
+    with `lora` adapters are trained, without it all weights; with `passAtK` each checkpoint's answers are sampled too.
     """
 
     layout: Layout = Layout.THINK_FIRST
@@ -77,6 +78,7 @@ class SftSettings(WireModel):
     share_prefix: bool = False
     selection: Selection | None = None
     lora: Lora | None = None
+    pass_at_k: PassAtK | None = None
 
 
 class SftStage(SftSettings):
@@ -85,10 +87,18 @@ class SftStage(SftSettings):
     kind: Literal["sft"] = "sft"
 
 
+class StudentKind(StrEnum):
+    """What a student is: a four-class cross-encoder, or a small language model whose first token is the label."""
+
+    CLASSIFIER = "Classifier"
+    CAUSAL = "Causal"
+
+
 class DistillStage(WireModel):
-    """A four-class cross-encoder student, fine-tuned on gold labels and, where `teacher` is given, on its scores."""
+    """A student of kind `student`, fine-tuned on gold labels and, where `teacher` is given, on its scores."""
 
     kind: Literal["distill"] = "distill"
+    student: StudentKind = StudentKind.CLASSIFIER
     base: ArtifactRef
     teacher: ArtifactRef | None = None
     optimizer: Optimizer = Optimizer(learning_rate="0.0001", max_steps=200)
@@ -143,7 +153,8 @@ class AlignSettings(WireModel):
     """Knobs of alignment, as a spec gives them.
 
     Of the training pairs whose label is held for less likely than `below`, at most `candidates` are looked at, the least
-    sure first; those stay whose sampled answers are neither all right nor all wrong, with labels balanced.
+    sure first; those stay whose sampled answers are neither all right nor all wrong, with labels balanced. With `passAtK`
+    answers to the tune split are sampled before the first step and whenever the guards look.
     """
 
     method: AlignMethod = AlignMethod.GRPO
@@ -153,6 +164,7 @@ class AlignSettings(WireModel):
     candidates: int = Field(default=2_048, ge=1, le=10_000_000)
     below: Share = "0.7"
     guard_every: int = Field(default=20, ge=1)
+    pass_at_k: PassAtK | None = None
 
 
 class AlignStage(AlignSettings):

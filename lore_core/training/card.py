@@ -32,6 +32,7 @@ def model_card(kit: ModelKit, stages: Sequence[MadeBy], teacher: Sequence[MadeBy
         *(["## Stages of the teacher", _stages(teacher)] if teacher else []),
         "## Scores",
         _scores(stages),
+        *(["## Sampled answers", _sampled(stages)] if any(made.sampled for made in stages) else []),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -86,6 +87,21 @@ def _scores(stages: Sequence[MadeBy]) -> str:
     return (
         f"{_table(('stage', 'score', 'value', 'pairs'), rows)}\n\n{note}" if rows else "None was measured in training."
     )
+
+
+def _sampled(stages: Sequence[MadeBy]) -> str:
+    rows = [
+        (f"`{made.stage}`", name, value, str(made.sampled.pairs), str(made.sampled.samples))
+        for made in stages
+        if made.sampled is not None
+        for name, value in sorted(made.sampled.scores.items())
+    ]
+    note = (
+        "Answers at temperature 1 to pairs of the tune split. Four labels make pass@k high by chance, so the chance is taken off"
+        " (AboveChance); Checked counts only answers whose reasoning holds step by step. What is Derived follows from label"
+        " probabilities of a model that does not reason, and is not comparable with the others."
+    )
+    return f"{_table(('stage', 'figure', 'value', 'pairs', 'answers a pair'), rows)}\n\n{note}"
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -11,12 +11,13 @@ from pydantic import ValidationError
 
 from lore_core.artifacts import ArtifactError, ArtifactRef, open_store
 from lore_core.jobs import CONFIG_PATH, TrainConfig
-from lore_core.jobs.config import AlignStage, SftStage
+from lore_core.jobs.config import AlignStage, DistillStage, SftStage, StudentKind
 from lore_core.jobs.errors import JobError
 from lore_core.jobs.report import Result
 from lore_core.jobs.reporter import Reporter, reported, reporter_from_environment
 from lore_core.prompts import RuleSource
 from lore_core.training.alignment.contract import align_kit
+from lore_core.training.distill import require_causal
 from lore_core.training.inputs import StageInputs, fetch, read_training_pairs, require_held_out_pairs
 from lore_core.training.launch import Topology, run_ranks
 from lore_core.training.lineage import lineage_of
@@ -77,10 +78,13 @@ def prepare(config: TrainConfig, scratch: Path) -> StageInputs:
     if inputs.teacher is not None:
         lineage_of(inputs.teacher, "teacher")
     read_training_pairs(config, inputs)
-    if not isinstance(config.spec, AlignStage) and config.spec.selection is not None:
-        require_held_out_pairs(config, inputs)
+    for asked, name in (("selection", "selection"), ("pass_at_k", "passAtK")):
+        if getattr(config.spec, asked, None) is not None:
+            require_held_out_pairs(config, inputs, name)
     if isinstance(config.spec, SftStage):
         RuleSource.load(config.spec.rule_mode, inputs.rules)
+    if isinstance(config.spec, DistillStage) and config.spec.student is StudentKind.CAUSAL:
+        require_causal(inputs.base)
     if isinstance(config.spec, AlignStage):
         align_kit(config.spec, inputs.base, inputs.rules)
     return inputs

@@ -1,8 +1,9 @@
-"""The student: a four-class cross-encoder fine-tuned on gold labels and, where a teacher is given, on its probabilities.
+"""The student: a cross-encoder or a small language model, tuned on gold labels and, where given, on a teacher's probabilities.
 
 Inputs are single-segment ids, since vLLM's classify route takes one sequence; training and serving then see the same.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -10,11 +11,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from lore_core.jobs.config import DistillStage, RuleMode
+from lore_core.jobs.config import DistillStage, RuleMode, StudentKind
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import ModelKit, PromptLayout, RuleSource, TextEncoder, build_contract
 from lore_core.records import LABELS, Pair
 from lore_core.training.examples import PADDING, Example, Examples, collate
+from lore_core.training.sft import load_causal
 
 Judge = Callable[[Sequence[Pair]], npt.NDArray[np.float64]]
 """n×4 probabilities of n pairs."""
@@ -22,11 +24,12 @@ Judge = Callable[[Sequence[Pair]], npt.NDArray[np.float64]]
 _TEMPERATURE: Final = 2.0
 _TEACHER_SHARE: Final = 0.5
 _JUDGED_AT_ONCE: Final = 64
+_LAYOUTS: Final = {StudentKind.CLASSIFIER: PromptLayout.CLASSIFIER, StudentKind.CAUSAL: PromptLayout.LABEL_FIRST}
 
 
 def distill_kit(spec: DistillStage, encoder: TextEncoder, rule_mode: RuleMode) -> ModelKit:
-    """The contract of the student."""
-    return ModelKit(build_contract(encoder, PromptLayout.CLASSIFIER, rule_mode, spec.max_prompt_tokens), encoder)
+    """The contract of the student. Raises ContractError where the tokenizer of its base cannot carry it."""
+    return ModelKit(build_contract(encoder, _LAYOUTS[spec.student], rule_mode, spec.max_prompt_tokens), encoder)
 
 
 class StudentModel:
@@ -40,13 +43,17 @@ class StudentModel:
         rules: RuleSource,
         teacher: Judge | None,
     ) -> None:
-        """Raises JobError where the base model cannot be a four-class encoder."""
+        """Raises JobError where the base model cannot be such a student."""
         self.kit, self.rules, self._pairs = kit, rules, pairs
         self._teacher = Judgements(teacher, pairs) if teacher else None
+        self._columns = list(kit.contract.verbaliser.token_ids)
         self.examples = Examples(
-            kit, pairs, rules, lambda prompt, pair: Example(prompt.token_ids, (LABELS.index(pair.groundtruth),))
+            kit,
+            pairs,
+            rules,
+            lambda prompt, pair: Example(prompt.token_ids, (self._columns[LABELS.index(pair.groundtruth)],)),
         )
-        self.model = load_encoder(base, kit)
+        self.model = load_student(base, kit)
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -58,18 +65,32 @@ class StudentModel:
         return {PADDING, *(token for index in set(draws) for token in self.examples[index].token_ids)}
 
     def loss(self, engine: Any, indices: list[int]) -> Any:
-        """Cross-entropy on gold; with a teacher half of it and half KL(teacher‖student) at T, scaled by T² (Hinton 2015)."""
+        """Cross-entropy on gold; with a teacher half of it and half KL(teacher‖student) at T, scaled by T² (Hinton 2015).
+
+        A language model's cross-entropy is over its whole vocabulary, so that it learns to say nothing but labels; its divergence
+        is over the four label tokens, as a classifier's is over its classes.
+        """
         import torch
         from torch.nn.functional import cross_entropy
 
         batch = collate([self.examples[index] for index in indices])
         gold = batch.pop("targets")[:, 0].to(engine.device)
-        logits = engine(**{name: value.to(engine.device) for name, value in batch.items()}).logits.float()
+        logits = self._at_label(engine, {name: value.to(engine.device) for name, value in batch.items()})
         loss = cross_entropy(logits, gold)
         if self._teacher is None:
             return loss
         soft = torch.tensor(self._teacher(indices), dtype=torch.float32, device=engine.device)
-        return (1 - _TEACHER_SHARE) * loss + _TEACHER_SHARE * _divergence(soft, logits)
+        return (1 - _TEACHER_SHARE) * loss + _TEACHER_SHARE * _divergence(soft, logits[:, self._columns])
+
+    def _at_label(self, engine: Any, inputs: dict[str, Any]) -> Any:
+        """Logits of n prompts where the label is read: n×4 of a classifier, n×vocabulary of a language model."""
+        import torch
+
+        if self.kit.contract.layout is PromptLayout.CLASSIFIER:
+            return engine(**inputs).logits.float()
+        last = inputs["attention_mask"].sum(-1) - 1
+        rows = torch.arange(len(last), device=last.device)
+        return engine(**inputs, use_cache=False).logits[rows, last].float()
 
 
 class Judgements:
@@ -110,6 +131,28 @@ def _divergence(teacher: Any, logits: Any) -> Any:
     return kl_div(student, target, log_target=True, reduction="batchmean") * _TEMPERATURE**2
 
 
+def load_student(folder: Path, kit: ModelKit) -> Any:
+    """The base as a student of the contract's layout, in float32. Raises JobError where prompts would not fit its positions."""
+    if kit.contract.layout is PromptLayout.CLASSIFIER:
+        return load_encoder(folder, kit)
+    model = load_causal(folder, kit.encoder.size)
+    _require_positions(model, kit)
+    return model
+
+
+def require_causal(base: Path) -> None:
+    """Raises JobError where a fetched base is no causal language model; reads its config alone."""
+    about = base / "config.json"
+    names = (json.loads(about.read_text(encoding="utf-8")).get("architectures") or []) if about.is_file() else []
+    if not any(name.endswith("ForCausalLM") for name in names):
+        raise JobError(
+            "BadBaseModel",
+            f"spec.base: is {', '.join(names) or 'of no named architecture'}; student Causal needs a causal language model,"
+            " student Classifier takes an encoder",
+            field="spec.base",
+        )
+
+
 def load_encoder(folder: Path, kit: ModelKit) -> Any:
     """An encoder with a fresh four-class head in float32. Raises JobError where prompts would not fit its positions."""
     import torch
@@ -127,10 +170,14 @@ def load_encoder(folder: Path, kit: ModelKit) -> Any:
         label2id={v: k for k, v in labels.items()},
     )
     model.config.problem_type = "single_label_classification"
-    if model.config.max_position_embeddings < kit.contract.truncation.max_prompt_tokens:
+    _require_positions(model, kit)
+    return model
+
+
+def _require_positions(model: Any, kit: ModelKit) -> None:
+    if model.config.max_position_embeddings < kit.max_sequence - 1:
         raise JobError(
             "BadConfig",
             f"spec.maxPromptTokens: the base has {model.config.max_position_embeddings} positions; use at most that many",
             field="spec.maxPromptTokens",
         )
-    return model

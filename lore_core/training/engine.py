@@ -32,12 +32,12 @@ class Stage(Protocol):
 
 
 class Judge(Protocol):
-    """Scores the model on the tune split. Collective, and equal on every rank."""
+    """Measures the model on the tune split. Collective, and equal on every rank."""
 
     patience: int | None
 
-    def measure(self, model: Any) -> tuple[float, dict[str, float]]:
-        """The score that checkpoints are chosen by, more is better; and all that was measured, by name."""
+    def measure(self, model: Any) -> tuple[float | None, dict[str, float]]:
+        """The score that checkpoints are chosen by, more is better, None where the last counts; and all that was measured."""
 
 
 class Chosen(NamedTuple):
@@ -176,7 +176,9 @@ class StageLoop:
 
     def _score(self, judge: Judge) -> None:
         with module_for_reading(self.engine.module, self._checkpoints.zero_stage) as now:
-            self._scores[self._done], self._measured = judge.measure(now)
+            score, self._measured = judge.measure(now)
+        if score is not None:
+            self._scores[self._done] = score
         self.history.add(self._done, self._measured)
 
     def _patience_is_over(self, every: int) -> bool:

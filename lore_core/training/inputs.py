@@ -97,14 +97,14 @@ def read_held_out_pairs(config: TrainConfig, inputs: StageInputs) -> list[Pair]:
     return read_splits(inputs.data, [TUNE])[TUNE]
 
 
-def require_held_out_pairs(config: TrainConfig, inputs: StageInputs) -> None:
-    """Raises JobError where a stage that chooses by the tune split has none."""
+def require_held_out_pairs(config: TrainConfig, inputs: StageInputs, asked: str) -> None:
+    """Raises JobError where the data have no tune split, which the spec's field `asked` needs."""
     if not read_held_out_pairs(config, inputs):
         raise JobError(
             "BadData",
-            f"{config.data.uri}: has no pair in tune.jsonl, which checkpoints are scored on; add some or leave selection out",
+            f"{config.data.uri}: has no pair in tune.jsonl, which {asked} is measured on; add some or leave {asked} out",
             file=f"{TUNE}.jsonl",
-            field="spec.selection",
+            field=f"spec.{asked}",
         )
 
 

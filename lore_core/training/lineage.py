@@ -17,10 +17,19 @@ LINEAGE: Final = "lineage"
 _Word = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9.]{0,63}$")]
 
 
+class SampledScores(WireModel):
+    """pass@k by the names of its figures, over `pairs` of the tune split with `samples` answers each."""
+
+    pairs: int
+    samples: int
+    scores: dict[_Word, Decimal]
+
+
 class MadeBy(WireModel):
     """One stage: its kind (the method beside it where there are several), its inputs, and what it measured of its model.
 
-    `step` is the one whose weights were taken, of `steps` planned; `scores` are over `scored_pairs` of the tune split.
+    `step` is the one whose weights were taken, of `steps` planned; `scores` are over `scored_pairs` of the tune split,
+    `sampled` of answers that were sampled to some of them.
     """
 
     stage: Name
@@ -33,6 +42,7 @@ class MadeBy(WireModel):
     inputs: dict[_Word, Digest]
     scores: dict[_Word, Decimal] = {}
     scored_pairs: int = 0
+    sampled: SampledScores | None = None
     lora: Lora | None = None
 
 

@@ -15,6 +15,12 @@ _GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Preference": ("margin", "chosen", "rejected"),
     "Tune split": ("tuneMacroF1", "tuneAccuracy2", "tuneParseRate", "tuneCanary"),
     "Log-likelihood of gold on the tune split": ("tuneLogLikelihood",),
+    "Answers sampled on the tune split": (
+        *("tunePassAt1", "tuneMajorityAtK", "tunePassAtKAboveChance", "tunePassAtKChecked"),
+    ),
+    "pass@k implied by label probabilities, not comparable with sampled answers": (
+        *("tuneDerivedPassAt1", "tuneDerivedPassAtKAboveChance"),
+    ),
     "KL to the start, nats a token": ("kl", "tuneDivergence"),
     "Entropy, nats a token": ("entropy", "tuneEntropy"),
     "Tokens of an answer": ("length", "tuneLength"),
@@ -34,7 +40,7 @@ def training_page(stages: Sequence[MadeBy], curves: Curves) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
-        f"{_facts(made)}{''.join(_charts(curves))}<h2>Stages</h2>{_stages(stages)}</body></html>\n"
+        f"{_facts(made)}{''.join(_charts(curves))}{_sampled(stages)}<h2>Stages</h2>{_stages(stages)}</body></html>\n"
     )
 
 
@@ -61,6 +67,18 @@ def _charts(curves: Curves) -> Iterable[str]:
 def _chart(title: str, lines: Mapping[str, Sequence[Point]]) -> str:
     steps, values = zip(*(point for points in lines.values() for point in points), strict=True)
     return line_chart(title, lines, Axis("step", min(steps), max(steps)), Axis("value", min(values), max(values)))
+
+
+def _sampled(stages: Sequence[MadeBy]) -> str:
+    """pass@k from stage to stage: what reasoning gained and what it cost."""
+    rows = [
+        (made.stage, name, value, f"{made.sampled.pairs} pairs, {made.sampled.samples} answers each")
+        for made in stages
+        if made.sampled is not None
+        for name, value in sorted(made.sampled.scores.items())
+    ]
+    heads = ("stage", "figure", "value", "of")
+    return f"<h2>Sampled answers by stage</h2>{_table(heads, rows)}" if rows else ""
 
 
 def _stages(stages: Sequence[MadeBy]) -> str:

@@ -30,7 +30,7 @@ class TuneJudge:
         self.patience = selection.patience
         self._kit, self._metric = kit, selection.metric
         self._ranks = ranks if zero_stage < 3 else Ranks(0, 1, 0)
-        self._prompts = [_rendered(kit, pair, rules) for pair in pairs]
+        self._prompts = [rendered(kit, pair, rules) for pair in pairs]
         self._gold = np.array([LABELS.index(pair.groundtruth) for pair in pairs])
 
     def __len__(self) -> int:
@@ -71,7 +71,8 @@ def tune_sample(pairs: Sequence[Pair], most: int, seed: int) -> list[Pair]:
     return [pair for place in order for pair in groups[place]][:most]
 
 
-def _rendered(kit: ModelKit, pair: Pair, rules: Rules) -> RenderedPrompt:
+def rendered(kit: ModelKit, pair: Pair, rules: Rules) -> RenderedPrompt:
+    """A pair's prompt. Raises JobError naming a pair whose query alone exceeds the limit."""
     try:
         return kit.render(pair, rules(pair))
     except PromptTooLong as error:

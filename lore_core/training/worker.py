@@ -20,10 +20,13 @@ from lore_core.training.card import CARD_NAME, model_card
 from lore_core.training.curves import CURVES_NAME, TrainingCurves
 from lore_core.training.history import LOSS, History, OnStep
 from lore_core.training.inputs import StageInputs, read_held_out_pairs, read_training_pairs
+from lore_core.training.judge import CheckpointJudge, Found
 from lore_core.training.lineage import LINEAGE, MadeBy, lineage_json, lineage_of
 from lore_core.training.page import PAGE_NAME, training_page
+from lore_core.training.passing import PassMeter
 from lore_core.training.schedule import Order
 from lore_core.training.together import Ranks, gathered
+from lore_core.training.tune import TuneJudge, tune_sample
 
 
 def main(config_path: str, inputs_path: str, report: str) -> None:
@@ -51,15 +54,14 @@ def train(config: TrainConfig, inputs: StageInputs, reporter: Reporter) -> None:
 
 
 class Trained(NamedTuple):
-    """What a stage leaves on rank 0; elsewhere `weights` are empty. `scores` are of the weights' `step`, on `scored_pairs`."""
+    """What a stage leaves on rank 0; elsewhere `weights` are empty. `found` is of the weights, which are those of `step`."""
 
     kit: ModelKit
     model: Any
     weights: dict[str, Any]
     history: History
     step: int
-    scores: dict[str, float]
-    scored_pairs: int = 0
+    found: Found
 
 
 Outcome = tuple[Trained, dict[str, Any]]
@@ -80,8 +82,8 @@ def _tune(config: TrainConfig, inputs: StageInputs, reporter: Reporter, ranks: R
     start = loop.resume()
     chosen = loop.run(start, optimizer.checkpoint_every, _progress(reporter, start, optimizer.max_steps))
     weights = merged_weights(stage.model, whole_weights(stage.model, loop.weights()))
-    scored = len(judge) if judge is not None else 0
-    trained = Trained(stage.kit, stage.model, weights, loop.history, chosen.step, chosen.measured, scored)
+    found = judge.found(chosen.measured) if judge else Found({})
+    trained = Trained(stage.kit, stage.model, weights, loop.history, chosen.step, found)
     return trained, {
         "pairs": len(stage),
         "truncatedShare": f"{stage.examples.truncated / max(1, stage.examples.rendered):.4f}",
@@ -89,15 +91,21 @@ def _tune(config: TrainConfig, inputs: StageInputs, reporter: Reporter, ranks: R
     }
 
 
-def _judge(config: TrainConfig, inputs: StageInputs, stage: Any, ranks: Ranks) -> Any:
-    """What checkpoints are chosen by; None where the last step counts."""
-    from lore_core.training.tune import TuneJudge, tune_sample
-
-    assert not isinstance(config.spec, AlignStage)  # guarded, not chosen
-    if (selection := config.spec.selection) is None:
+def _judge(config: TrainConfig, inputs: StageInputs, stage: Any, ranks: Ranks) -> CheckpointJudge | None:
+    """What checkpoints are measured by; None where nothing is."""
+    spec, zero = config.spec, config.deepspeed.zero_stage
+    assert not isinstance(spec, AlignStage)  # guarded, not judged
+    sampled = spec.pass_at_k if isinstance(spec, SftStage) else None
+    if spec.selection is None and sampled is None:
         return None
-    pairs = tune_sample(read_held_out_pairs(config, inputs), selection.pairs, config.spec.optimizer.seed)
-    return TuneJudge(stage.kit, pairs, stage.rules, selection, ranks, config.deepspeed.zero_stage)
+    held_out, seed = read_held_out_pairs(config, inputs), spec.optimizer.seed
+    chooser = meter = None
+    if spec.selection is not None:
+        pairs = tune_sample(held_out, spec.selection.pairs, seed)
+        chooser = TuneJudge(stage.kit, pairs, stage.rules, spec.selection, ranks, zero)
+    if sampled is not None:
+        meter = PassMeter(stage.kit, held_out, stage.rules, sampled, seed, ranks, zero)
+    return CheckpointJudge(chooser, meter)
 
 
 def _align(config: TrainConfig, inputs: StageInputs, reporter: Reporter, ranks: Ranks, scratch: Path) -> Outcome:
@@ -108,7 +116,8 @@ def _align(config: TrainConfig, inputs: StageInputs, reporter: Reporter, ranks: 
     alignment = Alignment(config, config.spec, inputs, pairs, held_out, ranks)
     # Steps done before a resume cost this attempt nothing, so the rest is told from its own first step.
     done = alignment.run(scratch, _progress(reporter, 0, config.spec.optimizer.max_steps))
-    trained = Trained(done.kit, done.model, done.weights, done.history, config.spec.optimizer.max_steps, {})
+    found = Found({}, sampled=done.sampled)
+    trained = Trained(done.kit, done.model, done.weights, done.history, config.spec.optimizer.max_steps, found)
     return trained, {"pairs": alignment.pool.counts["chosen"], "resumedFromStep": done.resumed, **done.summary}
 
 
@@ -178,7 +187,8 @@ def _finish(
         }
         ref = publish_model(Path(name), config.output, trained.kit, inputs.resolved, about)
     assert ref.digest is not None  # publish returns the digest
-    told = {"loss": made.final_loss, "step": trained.step, **made.scores, "curves": trained.history.curves, **summary}
+    scores = {**made.scores, **(made.sampled.scores if made.sampled else {})}
+    told = {"loss": made.final_loss, "step": trained.step, **scores, "curves": trained.history.curves, **summary}
     reporter.succeeded(Result(uri=ref.uri, digest=ref.digest), told)
 
 
@@ -193,8 +203,9 @@ def _made_by(config: TrainConfig, inputs: StageInputs, trained: Trained) -> Made
         learning_rate=spec.optimizer.learning_rate,
         final_loss=f"{trained.history.final_loss:.4f}",
         inputs=inputs.resolved,
-        scores={name: f"{value:.4f}" for name, value in trained.scores.items()},
-        scored_pairs=trained.scored_pairs,
+        scores={name: f"{value:.4f}" for name, value in trained.found.scores.items()},
+        scored_pairs=trained.found.pairs,
+        sampled=trained.found.sampled,
         lora=spec.lora if isinstance(spec, SftStage) else None,
     )
 

@@ -6,7 +6,8 @@ from typing import Any, Final
 from lore_core.prompts import ModelKit, RenderedPrompt
 from lore_core.training.alignment.rollouts import Rollout, read_rollout
 
-_BATCH: Final = 32
+TOGETHER: Final = 32
+"""Most answers that are sampled at once."""
 Ids = tuple[int, ...]
 
 
@@ -37,8 +38,8 @@ def sample(
     found: list[list[Ids]] = []
     with torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(seed)
-        for start in range(0, len(prompts), max(1, _BATCH // count)):
-            found += _batch(kit, model, prompts[start : start + max(1, _BATCH // count)], count, temperature, top_k)
+        for start in range(0, len(prompts), max(1, TOGETHER // count)):
+            found += _batch(kit, model, prompts[start : start + max(1, TOGETHER // count)], count, temperature, top_k)
     return found
 
 

@@ -1,7 +1,7 @@
 """An align stage on this rank, from inputs to weights."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,25 +13,33 @@ from lore_core.prompts.rules import RuleSource
 from lore_core.records import Pair
 from lore_core.training.alignment.contract import align_kit
 from lore_core.training.alignment.expected import ExpectedModel
-from lore_core.training.alignment.guards import Guards, Measurement
+from lore_core.training.alignment.looks import Looks, Pace
 from lore_core.training.alignment.pool import Pool, choose
 from lore_core.training.alignment.presets import PRESETS
 from lore_core.training.alignment.probe import Probe
 from lore_core.training.engine import StageLoop
 from lore_core.training.history import History, OnStep
 from lore_core.training.inputs import StageInputs
+from lore_core.training.lineage import SampledScores
+from lore_core.training.passing import PassMeter
 from lore_core.training.sft import load_causal
 from lore_core.training.together import Ranks, SharedCheckpoints, full_weights, module_for_reading
 
 _CURVE_POINTS: Final = 40
 
 
+@dataclass(slots=True)
 class Aligned:
-    """A stage's outcome: weights on rank 0, and what is to be told about how it went."""
+    """A stage's outcome: weights on rank 0, and what is to be told about how it went. `measured` is the last look's."""
 
-    def __init__(self, kit: ModelKit, model: Any, weights: dict[str, Any], history: History, resumed: int) -> None:
-        self.kit, self.model, self.weights, self.history, self.resumed = kit, model, weights, history, resumed
-        self.summary: dict[str, JsonValue] = {}
+    kit: ModelKit
+    model: Any
+    weights: dict[str, Any]
+    history: History
+    resumed: int
+    measured: Mapping[str, float]
+    sampled: SampledScores | None = None
+    summary: dict[str, JsonValue] = field(default_factory=dict)
 
 
 class Alignment:
@@ -54,8 +62,14 @@ class Alignment:
         self._preset = PRESETS[spec.preset]
         self.pool: Pool = choose(self.kit, self.model, pairs, rules, spec, self._preset, ranks)
         self.probe = Probe(self.kit, held_out, rules, spec.optimizer.seed)
-        self.measured: list[Measurement] = []
-        self._start = self.probe.measure(self.model, self.model, 0) if self.probe.sizes else None
+        self._meter = self._pass_meter(held_out, rules)
+        self._looks = Looks(self.probe, self._meter, self.model, Pace(spec.guard_every, spec.optimizer.max_steps))
+
+    def _pass_meter(self, held_out: list[Pair], rules: RuleSource) -> PassMeter | None:
+        if (wanted := self._spec.pass_at_k) is None:
+            return None
+        seed, zero = self._spec.optimizer.seed, self._config.deepspeed.zero_stage
+        return PassMeter(self.kit, held_out, rules, wanted, seed, self._ranks, zero)
 
     def run(self, scratch: Path, on_step: OnStep) -> Aligned:
         """To the last step. Raises JobError where a guard stops it."""
@@ -66,8 +80,9 @@ class Alignment:
         done.summary |= {
             "pool": dict(self.pool.counts),
             "canaries": dict(self.probe.sizes),
-            "guards": [asdict(found) for found in self.measured[-_CURVE_POINTS:]],
+            "guards": [asdict(found) for found in self._looks.measured[-_CURVE_POINTS:]],
         }
+        done.sampled = self._meter.told(done.measured) if self._meter else None
         return done
 
     def _exactly(self, scratch: Path, on_step: OnStep) -> Aligned:
@@ -77,35 +92,30 @@ class Alignment:
         reference = load_causal(self._inputs.base, self.kit.encoder.size).to(_device(self._ranks)).eval()
         loop = StageLoop(stage, self._ranks, spec.optimizer, config.deepspeed, config.checkpoints, scratch)
         start = loop.resume()
+        if start == 0:
+            loop.history.add(0, self._looks.start.values)
         loop.run(start, spec.optimizer.checkpoint_every, self._guarded(loop, reference, on_step))
-        return Aligned(self.kit, self.model, loop.weights(), loop.history, start)
+        return Aligned(self.kit, self.model, loop.weights(), loop.history, start, self._looks.latest.values)
 
     def _guarded(self, loop: StageLoop, reference: Any, on_step: OnStep) -> OnStep:
-        """`on_step`, and a look of the guards every so many steps."""
+        """`on_step`, and a look every so many steps."""
         from lore_core.training.alignment.trl_run import alarm
-
-        if self._start is None:
-            return on_step
-        guards = Guards(self._start, self.probe.sizes)
-        self.measured.append(self._start)
 
         def after(step: int, values: Mapping[str, float]) -> None:
             on_step(step, values)
-            if step % self._spec.guard_every and step != self._spec.optimizer.max_steps:
+            if not self._looks.due(step):
                 return
             with module_for_reading(loop.engine.module, self._config.deepspeed.zero_stage) as now:
-                found = self.probe.measure(now, reference, step)
-            now.train()
-            self.measured.append(found)
+                found = self._looks.look(now, reference, step)
             loop.history.add(step, found.values)
             on_step(step, found.values)
-            if (stop := guards.see(found)) is not None:
-                raise alarm(stop)
+            if found.stop is not None:
+                raise alarm(found.stop)
 
         return after
 
     def _by_trl(self, scratch: Path, on_step: OnStep) -> Aligned:
-        from lore_core.training.alignment.logged import history_of
+        from lore_core.training.alignment.logged import history_of, last_look
         from lore_core.training.alignment.trl_run import Guarding, Watch, run
         from lore_core.training.alignment.trl_stage import make_trainer
 
@@ -117,11 +127,7 @@ class Alignment:
             zero.zero_stage,
             self._spec.optimizer.keep_checkpoints,
         )
-        guarding = None
-        watching: list[Any] = [Watch(checkpoints, on_step)]
-        if self._start is not None:
-            guarding = Guarding(self.probe, self._spec.guard_every, zero.zero_stage, self._start, on_step)
-            watching.append(guarding)
+        guarding = Guarding(self._looks, zero.zero_stage, on_step)
         trainer = make_trainer(
             self._spec,
             zero,
@@ -132,15 +138,13 @@ class Alignment:
             self._preset,
             self._ranks,
             scratch / "trainer",
-            watching,
+            [Watch(checkpoints, on_step), guarding],
         )
-        if guarding is not None:
-            guarding.reference = trainer.ref_model
+        guarding.reference = trainer.ref_model
         resumed = run(trainer, checkpoints)
         module = trainer.accelerator.unwrap_model(trainer.model_wrapped)
-        self.measured = guarding.measured if guarding is not None else []
-        weights = full_weights(module, self._ranks, zero.zero_stage)
-        return Aligned(self.kit, module, weights, history_of(trainer.state.log_history, self.measured), resumed)
+        weights, logged = full_weights(module, self._ranks, zero.zero_stage), trainer.state.log_history
+        return Aligned(self.kit, module, weights, history_of(logged), resumed, last_look(logged))
 
 
 def _device(ranks: Ranks) -> str:

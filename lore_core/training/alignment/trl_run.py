@@ -7,9 +7,9 @@ from typing import Any
 from transformers import TrainerCallback
 
 from lore_core.jobs.errors import JobError
-from lore_core.training.alignment.guards import Guards, Measurement, Stop
+from lore_core.training.alignment.guards import Stop
 from lore_core.training.alignment.logged import by_our_names
-from lore_core.training.alignment.probe import Probe
+from lore_core.training.alignment.looks import Look, Looks
 from lore_core.training.engine import StopSignal
 from lore_core.training.history import LOSS, OnStep
 from lore_core.training.together import SharedCheckpoints, gathered, module_for_reading
@@ -52,24 +52,33 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
 
 class Guarding(TrainerCallback):  # type: ignore[misc]
-    """Measures the model every so many steps and ends the stage where a guard says so."""
+    """Looks at the model every so many steps and ends the stage where a guard says so.
 
-    def __init__(self, probe: Probe, every: int, zero_stage: int, start: Measurement, on_step: OnStep) -> None:
-        self._probe, self._every, self._zero, self._on_step = probe, every, zero_stage, on_step
-        self._guards = Guards(start, probe.sizes)
-        self.measured = [start]
+    What it sees is logged with the Trainer's own values, so that it lies in every checkpoint.
+    """
+
+    def __init__(self, looks: Looks, zero_stage: int, on_step: OnStep) -> None:
+        self._looks, self._zero, self._on_step = looks, zero_stage, on_step
         self.reference: Any = None
+
+    def on_train_begin(self, _args: Any, state: Any, _control: Any, **_others: Any) -> None:
+        """The first look was taken before."""
+        if state.global_step == 0:
+            self._keep(state, self._looks.start)
 
     def on_step_end(self, _args: Any, state: Any, _control: Any, model: Any, **_others: Any) -> None:
         """Raises JobError with the guard's alarm as its reason."""
-        if state.global_step % self._every and state.global_step != state.max_steps:
+        if not self._looks.due(state.global_step):
             return
         with module_for_reading(model, self._zero) as now, module_for_reading(self.reference, self._zero) as start:
-            found = self._probe.measure(now, start, state.global_step)
-        self.measured.append(found)
+            found = self._looks.look(now, start, state.global_step)
+        self._keep(state, found)
         self._on_step(found.step, found.values)
-        if (stop := self._guards.see(found)) is not None:
-            raise alarm(stop)
+        if found.stop is not None:
+            raise alarm(found.stop)
+
+    def _keep(self, state: Any, found: Look) -> None:
+        state.log_history.append({**found.values, "step": found.step})
 
 
 def alarm(stop: Stop) -> JobError:

@@ -1,7 +1,6 @@
 """`lore evaluate` starts vLLM on the model it fetched and publishes evidence of what that server answered."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -17,24 +16,16 @@ from lore_core.jobs import BenchmarkInput, EvaluateConfig, Gate, RuleMode, Servi
 from lore_core.prompts import ModelKit, PromptLayout, RuleSource, TextEncoder, build_contract
 from lore_core.records import Pair, write_pairs
 from lore_core.scoring.reference import TransformersScorer
-from lore_core.scoring.server import serving_python
 from lore_core.training.distill import load_encoder
 from lore_core.training.export import write_model
 
-pytestmark = pytest.mark.serving
+pytestmark = [pytest.mark.serving, pytest.mark.usefixtures("serving_environment")]
 
 SUBSETS = ("general", "rules")
 GATES = (
     Gate(name="floor", metric="Accuracy2", min="0", min_queries=1),
     Gate(name="rules", metric="RuleFlip", subset="rules", min="1", min_queries=1),
 )
-
-
-@pytest.fixture(autouse=True)
-def _serving_environment() -> None:
-    if not Path(serving_python()).exists():
-        message = "no serving environment: run `make setup`, or name one by LORE_SERVING_PYTHON"
-        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
 
 
 def at(folder: Path) -> ArtifactRef:

@@ -1,7 +1,6 @@
 """The head job and the router against a real vLLM: what was scored offline is what the tail would have answered."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,11 @@ from lore_core.jobs.config import HeadBuildConfig, RuleMode, ServingProfile
 from lore_core.prompts import ModelKit, PromptLayout, build_contract
 from lore_core.prompts.templates import LABEL_TOKENS
 from lore_core.router.config import PinnedRef, RouterConfig
-from lore_core.scoring.server import LocalServer, ServedModel, serving_python
+from lore_core.scoring.server import LocalServer, ServedModel
 from lore_core.training.base import BaseSettings, small_model, write_tokenizer
 from lore_core.training.export import write_model
 
-pytestmark = pytest.mark.serving
+pytestmark = [pytest.mark.serving, pytest.mark.usefixtures("serving_environment")]
 
 PROFILE = ServingProfile(image="local", dtype="float32", max_model_len=128)
 QUERY = "red shirt"
@@ -30,13 +29,6 @@ ITEMS = {
     "i3": Features("red kettle"),
 }
 WORDS = ["red blue shirt lamp kettle cotton acme size m query item"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _serving_environment() -> None:
-    if not Path(serving_python()).exists():
-        message = "no serving environment: run `make setup`, or name one by LORE_SERVING_PYTHON"
-        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
 
 
 @pytest.fixture(scope="module")

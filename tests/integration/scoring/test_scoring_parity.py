@@ -4,7 +4,6 @@ Both layouts of the language model are contracts of the same weights, so that on
 """
 
 import asyncio
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +22,11 @@ from lore_core.records import Pair
 from lore_core.scoring.client import VllmClient
 from lore_core.scoring.reference import TransformersScorer
 from lore_core.scoring.scores import LabelScores
-from lore_core.scoring.server import LocalServer, ServedModel, serving_python
+from lore_core.scoring.server import LocalServer, ServedModel
 from lore_core.training.distill import load_encoder
 from lore_core.training.export import write_model
 
-pytestmark = pytest.mark.serving
+pytestmark = [pytest.mark.serving, pytest.mark.usefixtures("serving_environment")]
 
 PROMPT_TOKENS = 36  # cuts a part of the prompts below, which must agree as well
 TOLERANCE = 1e-4
@@ -39,13 +38,6 @@ LAYOUTS = (PromptLayout.LABEL_FIRST, PromptLayout.THINK_FIRST)
 def pairs() -> list[Pair]:
     drawn = World(5, Scale(train=0, tune=0, calibration=0, gate=5))
     return [pair for subset in ("general", "visual", "rules") for pair in drawn.pairs("gate", subset)][:200]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _serving_environment() -> None:
-    if not Path(serving_python()).exists():
-        message = "no serving environment: run `make setup`, or name one by LORE_SERVING_PYTHON"
-        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
 
 
 @dataclass(frozen=True)

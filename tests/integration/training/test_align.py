@@ -96,7 +96,8 @@ def mean(points: list[list[float]]) -> float:
 
 
 def test_a_killed_grpo_stage_goes_on_and_ends_with_more_reward(site: Site, thinker: ArtifactRef) -> None:
-    config = site.config("grpo", ALIGN, base_model=thinker)
+    sampling = {"guard_every": 6, "pass_at_k": {"pairs": 8, "samples": 4}}
+    config = site.config("grpo", {**ALIGN, **sampling}, base_model=thinker)
     assert killed_after_a_checkpoint(site.start("grpo", config, 2), config.checkpoints) != 0
     newest = complete_checkpoints(config.checkpoints)[0].step
     report = site.run("grpo", config, ranks=2)
@@ -105,6 +106,11 @@ def test_a_killed_grpo_stage_goes_on_and_ends_with_more_reward(site: Site, think
     assert [step for step, _ in reward] == list(range(1, 19))
     assert mean(reward[-6:]) > mean(reward[:6])  # six steps are one pass over the pairs
     assert report.summary["pool"]["chosen"] > 0
+    passed = report.summary["curves"]["tunePassAt1"]
+    assert [step for step, _ in passed] == [0, 6, 12, 18]
+    assert float(report.summary["tunePassAt1"]) == pytest.approx(passed[-1][1], abs=1e-4)
+    lineage = open_store(config.output).manifest().metadata["lineage"]
+    assert lineage[-1]["sampled"]["scores"]["tunePassAt1"] == report.summary["tunePassAt1"]  # type: ignore[index,call-overload]
     assert open_store(config.output).manifest().metadata["layout"] == "ThinkFirst"
 
 
@@ -148,7 +154,7 @@ def test_each_method_ends_with_a_model_and_a_spoilt_reward_is_stopped(
     flipped = [pair.model_copy(update={"groundtruth": OPPOSITE[pair.groundtruth]}) for pair in PAIRS]
     known = pairs_with_known_canaries(site, "known", PAIRS)
     spoilt = pairs_with_known_canaries(site, "spoilt", flipped)
-    short = {**ALIGN, "optimizer": {**OPTIMIZER, "max_steps": 4}}
+    short = {**ALIGN, "optimizer": {**OPTIMIZER, "max_steps": 4}, "pass_at_k": {"pairs": 8, "samples": 4}}
     harsh = {"optimizer": {**OPTIMIZER, "learning_rate": "0.001", "max_steps": 40}, "guard_every": 3}
     reports = several(
         site,
@@ -164,6 +170,9 @@ def test_each_method_ends_with_a_model_and_a_spoilt_reward_is_stopped(
         assert reports[name]["summary"]["guards"][-1]["step"] == 4
     before, *_, after = reports["expected"]["summary"]["guards"]
     assert after["entropy"] < before["entropy"]
+    derived = reports["expected"]["summary"]["curves"]["tuneDerivedPassAt1"]
+    assert [step for step, _ in derived] == [0, 4]
+    assert "tunePassAtKChecked" in reports["kto"]["summary"]
     assert reports["flipped"]["phase"] == Phase.FAILED
     assert reports["flipped"]["failure"]["reason"] == "CanaryForgotten"
     verify(site.config("expected", short).output, tmp_path / "model")

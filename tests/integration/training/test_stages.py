@@ -22,12 +22,20 @@ def fetched(report: Report, folder: Path) -> Path:
 
 
 def test_a_language_model_and_then_its_student(site: Site, tmp_path: Path) -> None:
-    sft = site.config("sft", {"kind": "sft", "optimizer": SHORT}, deepspeed={"zero_stage": 3})
+    spec = {"kind": "sft", "optimizer": SHORT, "pass_at_k": {"pairs": 6, "samples": 4}}
+    sft = site.config("sft", spec, deepspeed={"zero_stage": 3})
     report = site.run("sft", sft)
     teacher = ModelKit.load(fetched(report, tmp_path / "teacher"))
     assert (teacher.contract.layout, teacher.contract.rule_mode) == (PromptLayout.THINK_FIRST, RuleMode.RETRIEVED)
     assert report.resolved == {"baseModel": site.base.digest, "data": site.pairs.digest, "ruleSet": site.rules.digest}
     assert len(report.summary["curves"]["loss"]) == 8
+    sampled = ("tunePassAt1", "tuneMajorityAtK", "tunePassAtKAboveChance", "tunePassAtKChecked")
+    assert [[step for step, _ in report.summary["curves"][name]] for name in sampled] == [[8]] * 4
+    assert set(sampled) <= report.measured.keys()
+    assert (
+        f"| `s` | tunePassAt1 | {report.summary['tunePassAt1']} | 6 | 4 |"
+        in (tmp_path / "teacher/README.md").read_text()
+    )
 
     digest, _ = publish_packaged(site.root / "minilm")
     base = ArtifactRef(uri=(site.root / "minilm").as_uri(), digest=digest)
@@ -37,6 +45,20 @@ def test_a_language_model_and_then_its_student(site: Site, tmp_path: Path) -> No
     pair = next(WORLD.pairs("tune", "general"))
     scores = TransformersScorer(student).score([kit.render(pair)])
     assert (kit.contract.layout, scores.probabilities.shape) == (PromptLayout.CLASSIFIER, (1, 4))
+
+
+def test_a_small_language_model_is_a_student_too(site: Site, tmp_path: Path) -> None:
+    teacher = site.config("wise", {"kind": "sft", "layout": "LabelFirst", "optimizer": SHORT})
+    site.run("wise", teacher)
+    selection = {"metric": "LogLikelihood", "pairs": 8}
+    spec = {"kind": "distill", "student": "Causal", "base": site.base, "teacher": teacher.output, "optimizer": SHORT}
+    report = site.run("small", site.config("small", {**spec, "selection": selection}), ranks=2)
+    kit = ModelKit.load(fetched(report, tmp_path / "student"))
+    assert kit.contract.layout is PromptLayout.LABEL_FIRST
+    assert open_store(site.config("small", spec).output).manifest().metadata["role"] == "Generative"
+    assert weight_names(tmp_path / "student") == weight_names(site.root / "base")
+    pair = next(WORLD.pairs("tune", "general"))
+    assert TransformersScorer(tmp_path / "student").score([kit.render(pair)]).probabilities.shape == (1, 4)
 
 
 def weight_names(folder: Path) -> set[str]:

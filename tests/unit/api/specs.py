@@ -135,7 +135,11 @@ REFUSED = [
         "give exactly one of synthesize, sft, align, distill",
         ("spec.stages.0.distill", {"base": {"uri": "s3://a"}}),
     ),
-    case("RelevanceTrainJob", "give exactly one of synthesize, sft, align, distill", ("spec.stages.0.sft", DELETE)),
+    case(
+        "RelevanceTrainJob",
+        "give exactly one of synthesize, sft, align, distill",
+        ("spec.stages.0.sft", DELETE),
+    ),
     case("RelevanceTrainJob", "distill.from must name an earlier stage", ("spec.stages.1.distill.from", "none")),
     case("RelevanceTrainJob", "distill.from must name an earlier stage", ("spec.stages.1.distill.from", "student")),
     case("RelevanceTrainJob", "two stages publish under the same name", ("spec.stages.1.publish.as", "lore")),
@@ -407,6 +411,8 @@ ACCEPTED = [
     case("RelevanceTrainJob", None, ("spec.stages.0.publish.deletionPolicy", "Delete")),
     case("RelevanceTrainJob", None, ("spec.stages.1.distill.from", DELETE)),
     case("RelevanceTrainJob", None, ("spec.stages.1.publish", DELETE)),
+    case("RelevanceTrainJob", None, ("spec.stages.1.distill.student", "Causal")),
+    case("RelevanceTrainJob", None, ("spec.stages.0.sft.passAtK", {"samples": 16})),
     case("RelevanceTrainJob", None, ("spec.stages", [_TRACES, {"name": "sft", "sft": {}}])),
     case(
         "RelevanceTrainJob",

@@ -73,7 +73,7 @@ TRAIN = resource(
                 "teacher": {"url": "https://teacher.team/v1", "model": "large", "secretRef": {"name": "teacher-key"}},
                 "tokenBudget": 5000000,
             }},
-            {"name": "aligned", "align": {"preset": "TaoSR1", "reward": {"length": "0"}}},
+            {"name": "aligned", "align": {"preset": "TaoSR1", "reward": {"length": "0"}, "passAtK": {"samples": 16}}},
         ],
     },
 )  # fmt: skip

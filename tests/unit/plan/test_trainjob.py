@@ -121,6 +121,16 @@ def test_a_published_model_is_bound_to_what_the_stage_made_and_outlives_the_job(
     assert "ownerReferences" not in model["metadata"]
 
 
+def test_a_causal_student_is_published_as_what_says_its_label_first() -> None:
+    w = world(stages=[{**SPEC["stages"][1], "distill": {"student": "Causal", "base": {"uri": "pvc://data/small"}}}])
+    w.settle()
+    assert config_of(w, "demo-student-a1")["spec"]["student"] == "Causal"
+    w.succeed("demo-student-a1", "b")
+    w.settle()
+    spec = w.find("RelevanceModel", "lore-student")["spec"]
+    assert (spec["role"], spec["contract"]) == ("Generative", {"layout": "LabelFirst"})
+
+
 def test_the_status_follows_the_crd() -> None:
     w = world(nodes={"count": 2})
     for job, letter in (("demo-sft-a1", "a"), ("demo-student-a1", "b")):

@@ -47,6 +47,16 @@ def test_a_card_names_inputs_stages_and_scores(kit: ModelKit) -> None:
     ):
         assert told in text
     assert "| `tuned` | tuneMacroF1 | 0.8125 | 64 |" in text
+    assert "Sampled answers" not in text
+
+
+def test_a_card_shows_pass_at_k_of_every_stage_that_sampled(kit: ModelKit) -> None:
+    stages = [
+        made(stage, kind, sampled={"pairs": 32, "samples": 8, "scores": {"tunePassAt1": value}})
+        for stage, kind, value in (("tuned", "sft", "0.8870"), ("aligned", "align Grpo", "0.9290"))
+    ]
+    text = model_card(kit, [made("first"), *stages], [])
+    assert "| `tuned` | tunePassAt1 | 0.8870 | 32 | 8 |\n| `aligned` | tunePassAt1 | 0.9290 | 32 | 8 |" in text
 
 
 def test_a_card_without_scores_says_so(kit: ModelKit) -> None:

@@ -69,13 +69,29 @@ def test_no_training_pairs_at_all_are_refused(tmp_path: Path, pairs_folder: Path
     assert "train.jsonl: holds no pair" in report.failure.message
 
 
-def test_a_stage_that_selects_needs_a_tune_split(tmp_path: Path, pairs_folder: Path, train_config: Build) -> None:
+@pytest.mark.parametrize("asked", ["selection", "passAtK"])
+def test_a_stage_that_measures_needs_a_tune_split(
+    tmp_path: Path, pairs_folder: Path, train_config: Build, asked: str
+) -> None:
     (pairs_folder / "tune.jsonl").unlink()
-    spec = {"kind": "sft", "rule_mode": "None", "selection": {}}
+    spec = {"kind": "sft", "rule_mode": "None", asked: {}}
     status, report = ran(tmp_path, train_config(pairs_folder, spec=spec))
     assert (status, report.failure and report.failure.reason) == (1, "BadData")
     assert report.failure is not None
-    assert (report.failure.file, report.failure.field) == ("tune.jsonl", "spec.selection")
+    assert (report.failure.file, report.failure.field) == ("tune.jsonl", f"spec.{asked}")
+
+
+def test_a_causal_student_of_an_encoder_is_refused(tmp_path: Path, pairs_folder: Path, train_config: Build) -> None:
+    folder = tmp_path / "encoder-source"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"architectures": ["BertModel"]}')
+    encoder = publish(folder, ArtifactRef(uri=(tmp_path / "encoder").as_uri()), "base-model")
+    spec = {"kind": "distill", "student": "Causal", "base": encoder.model_dump()}
+    status, report = ran(tmp_path, train_config(pairs_folder, spec=spec))
+    assert status == 1
+    assert report.failure is not None
+    assert (report.failure.reason, report.failure.field) == ("BadBaseModel", "spec.base")
+    assert "is BertModel; student Causal needs a causal language model" in report.failure.message
 
 
 def test_pairs_of_another_label_schema_are_refused(tmp_path: Path, pairs_folder: Path, train_config: Build) -> None:

@@ -45,6 +45,15 @@ def test_the_page_is_written_from_a_verified_model(tmp_path: Path, capsys: pytes
     assert not (tmp_path / "other.html").exists()
 
 
+def test_a_page_shows_pass_at_k_from_stage_to_stage() -> None:
+    curves = {"tunePassAt1": [[0, 0.5], [4, 0.75]], "tuneDerivedPassAt1": [[4, 0.25]]}
+    sampled = {"pairs": 32, "samples": 8, "scores": {"tunePassAt1": "0.5000"}}
+    text = training_page([made("tuned", sampled=sampled), made("aligned", "align Grpo")], curves)
+    assert "<h2>Answers sampled on the tune split</h2>" in text
+    assert "not comparable with sampled answers</h2>" in text
+    assert "<td>tuned</td><td>tunePassAt1</td><td>0.5000</td><td>32 pairs, 8 answers each</td>" in text
+
+
 @pytest.mark.parametrize(
     ("curves", "said"),
     [

@@ -17,6 +17,7 @@ from lore_core.jobs.config import (
     Optimizer,
     RuleMode,
     SftSettings,
+    StudentKind,
     SynthesizeSettings,
 )
 from lore_core.jobs.lora import Lora, ModuleName
@@ -129,8 +130,10 @@ class Align(AlignSettings):
 
 
 class Distill(ApiModel):
-    """A four-class cross-encoder student, trained on gold labels and, with a teacher, on its scores."""
+    """A student, trained on gold labels and, with a teacher, on its scores."""
 
+    student: StudentKind = StudentKind.CLASSIFIER
+    """Classifier: a four-class cross-encoder. Causal: a small language model whose first token is the label."""
     base: ArtifactRef
     """Model that the student starts from."""
     from_: Name | None = Field(default=None, alias="from")
@@ -184,6 +187,8 @@ class Stage(ApiModel):
         if self.align:
             exact = self.align.method is AlignMethod.EXPECTED_REWARD
             return Layout.LABEL_FIRST if exact else Layout.THINK_FIRST
+        if self.distill and self.distill.student is StudentKind.CAUSAL:
+            return Layout.LABEL_FIRST
         return self.sft.layout if self.sft else None
 
     @property
