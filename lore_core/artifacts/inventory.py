@@ -16,6 +16,7 @@ _PLACES: Final = {
     Kind.PAIRS: re.compile(rf"stages/{_KEY}/pairs(?=/)"),
     Kind.CHECKPOINTS: re.compile(rf"stages/{_KEY}/checkpoints(?=/)"),
     Kind.HEAD: re.compile(rf"heads/{_KEY}(?=/)"),
+    Kind.STRATA: re.compile(rf"strata/{_KEY}(?=/)"),
     Kind.EVIDENCE: re.compile(rf"evidence/{_KEY}(?=/)"),
     Kind.ANSWERS: re.compile(rf"answers/{_KEY}(?=/)"),
 }

@@ -28,11 +28,14 @@ class Kind(StrEnum):
     MODEL = "model"
     PAIRS = "pairs"
     HEAD = "head"
+    STRATA = "strata"
     EVIDENCE = "evidence"
     CHECKPOINTS = "checkpoints"
     ANSWERS = "answers"
 
 
+COMPARED: Final = frozenset({Kind.STRATA})
+"""Kinds whose inputs nothing reads again: a snapshot names the one that served before it, and so all before that one."""
 SERVES: Final = {Kind.CHECKPOINTS: Kind.MODEL, Kind.ANSWERS: Kind.EVIDENCE}
 """Kinds that another one of the same key is made from: once it is whole, nothing reads them again."""
 
@@ -113,12 +116,16 @@ def _kept(items: Sequence[Item], named: Named, keys: frozenset[str], workspace: 
     todo = [item for item in whole if item.digest in named.digests or item.key in keys or _is_at(item, below)]
     kept = {item.path: "named by a resource, a revision or an attempt" for item in todo}
     while todo:
-        for digest in todo.pop().inputs:
+        for digest in _made_from(todo.pop()):
             for item in made[digest]:
                 if item.path not in kept:
                     kept[item.path] = "made into what is kept"
                     todo.append(item)
     return kept
+
+
+def _made_from(item: Item) -> frozenset[str]:
+    return frozenset() if item.kind in COMPARED else item.inputs
 
 
 def _is_at(item: Item, below: Iterable[str]) -> bool:

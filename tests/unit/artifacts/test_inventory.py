@@ -8,7 +8,7 @@ import pytest
 from lore_core.artifacts import MANIFEST_NAME, ArtifactError, ArtifactRef, open_store, publish
 from lore_core.artifacts.inventory import inventory, remove
 from lore_core.artifacts.retention import Item, Kind
-from lore_core.jobs import TrainConfig
+from lore_core.jobs import HeadBuildConfig, StrataBuildConfig, TrainConfig
 
 KEY = "a" * 20
 PATHS = {
@@ -16,6 +16,7 @@ PATHS = {
     Kind.PAIRS: f"stages/{KEY}/pairs",
     Kind.CHECKPOINTS: f"stages/{KEY}/checkpoints",
     Kind.HEAD: f"heads/{KEY}",
+    Kind.STRATA: f"strata/{KEY}",
     Kind.EVIDENCE: f"evidence/{KEY}",
     Kind.ANSWERS: f"answers/{KEY}",
 }
@@ -115,3 +116,9 @@ def test_the_places_are_those_of_the_pods_configs() -> None:
 
     assert config.output.uri == f"{at.uri}/{PATHS[Kind.MODEL]}"
     assert config.checkpoints.uri == f"{at.uri}/{PATHS[Kind.CHECKPOINTS]}"
+
+    digest = "sha256:" + "a" * 64
+    strata = StrataBuildConfig(deployment="search", log=at, live=at, workspace=at, input_key=digest)
+    assert strata.output.uri == f"{at.uri}/{PATHS[Kind.STRATA]}"
+    head = HeadBuildConfig.model_construct(workspace=at, input_key=digest)
+    assert head.output.uri == f"{at.uri}/{PATHS[Kind.HEAD]}"

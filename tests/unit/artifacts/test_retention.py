@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lore_core.artifacts.retention import KEY_DIGITS, SERVES, Item, Kind, Named, judge
+from lore_core.artifacts.retention import COMPARED, KEY_DIGITS, SERVES, Item, Kind, Named, judge
 
 NOW = datetime(2026, 11, 8, tzinfo=UTC)
 AGE = timedelta(days=1)
@@ -17,6 +17,7 @@ PLACES = {
     Kind.PAIRS: "stages/{}/pairs",
     Kind.CHECKPOINTS: "stages/{}/checkpoints",
     Kind.HEAD: "heads/{}",
+    Kind.STRATA: "strata/{}",
     Kind.EVIDENCE: "evidence/{}",
     Kind.ANSWERS: "answers/{}",
 }
@@ -83,6 +84,22 @@ def test_evidence_keeps_the_model_that_it_judges_and_what_that_was_made_from() -
     assert gone(*everything, documents=({"digest": digest(102)},)) == [evidence.path]
 
 
+def test_of_a_snapshot_a_day_those_stay_that_a_deployment_or_its_history_names() -> None:
+    """Each was set beside the one before it: that is no reason to keep a year of them."""
+    days = [item(Kind.STRATA, n, made=100 + n, inputs=(99 + n,)) for n in range(1, 5)]
+    serving = {"kind": "RelevanceDeployment", "status": {"strata": {"result": {"digest": digest(104)}}}}
+    history = {"kind": "ControllerRevision", "data": {"strata": {"uri": f"{WORKSPACE}/{days[1].path}"}}}
+
+    assert gone(*days, documents=(serving, history)) == [days[0].path, days[2].path]
+
+
+def test_a_snapshot_that_a_build_has_begun_to_write_stays() -> None:
+    torn = item(Kind.STRATA, 6)
+
+    assert gone(torn, documents=({"data": {"config.json": f'{{"inputKey": "{input_key(6)}"}}'}},)) == []
+    assert gone(torn) == [torn.path]
+
+
 @pytest.mark.parametrize("kind", SERVES)
 def test_what_a_result_was_made_from_goes_once_the_result_is_there(kind: Kind) -> None:
     served, key = item(kind, 5), {"inputKey": input_key(5)}
@@ -144,7 +161,7 @@ def test_nothing_that_can_be_reached_ever_goes_and_what_is_left_is_at_rest(items
     whole = [one for one in items if one.digest]
     while True:  # by brute force: everything that is named, then what that names, until nothing is new
         reached = [one for one in whole if one.digest in named or one.key in keys or one.path in uris]
-        more = {text for one in reached for text in one.inputs} - named
+        more = {text for one in reached if one.kind not in COMPARED for text in one.inputs} - named
         if not more:
             break
         named |= more
