@@ -11,14 +11,15 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.scoring import models, world
-from benchmarks.scoring.arms import CONCURRENCY, Arm, Clients, PlainClient, cache_tokens, metrics, take_turns
+from benchmarks.scoring.arms import CONCURRENCY, Arm, Clients, SaltedClient, cache_tokens, metrics, take_turns
 from lore_core.jobs import ServingProfile
 from lore_core.prompts import ModelKit
 from lore_core.records import Pair
@@ -140,13 +141,13 @@ async def measure(kit: ModelKit, server: ServedModel, made: models.Models, sizes
 
         arms = {
             REASONING: await clients.reasoning_first(world.rendered(kit, pairs)),
-            SALTED: await clients.beside_plain("plain requests, a salt each", PlainClient, draw),
+            SALTED: await clients.beside_plain("plain requests, a salt each", SaltedClient, draw),
             SHUFFLED: await clients.beside_plain("plain requests, shuffled", VllmClient, draw),
         }
         thought = world.rendered(kit, pairs).first(_FORCED)
         lengths = {tokens: await clients.of_length(thought, tokens) for tokens in sizes.lengths}
         for one in (*arms.values(), *lengths.values()):
-            await take_turns(one, sizes.repeats, server.base_url)
+            await take_turns(one, sizes.repeats, server)
     return Found(arms, quality(made, arms[REASONING], pairs), cache, lengths)
 
 
@@ -159,8 +160,22 @@ def quality(made: models.Models, arms: Sequence[Arm], pairs: Sequence[Pair]) -> 
 
 
 def ratio(arms: Sequence[Arm]) -> float:
-    """How many times as many pairs a second the first arm does as the second, by medians."""
-    return arms[0].rate / arms[1].rate
+    """How many times as many pairs a second the first arm does as the fastest of its rivals, by medians."""
+    return arms[0].rate / max(arm.rate for arm in arms[1:] if arm.rival)
+
+
+def reached(lengths: Mapping[int, Sequence[Arm]], aim: float) -> str:
+    """From which length of reasoning on the ratio is `aim`, between two measured ones by a straight line."""
+    found = [(tokens, ratio(arms)) for tokens, arms in sorted(lengths.items())]
+    for (shorter, less), (longer, more) in pairwise(found):
+        if less < aim <= more:
+            return f"from about {shorter + (aim - less) / (more - less) * (longer - shorter):.0f} tokens on"
+    return f"at {found[0][0]} tokens already" if found[0][1] >= aim else f"not with {found[-1][0]} tokens"
+
+
+def busy(arm: Arm) -> str:
+    """Milliseconds of a core a pair, by whose they are."""
+    return "ms of a core a pair: " + ", ".join(f"{name} {value:.2f}" for name, value in arm.cpu.items())
 
 
 def aims() -> dict[str, float]:
@@ -187,12 +202,13 @@ def show(found: Found) -> None:
             score = f"  Macro-F1 {found.quality[arm.name]:.3f}" if arm.name in found.quality else ""
             print(
                 f"{arm.name:34}{arm.rate:8.1f} pairs/s  [{min(arm.rates):.1f}, {max(arm.rates):.1f}]"
-                f"  cached {arm.hit_rate:4.0%}  generated {arm.generated:5.1f}{score}"
+                f"  cached {arm.hit_rate:4.0%}  generated {arm.generated:5.1f}  {busy(arm)}{score}"
             )
-        print(f"{ratio(arms):.2f} times the second (aim {aims()[name]:g})")
+        print(f"{ratio(arms):.2f} times the fastest rival (aim {aims()[name]:g})")
     if found.lengths:
         forced = ", ".join(f"{tokens} tokens {ratio(arms):.1f}" for tokens, arms in found.lengths.items())
         print(f"\n(a) by the length of the reasoning, forced, times as many pairs/s: {forced}")
+        print(f"{AIMS[REASONING]:g} times: {reached(found.lengths, AIMS[REASONING])}")
     if SIBLING in found.quality:
         print(
             f"\n{SIBLING}: Macro-F1 {found.quality[SIBLING]:.3f}, at the speed of the first arm of (a): its shapes are equal"

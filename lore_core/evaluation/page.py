@@ -10,7 +10,7 @@ from lore_core.evaluation.confidence import TIERS
 from lore_core.evaluation.fidelity import FidelityRow
 from lore_core.evaluation.gates import GateOutcome
 from lore_core.evaluation.metrics import LABELS
-from lore_core.evaluation.report import ReportDocument, WorstPair
+from lore_core.evaluation.report import ImpliedPass, ReportDocument, WorstPair
 from lore_core.evaluation.scores import ScoreRow
 
 _PLOTTED: Final = ("Accuracy2", "MacroF1")
@@ -84,7 +84,17 @@ def _gates(gates: Sequence[GateOutcome]) -> str:
 def _scores(document: ReportDocument) -> str:
     rows = [_score(row) for row in document.scores if row.slice == ALL]
     heads = ("metric", "value", "95 % interval", "champion", "worse by", "95 % interval", "queries", "pairs")
-    return f"<h2>Scores</h2>{_table(heads, rows)}"
+    return f"<h2>Scores</h2>{_table(heads, rows)}{_implied(document.implied)}"
+
+
+def _implied(found: ImpliedPass | None) -> str:
+    if found is None:
+        return ""
+    said = f"pass@1 {found.pass_at_1}, pass@{found.samples} less chance {found.above_chance}"
+    return (
+        f'<p class="note">As the label probabilities imply, each sample a draw from them: {said}. '
+        "No reasoning is sampled: not comparable with sampled answers.</p>"
+    )
 
 
 def _score(row: ScoreRow) -> str:
@@ -206,6 +216,8 @@ def _worst(document: ReportDocument) -> str:
 def _regression(pair: WorstPair) -> str:
     attributes = "; ".join(f"{name}: {value}" for name, value in pair.attributes.items())
     item = f'<bdi>{escape(pair.title or "")}</bdi><br><bdi class="note">{escape(attributes[:_MOST_SHOWN])}</bdi>'
+    if pair.picture:
+        item += f'<br><bdi class="note">picture: {escape(pair.picture[:_MOST_SHOWN])}</bdi>'
     # The capability cell says what its three bits say.
     fields = ", ".join(f"{name}={value}" for name, value in pair.fields.items() if not name.startswith("needs."))
     return (

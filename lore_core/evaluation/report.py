@@ -5,7 +5,7 @@ benchmark, where that is at hand.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 import numpy as np
@@ -20,12 +20,15 @@ from lore_core.evaluation.fidelity import FidelityRow, fidelity
 from lore_core.evaluation.gates import explain, number
 from lore_core.evaluation.judging import Answers, scores_of
 from lore_core.evaluation.metrics import LABELS
+from lore_core.evaluation.sampling import derived
 from lore_core.evaluation.scores import ScoreRow, score_rows
 from lore_core.evaluation.slices import Slice
 from lore_core.jobs.config import Decimal, LabelName, WireModel
 from lore_core.records import Pair
 
 WORST: Final = 50
+IMPLIED_SAMPLES: Final = 8
+"""k of the pass@k that label probabilities imply."""
 
 
 class ReliabilityBin(WireModel):
@@ -49,6 +52,15 @@ class WorstPair(WireModel):
     query: str | None = None
     title: str | None = None
     attributes: dict[str, str] = {}
+    picture: str | None = None
+
+
+class ImpliedPass(WireModel):
+    """pass@1 and pass@k less chance as label probabilities imply them; not comparable with those of sampled answers."""
+
+    samples: int
+    pass_at_1: Decimal
+    above_chance: Decimal
 
 
 class ReportDocument(WireModel):
@@ -66,14 +78,18 @@ class ReportDocument(WireModel):
     champion_confusion: tuple[tuple[int, ...], ...] = ()
     reliability: tuple[ReliabilityBin, ...] = ()
     tiers: tuple[tuple[int, ...], ...]
+    implied: ImpliedPass | None = None
     regressed: int = 0
     worst: tuple[WorstPair, ...] = ()
 
 
-def document(evidence: Evidence, champion: Evidence | None, pairs: Mapping[str, Pair]) -> ReportDocument:
-    """The report of finished evidence. `pairs` by id may be empty. Raises EvidenceError where the two cannot be compared."""
+def document(evidence: Evidence, champion: Evidence | None, pairs: Iterable[Pair]) -> ReportDocument:
+    """The report of finished evidence; of the benchmark's `pairs`, which may be none, only those that are shown are kept.
+
+    Raises EvidenceError where the two cannot be compared.
+    """
     scores = scores_of(evidence, champion)
-    lost = regressions(evidence.answers, champion.answers) if champion else []
+    regressed, worst = regressions(evidence.answers, champion.answers) if champion else (0, [])
     return ReportDocument(
         evidence=evidence.digest,
         champion=champion.digest if champion else None,
@@ -86,9 +102,20 @@ def document(evidence: Evidence, champion: Evidence | None, pairs: Mapping[str, 
         champion_confusion=_whole(metrics.confusion(scores.champion.totals)) if scores.champion else (),
         reliability=tuple(_reliability(scores)),
         tiers=_whole(confidence.tier_confusion(TIER_FAMILY.count(scores.candidate).sum(axis=0))),
-        regressed=len(lost),
-        worst=tuple(_with_text(pair, pairs.get(pair.id)) for pair in lost[:WORST]),
+        implied=_implied(evidence.report, scores),
+        regressed=regressed,
+        worst=tuple(_with_texts(worst, pairs)),
     )
+
+
+def _implied(report: EvidenceReport, scores: Slice) -> ImpliedPass | None:
+    """Of scored labels alone: what was generated has samples of its own, or none."""
+    if report.decoding.get("protocol") != "LabelScore":
+        return None
+    found = derived(scores.candidate.gold, scores.candidate.measured, IMPLIED_SAMPLES)
+    if found is None:
+        return None
+    return ImpliedPass(samples=IMPLIED_SAMPLES, pass_at_1=f"{found[0]:.6f}", above_chance=f"{found[1]:.6f}")
 
 
 def _whole(table: metrics.Floats) -> tuple[tuple[int, ...], ...]:
@@ -103,14 +130,29 @@ def _reliability(scores: Slice) -> list[ReliabilityBin]:
     ]
 
 
-def regressions(rows: Answers, champion: Answers) -> list[WorstPair]:
-    """Pairs that the champion answered better, worst first: by grades lost, then by the probability left to gold."""
-    found = []
+def regressions(rows: Answers, champion: Answers) -> tuple[int, list[WorstPair]]:
+    """How many pairs the champion answered better, and the `WORST` of them.
+
+    Worst is by grades lost, then by the probability left to gold. No more than twice as many are held at once.
+    """
+    count, worst = 0, list[WorstPair]()
+    for pair in _lost(rows, champion):
+        count += 1
+        worst.append(pair)
+        if len(worst) >= 2 * WORST:
+            worst = sorted(worst, key=_severity)[:WORST]
+    return count, sorted(worst, key=_severity)[:WORST]
+
+
+def _lost(rows: Answers, champion: Answers) -> Iterator[WorstPair]:
     for row, before in zip(rows(), champion_answers(rows(), champion()), strict=True):
         lost = _distance(row) - _distance(before)
         if lost > 0:
-            found.append(_worst(row, before, lost))
-    return sorted(found, key=lambda pair: (-pair.lost, float(pair.gold_probability or "0"), pair.id))
+            yield _worst(row, before, lost)
+
+
+def _severity(pair: WorstPair) -> tuple[int, float, str]:
+    return -pair.lost, float(pair.gold_probability or "0"), pair.id
 
 
 def _worst(row: AnswerRow, before: AnswerRow, lost: int) -> WorstPair:
@@ -132,7 +174,12 @@ def _distance(row: AnswerRow) -> int:
     return max(gold, len(LABELS) - 1 - gold) if row.answer is None else abs(LABELS.index(row.answer) - gold)
 
 
-def _with_text(worst: WorstPair, pair: Pair | None) -> WorstPair:
-    if pair is None:
-        return worst
-    return worst.model_copy(update={"query": pair.query, "title": pair.title, "attributes": dict(pair.cpv_sku)})
+def _with_texts(worst: list[WorstPair], pairs: Iterable[Pair]) -> Iterator[WorstPair]:
+    wanted = {pair.id for pair in worst}
+    texts = {pair.id: _texts(pair) for pair in pairs if pair.id in wanted}
+    return (pair.model_copy(update=texts.get(pair.id, {})) for pair in worst)
+
+
+def _texts(pair: Pair) -> dict[str, object]:
+    shown = {"query": pair.query, "title": pair.title, "attributes": dict(pair.cpv_sku)}
+    return {**shown, "picture": pair.vqa_result or None}

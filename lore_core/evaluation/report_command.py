@@ -3,6 +3,7 @@
 import argparse
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from lore_core.artifacts import ArtifactError, ArtifactRef, verify
@@ -11,7 +12,7 @@ from lore_core.evaluation.gate_command import add_evidence_arguments, artifact_r
 from lore_core.evaluation.page import page
 from lore_core.evaluation.report import document
 from lore_core.jobs.errors import JobError
-from lore_core.records import Pair, read_splits
+from lore_core.records import Pair, read_pairs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,14 +43,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _pairs(args: argparse.Namespace, evidence: Evidence, folder: Path) -> dict[str, Pair]:
-    """The benchmark's pairs by id, verified to be those that were scored."""
+def _pairs(args: argparse.Namespace, evidence: Evidence, folder: Path) -> Iterator[Pair]:
+    """The benchmark's pairs, verified to be those that were scored, streamed: their pictures may be gigabytes."""
     if args.benchmark is None:
-        return {}
+        return
     report = evidence.report
     ref: ArtifactRef = artifact_ref(args.benchmark, args.credentials, report.bound.benchmark)
     verify(ref, folder, only=tuple(f"{name}.jsonl" for name in report.subsets))
-    return {pair.id: pair for pairs in read_splits(folder, report.subsets).values() for pair in pairs}
+    for name in report.subsets:
+        yield from read_pairs(folder / f"{name}.jsonl")
 
 
 def _write(path: Path, text: str) -> None:

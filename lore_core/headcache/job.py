@@ -1,6 +1,7 @@
 """`lore head build`: score the candidates with a served model and publish one complete generation, or nothing."""
 
 import asyncio
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -112,12 +113,13 @@ def _split(wanted: Wanted, earlier: HeadGeneration | None) -> tuple[list[HeadEnt
 def score_pairs(
     wanted: Wanted, kit: ModelKit, rules: RuleSource, score: Score, reporter: Reporter
 ) -> Iterator[HeadEntry]:
-    """An entry for every pair whose prompt can be rendered, in batches of `BATCH`."""
+    """An entry for every pair whose prompt can be rendered and whose score is a number, in batches of `BATCH`."""
     for start in range(0, len(wanted.pairs), BATCH):
         rendered = list(_rendered(wanted.pairs[start : start + BATCH], kit, rules))
         scores = score([prompt for _, prompt in rendered])
         for (pair, _), row in zip(rendered, scores.probabilities.tolist(), strict=True):
-            yield HeadEntry(pair.query, pair.item, pair.content, tuple(row))
+            if all(map(math.isfinite, row)):
+                yield HeadEntry(pair.query, pair.item, pair.content, tuple(row))
         done = min(start + BATCH, len(wanted.pairs))
         reporter.progress(Progress(step=done, total_steps=len(wanted.pairs), unit="pairs"))
 

@@ -1,6 +1,7 @@
 """Label scores from a running vLLM server, by token ids only."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
@@ -10,9 +11,13 @@ from typing import Any, Final, Self, TypeVar
 from lore_core.keepalive import KeepAlive, UpstreamError
 from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt
 from lore_core.scoring.scores import LabelScore, LabelScores, label_softmax
-from lore_core.scoring.wire import asked, next_logprobs, one_token
+from lore_core.scoring.wire import asked, listed, next_logprobs, one_token
 
 _CONCURRENCY: Final = 32
+_TOGETHER: Final = 8
+"""Prompts that one request asks at most: what a request costs beside its tokens is then shared (docs/scoring.md)."""
+_UNDER_WAY: Final = 4
+"""Requests that the prompts under way are spread over at least, so that the server computes while others travel."""
 _CONNECT_AGAIN: Final = (0.0, 0.5)
 """Seconds to wait before a connection that was refused is tried again."""
 T = TypeVar("T")
@@ -39,18 +44,30 @@ class LabelRoute:
         """`post(path, request)` sends one JSON request and returns the JSON answer."""
         self._kit, self._model, self._send = kit, model, post
 
+    @property
+    def together(self) -> bool:
+        """Whether one request scores many prompts; reasoning ends at another time for each."""
+        return self._kit.contract.layout is not PromptLayout.THINK_FIRST
+
     async def score_one(self, prompt: RenderedPrompt) -> LabelScore:
         """Score of one prompt. Raises ScoringError."""
+        return await self._thought(prompt) if not self.together else (await self.score_each([prompt]))[0]
+
+    async def score_each(self, prompts: Sequence[RenderedPrompt]) -> list[LabelScore]:
+        """Scores of n prompts in their order, all or none; one request where `together`. Raises ScoringError."""
         match self._kit.contract.layout:
             case PromptLayout.CLASSIFIER:
-                return await self._classify(prompt.token_ids)
+                return await self._classes([prompt.token_ids for prompt in prompts])
             case PromptLayout.LABEL_FIRST:
-                return await self._label(prompt, "")
+                return await self._labels(prompts)
             case PromptLayout.THINK_FIRST:
-                trace = await self._trace(prompt)
-                at_label = replace(prompt, token_ids=self._kit.label_position(prompt, trace))
-                score = await self._label(at_label, self._kit.trace_text(trace))
-                return replace(score, output_tokens=len(trace))
+                return await all_of([self._thought(prompt) for prompt in prompts])
+
+    async def _thought(self, prompt: RenderedPrompt) -> LabelScore:
+        trace = await self._trace(prompt)
+        at_label = replace(prompt, token_ids=self._kit.label_position(prompt, trace))
+        (score,) = await self._labels([at_label])
+        return replace(score, trace=self._kit.trace_text(trace), output_tokens=len(trace))
 
     async def generate(self, prompt: RenderedPrompt, max_tokens: int, **sampling: Any) -> tuple[int, ...]:
         """Ids of a generated answer, greedy unless `sampling` (temperature, seed, stop_token_ids) says otherwise."""
@@ -63,33 +80,47 @@ class LabelRoute:
             "skip_special_tokens": False,
             **sampling,
         }
-        return tuple(int(id_) for id_ in (await self._completion(path, request))["token_ids"])
+        (found,) = await self._answers(path, request, "choices", 1)
+        return tuple(int(id_) for id_ in found["token_ids"])
 
     async def _trace(self, prompt: RenderedPrompt) -> tuple[int, ...]:
         bounds = self._kit.contract.trace
         assert bounds is not None  # the contract holds: layout ThinkFirst has one
         return await self.generate(prompt, bounds.max_tokens, stop_token_ids=[bounds.stop_token_id])
 
-    async def _label(self, prompt: RenderedPrompt, trace: str) -> LabelScore:
-        labels = self._kit.contract.verbaliser.token_ids
-        path, said = asked(self._kit, prompt)
-        found = next_logprobs(path, await self._completion(path, {**said, **one_token(path, labels)}))
+    async def _labels(self, prompts: Sequence[RenderedPrompt]) -> list[LabelScore]:
+        """One request, but where a prompt has a picture: the chat route takes one conversation at a time."""
+        if len(prompts) > 1 and any(prompt.picture is not None for prompt in prompts):
+            return [score for scores in await all_of([self._labels([one]) for one in prompts]) for score in scores]
+        path, said = asked(self._kit, *prompts)
+        request = {**said, **one_token(path, self._kit.contract.verbaliser.token_ids)}
+        return [self._label(path, choice) for choice in await self._answers(path, request, "choices", len(prompts))]
+
+    def _label(self, path: str, choice: dict[str, Any]) -> LabelScore:
+        found = next_logprobs(path, choice)
         try:
-            probabilities, outside = label_softmax([found[f"token_id:{label}"] for label in labels])
+            logprobs = [found[f"token_id:{label}"] for label in self._kit.contract.verbaliser.token_ids]
         except KeyError as error:
             raise ScoringError(f"the server returned no log-probability for label token {error}") from error
-        return LabelScore(probabilities, outside, trace)
+        return LabelScore(*label_softmax(logprobs))
 
-    async def _completion(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
-        choice: dict[str, Any] = (await self._post(path, request))["choices"][0]
-        return choice
+    async def _classes(self, prompts: Sequence[Sequence[int]]) -> list[LabelScore]:
+        found = await self._answers("/classify", {"input": listed(prompts)}, "data", len(prompts))
+        return [self._class(one["probs"]) for one in found]
 
-    async def _classify(self, token_ids: Sequence[int]) -> LabelScore:
-        found = (await self._post("/classify", {"input": list(token_ids)}))["data"][0]["probs"]
+    def _class(self, found: Sequence[float | None]) -> LabelScore:
         if len(found) != len(self._kit.contract.verbaliser.token_ids):
             raise ScoringError(f"the server returned {len(found)} class probabilities, four are needed")
-        first, second, third, fourth = (float(found[index]) for index in self._kit.contract.verbaliser.token_ids)
+        ordered = [found[index] for index in self._kit.contract.verbaliser.token_ids]
+        first, second, third, fourth = (math.nan if value is None else float(value) for value in ordered)
         return LabelScore((first, second, third, fourth))
+
+    async def _answers(self, path: str, request: dict[str, Any], field: str, count: int) -> list[dict[str, Any]]:
+        """What `field` of the answer has for each of `count` prompts, in their order."""
+        found: list[dict[str, Any]] = (await self._post(path, request))[field]
+        if len(found) != count:
+            raise ScoringError(f"{path}: {len(found)} answers to {count} prompts")
+        return sorted(found, key=lambda one: int(one["index"])) if count > 1 else found
 
     async def _post(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
         found = await self._send(path, {"model": self._model, **request})
@@ -102,11 +133,23 @@ class VllmClient:
     """Scores rendered prompts with one served model. Use as an async context manager."""
 
     def __init__(
-        self, kit: ModelKit, base_url: str, model: str, *, timeout: float = 60.0, concurrency: int = _CONCURRENCY
+        self,
+        kit: ModelKit,
+        base_url: str,
+        model: str,
+        *,
+        timeout: float = 60.0,
+        concurrency: int = _CONCURRENCY,
+        together: int = _TOGETHER,
     ) -> None:
-        """`base_url` without path, e.g. http://127.0.0.1:8000; `timeout` in seconds a request."""
+        """`base_url` without path, e.g. http://127.0.0.1:8000; `timeout` in seconds a request.
+
+        At most `concurrency` prompts are under way, and at most `together` of them in one request.
+        """
         self._route = LabelRoute(kit, model, self._post)
+        self._together = max(1, min(together, concurrency // _UNDER_WAY)) if self._route.together else 1
         self._slots = asyncio.Semaphore(concurrency)
+        self._groups = asyncio.Semaphore(concurrency // self._together)
         self._connections, self._timeout = KeepAlive(base_url, concurrency), timeout
 
     async def __aenter__(self) -> Self:
@@ -126,8 +169,9 @@ class VllmClient:
         return LabelScores.of(await self.score_each(prompts))
 
     async def score_each(self, prompts: Sequence[RenderedPrompt]) -> list[LabelScore]:
-        """The same with each prompt's tokens and seconds."""
-        return await all_of([self._bounded(prompt) for prompt in prompts])
+        """The same with each prompt's tokens and seconds; neighbours are asked together, never more than `concurrency`."""
+        groups = [prompts[start : start + self._together] for start in range(0, len(prompts), self._together)]
+        return [score for group in await all_of([self._bounded(group) for group in groups]) for score in group]
 
     async def generate(self, prompt: RenderedPrompt, max_tokens: int, **sampling: Any) -> tuple[tuple[int, ...], float]:
         """Ids of a generated answer and the seconds it took. Raises ScoringError."""
@@ -136,15 +180,12 @@ class VllmClient:
             found = await self._route.generate(prompt, max_tokens, **sampling)
             return found, time.perf_counter() - started
 
-    async def _bounded(self, prompt: RenderedPrompt) -> LabelScore:
-        async with self._slots:
+    async def _bounded(self, prompts: Sequence[RenderedPrompt]) -> list[LabelScore]:
+        async with self._groups:
             started = time.perf_counter()
-            score = await self._route.score_one(prompt)
-            return replace(score, seconds=time.perf_counter() - started)
-
-    async def score_one(self, prompt: RenderedPrompt) -> LabelScore:
-        """Score of one prompt. Raises ScoringError."""
-        return await self._route.score_one(prompt)
+            scores = await self._route.score_each(prompts)
+            seconds = time.perf_counter() - started
+            return [replace(score, seconds=seconds) for score in scores]
 
     async def _post(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
         try:

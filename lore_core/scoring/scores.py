@@ -1,5 +1,6 @@
 """Label scores: what every scorer returns and every metric, gate and cache is computed from."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,8 @@ LABEL_COUNT: Final = 4
 _LEAST_MASS: Final = 1e-12
 
 Array = npt.NDArray[np.float64]
+_Softmax = tuple[tuple[float, float, float, float], float]
+_NO_SCORE: Final[_Softmax] = ((math.nan, math.nan, math.nan, math.nan), math.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,16 @@ class LabelScores:
         return len(self.traces)
 
 
-def label_softmax(logprobs: Sequence[float]) -> tuple[tuple[float, float, float, float], float]:
-    """Four-way softmax of the labels' log-probabilities, and the mass outside them (TaoSR1, arXiv 2508.12365)."""
-    raw = np.asarray(logprobs, dtype=np.float64)
-    if raw.shape != (LABEL_COUNT,) or not np.isfinite(raw).any():
+def label_softmax(logprobs: Sequence[float | None]) -> _Softmax:
+    """Four-way softmax of the labels' log-probabilities, and the mass outside them (TaoSR1, arXiv 2508.12365).
+
+    All NaN where one of them is no number (None, NaN, infinite): a score that nobody may take for one.
+    """
+    raw = np.array([math.nan if value is None else value for value in logprobs], dtype=np.float64)
+    if raw.shape != (LABEL_COUNT,) or np.isneginf(raw).all():
         raise ValueError(f"four label log-probabilities are needed, got {list(logprobs)}")
+    if np.isnan(raw).any() or np.isposinf(raw).any():
+        return _NO_SCORE
     shifted = np.exp(raw - raw.max())
     first, second, third, fourth = (float(value) for value in shifted / shifted.sum())
     return (first, second, third, fourth), max(0.0, 1.0 - float(np.exp(raw).sum()))

@@ -4,7 +4,7 @@ No route takes token ids and a picture. A chat request gives the words around th
 tokenizer reads; the model's chat template (CHAT_TEMPLATE) adds nothing but the tokens that stand for the picture.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from lore_core.prompts import ModelKit, RenderedPrompt
@@ -22,10 +22,10 @@ CHAT_TEMPLATE: Final = (
 """Of a Qwen3-VL model: the parts of a message one after the other, a picture as its placeholder."""
 
 
-def asked(kit: ModelKit, prompt: RenderedPrompt) -> tuple[str, dict[str, Any]]:
-    """Path, and the part of the request that says the prompt. Raises BadPicture."""
+def asked(kit: ModelKit, prompt: RenderedPrompt, *more: RenderedPrompt) -> tuple[str, dict[str, Any]]:
+    """Path, and the part of the request that says the prompts: several have no pictures. Raises BadPicture."""
     if prompt.picture is None:
-        return COMPLETIONS, {"prompt": list(prompt.token_ids)}
+        return COMPLETIONS, {"prompt": listed([one.token_ids for one in (prompt, *more)])}
     before, after = prompt.token_ids[: prompt.picture.after], prompt.token_ids[prompt.picture.after :]
     said = [
         *_text(kit.words(before)),
@@ -33,6 +33,11 @@ def asked(kit: ModelKit, prompt: RenderedPrompt) -> tuple[str, dict[str, Any]]:
         *_text(kit.words(after)),
     ]
     return CHAT, {"messages": [{"role": "user", "content": said}], "add_generation_prompt": False}
+
+
+def listed(prompts: Sequence[Sequence[int]]) -> list[Any]:
+    """A single prompt's ids as they are, several as a list of lists."""
+    return [list(ids) for ids in prompts] if len(prompts) > 1 else list(prompts[0])
 
 
 def _text(words: str) -> list[dict[str, Any]]:

@@ -100,6 +100,23 @@ def test_a_fresh_object_says_that_nobody_has_looked_at_it(kubectl: Kubectl, name
     assert kubectl.get(kind, "demo", f"--namespace={namespace}")["status"] == {"observedGeneration": -1}
 
 
+def test_kubectl_shows_verdict_primary_score_and_gates_passed_of_an_evaluation(
+    kubectl: Kubectl, namespace: str
+) -> None:
+    kubectl.apply(resource("RelevanceEval", namespace=namespace))
+    status = {"verdict": "Failed", "primary": {"name": "MacroF1", "value": "0.731000"}, "gatesPassed": "2/3"}
+    patch = ["--subresource=status", "--type=merge", "--patch", json.dumps({"status": status})]
+    kubectl("patch", "reval", "demo", f"--namespace={namespace}", *patch)
+
+    heads, row = kubectl("get", "reval", f"--namespace={namespace}").splitlines()
+
+    shown = dict(zip(heads.split(), row.split(), strict=False))
+    assert (shown["NAME"], shown["VERDICT"]) == ("demo", "Failed")
+    # Conditions are unset, and kubectl leaves their cells empty: the others are found below their heads.
+    assert row[heads.index("SCORE") :].split()[0] == "0.731000"
+    assert row[heads.index("GATES") :].split()[0] == "2/3"
+
+
 def test_the_kinds_are_listed_together_by_their_category(kubectl: Kubectl, namespace: str) -> None:
     kubectl.apply(*(resource(kind, namespace=namespace) for kind in GOOD))
 

@@ -87,7 +87,9 @@ class Life:
         }
         found["verdict"] = plain((await self._api.get(EVALS, "llm-eval"))["status"])
         found["serving"] = plain((await deployment(self._api))["status"])
-        del found["serving"]["router"]["configHash"]  # of what is compared as ConfigMap/search-router, the namespace's name in it
+        del found["serving"]["router"][
+            "configHash"
+        ]  # of what is compared as ConfigMap/search-router, the namespace's name in it
         same: dict[str, Any] = json.loads(json.dumps(found).replace(self._api.namespace, "NAMESPACE"))
         return same
 

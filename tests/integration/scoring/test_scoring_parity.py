@@ -115,13 +115,14 @@ def test_scores_and_labels_do_not_depend_on_order_or_company(
 def test_the_short_benchmark_measures_every_arm(site: Site) -> None:
     found = document(asyncio.run(measure(site.kit(PromptLayout.THINK_FIRST), site.server, site.made, SHORT)))
     arms = {name: [arm["name"] for arm in one["arms"]] for name, one in found["comparisons"].items()}
-    assert {name: len(names) for name, names in arms.items()} == {"a": 3, "b1": 2, "b2": 2}
+    assert {name: len(names) for name, names in arms.items()} == {"a": 5, "b1": 2, "b2": 2}
     hits = {name: [arm["prefixCacheHitRate"] for arm in one["arms"]] for name, one in found["comparisons"].items()}
     assert hits["b1"][1] == 0 < 0.5 < hits["b1"][0]
     ((tokens, forced),) = found["lengths"].items()
-    assert [arm["generatedTokens"] for arm in forced["arms"]] == [0, tokens]
-    once, generated, scored = (arm["generatedTokens"] for arm in found["comparisons"]["a"]["arms"])
-    assert once == 0 < min(generated, scored)
+    assert [arm["generatedTokens"] for arm in forced["arms"]] == [0, tokens, tokens]
+    once, by_lists, generated, single, scored = (arm["generatedTokens"] for arm in found["comparisons"]["a"]["arms"])
+    assert (once, single, by_lists) == (0, 0, generated)
+    assert min(generated, scored) > 0
 
 
 def test_a_students_served_class_scores_are_its_own(tmp_path: Path, pairs: list[Pair]) -> None:

@@ -1,5 +1,7 @@
 """The scoring benchmark asks what it says it asks, in turns, and misses aims aloud."""
 
+import os
+
 import pytest
 
 from benchmarks.scoring import __main__ as program
@@ -8,6 +10,7 @@ from benchmarks.scoring.arms import Arm, Turn
 from lore_core.evaluation.answers import AnswerRow
 from lore_core.jobs import RuleMode
 from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt, TextEncoder, build_contract
+from lore_core.scoring.server import ServedModel
 from lore_core.training.tokenizer import build_tokenizer
 
 METRICS = """\
@@ -66,10 +69,11 @@ async def test_arms_take_turns_and_no_turn_asks_what_another_asked(
 
     monkeypatch.setattr(arms, "cache_counters", counters)
     both = [arm("a", 0), arm("b", 1)]
-    await arms.take_turns(both, 2, "http://unused")
+    await arms.take_turns(both, 2, ServedModel("http://unused", "model", os.getpid()))
     assert seen == [("a", 32), ("b", 32), *[("a", 40), ("b", 40)] * 2]
     assert [one.hit_rate for one in both] == [pytest.approx(0.1)] * 2
     assert both[0].document()["promptTokens"] == world.SHARED + world.OWN
+    assert set(both[0].cpu) == {"client", "http", "engine"}
 
 
 def test_what_the_server_counts_is_read() -> None:
@@ -80,19 +84,34 @@ def test_what_the_server_counts_is_read() -> None:
 
 
 def test_an_aim_that_is_missed_fails_a_full_run_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    found = program.Found({name: [timed("ours", 4.0), timed("rival", 1.0)] for name in program.AIMS}, {}, 1)
+    rivals = [timed("slow rival", 5, rival=True), timed("rival", 10, rival=True), timed("by the way", 90)]
+    found = program.Found({name: [timed("ours", 40), *rivals] for name in program.AIMS}, {}, 1)
     assert program.verdict(found, judged=True) == 1
     assert "missed: (a)" in capsys.readouterr().out
     assert program.verdict(found, judged=False) == 0
-    found.arms["a"][0].turns[0] = Turn(60, 1.0, 0, 0)
+    found.arms["a"][0].turns[0] = turn(600)
     assert program.verdict(found, judged=True) == 0
 
 
-def timed(name: str, rate: float) -> Arm:
+def test_the_length_at_which_an_aim_is_reached_lies_between_two_measured_ones() -> None:
+    def lengths(*ratios: float) -> dict[int, list[Arm]]:
+        rates = zip((16, 32, 64), ratios, strict=True)
+        return {tokens: [timed("ours", 100 * one), timed("rival", 100, rival=True)] for tokens, one in rates}
+
+    assert program.reached(lengths(2, 4, 8), 5.0) == "from about 40 tokens on"
+    assert program.reached(lengths(6, 7, 8), 5.0) == "at 16 tokens already"
+    assert program.reached(lengths(2, 3, 4), 5.0) == "not with 64 tokens"
+
+
+def turn(pairs: float) -> Turn:
+    return Turn(int(pairs), 1.0, 0, 0, {"client": 0.0, "http": 0.0, "engine": 0.0})
+
+
+def timed(name: str, rate: float, *, rival: bool = False) -> Arm:
     async def nothing(_asked: world.Asked) -> list[AnswerRow]:
         return []
 
     def unasked(_turn: int) -> world.Asked:
         raise AssertionError("nothing is asked")
 
-    return Arm(name, unasked, nothing, [Turn(int(rate), 1.0, 0, 0)])
+    return Arm(name, unasked, nothing, rival, [turn(rate)])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from unit.evaluation.tables import table
-from unit.evaluation.world import benchmark, config, endpoint, model, pair, ref
+from unit.evaluation.world import Completions, benchmark, config, endpoint, model, pair, ref
 
 from lore_core.artifacts import ArtifactError, publish
 from lore_core.evaluation.answering import answered
@@ -162,6 +162,24 @@ def test_scores_that_are_no_numbers_fail_every_floor_and_ceiling(broken):
         Gate(name="tiers", metric="TierMacroF1", min="0.1"),
     ]
     assert [one.outcome for one in apply(gates, answers)] == ["Failed"] * 3
+
+
+class Numberless(Completions):
+    """Its log-probabilities of every second pair are no numbers."""
+
+    def logprobs(self, prompt: list[int]) -> list[float | None] | None:
+        found = super().logprobs(prompt)
+        return found if sum(prompt) % 2 or found is None else [None, *found[1:]]
+
+
+def test_a_server_whose_scores_are_no_numbers_gets_a_verdict_that_counts_them_as_wrong(tmp_path):
+    with endpoint(Numberless) as served:
+        result = evaluate(good(tmp_path, gates=(FLOOR.model_copy(update={"min": "0.9"}),)), Reporter(None), served)
+    evidence = read(ref(Path(result.uri.removeprefix("file://"))), tmp_path / "copy")
+    unread = [row for row in evidence.answers() if row.answer is None]
+    assert {row.problem for row in unread} == {"the score is not a number"}
+    assert evidence.report.unparsable == len(unread) > 20
+    assert evidence.report.verdict == "Failed"
 
 
 def test_half_the_answers_are_no_verdict(tmp_path):

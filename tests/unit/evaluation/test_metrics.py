@@ -139,6 +139,16 @@ def flip_counts(gold, answer, flip, query=None):
     return counts_by_query(np.array(gold), np.array(answer), query, int(query.max()) + 1, np.array(flip))
 
 
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(-1, 3), st.integers(-1, 9)), min_size=1, max_size=60))
+def test_rule_flip_is_the_share_of_whole_groups_that_scikit_learn_calls_right(rows):
+    """A group is right where its accuracy is 1; a pair alone is no group."""
+    gold, answer, flip = np.array(rows).T
+    groups = [flip == number for number in range(10) if (flip == number).sum() >= 2]
+    right = [accuracy_score(gold[own], answer[own]) == 1.0 for own in groups]
+    found = metrics.rule_flip(flip_counts(gold, answer, flip).sum(axis=0))
+    assert np.isnan(found) if not groups else found == pytest.approx(np.mean(right))
+
+
 def test_a_rule_flip_is_right_only_where_every_market_is():
     counts = flip_counts([3, 1, 3, 1], [3, 1, 3, 3], [0, 0, 1, 1])
     assert metrics.rule_flip(counts.sum(axis=0)) == 0.5

@@ -52,6 +52,23 @@ def test_the_means_leave_out_queries_that_no_order_can_change():
     assert ranking.mean_ndcg(totals, 5) == pytest.approx(1 / np.log2(3), abs=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_inversions_are_those_that_looking_at_every_two_items_finds(seed):
+    gold, score, query = drawn(seed)
+    tier = np.random.default_rng(100 + seed).integers(-1, 3, len(gold))
+    wrong, clear = ranking.inversions(gold, score, query, 12, tier)
+    for number in range(12):
+        rows = np.flatnonzero(query == number)
+        known = [
+            (one, two) for one in rows for two in rows if min(tier[one], tier[two]) >= 0 and tier[one] != tier[two]
+        ]
+        better = [(one, two) for one, two in known if gold[one] > gold[two]]
+        assert clear[number] == len(better)
+        assert wrong[number] == sum(
+            1.0 if score[a] < score[b] else 0.5 if score[a] == score[b] else 0.0 for a, b in better
+        )
+
+
 def counted(gold, score, tier):
     return ranking.inversions(np.array(gold), np.array(score), np.zeros(len(gold), int), 1, np.array(tier))
 

@@ -94,12 +94,18 @@ class Completions(BaseHTTPRequestHandler):
             return 404, {"error": f"no model {body['model']}"}
         if "logprob_token_ids" not in body:
             return 200, {"choices": [{"token_ids": self.say(body)}]}
-        named = next((self.labels.index(id_) for id_ in body["prompt"] if id_ in self.labels), None)
-        if named is None:
-            return 500, {"error": "broken"}
-        logprobs = [math.log(0.7 if label == named else 0.1) for label in range(4)]
+        prompts = body["prompt"] if isinstance(body["prompt"][0], list) else [body["prompt"]]
         ids = [f"token_id:{id_}" for id_ in body["logprob_token_ids"]]
-        return 200, {"choices": [{"logprobs": {"top_logprobs": [dict(zip(ids, logprobs, strict=True))]}}]}
+        found = [self.logprobs(prompt) for prompt in prompts]
+        if None in found:
+            return 500, {"error": "broken"}
+        tables = [{"top_logprobs": [dict(zip(ids, row or (), strict=True))]} for row in found]
+        return 200, {"choices": [{"index": row, "logprobs": one} for row, one in enumerate(tables)]}
+
+    def logprobs(self, prompt: list[int]) -> list[float | None] | None:
+        """Of the four labels; None where this prompt breaks the server."""
+        named = next((self.labels.index(id_) for id_ in prompt if id_ in self.labels), None)
+        return None if named is None else [math.log(0.7 if label == named else 0.1) for label in range(4)]
 
     def say(self, body: dict[str, Any]) -> list[int]:
         """What it writes where a whole answer is asked for."""

@@ -71,6 +71,17 @@ def test_a_prompt_that_cannot_be_rendered_is_left_out(kit: ModelKit) -> None:
     assert len(list(score_pairs(wanted, kit, NO_RULES, by_length, Reporter(None)))) == 1
 
 
+def test_a_score_that_is_no_number_is_never_cached(kit: ModelKit) -> None:
+    def broken(prompts: Sequence[RenderedPrompt]) -> LabelScores:
+        return LabelScores.of(
+            [LabelScore((np.nan, np.nan, np.nan, np.nan)), *[LabelScore((1, 0, 0, 0))] * (len(prompts) - 1)]
+        )
+
+    wanted = wanted_pairs(candidates(("shirt", "", ["i1", "i2"])), ITEMS)
+    entries = list(score_pairs(wanted, kit, NO_RULES, broken, Reporter(None)))
+    assert [entry.item for entry in entries] == [wanted.pairs[1].item]
+
+
 def test_too_little_coverage_is_refused_with_what_is_missing() -> None:
     with pytest.raises(JobError, match=r"98 of 100 .* minCoverage 0.99.* 2 name items") as caught:
         _require(Coverage(wanted=100, scored=98, unknown_items=2), 0.99)

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lore_core.jobs import RuleMode
@@ -56,12 +58,27 @@ async def serving(answer: Answer) -> AsyncIterator[tuple[str, list[tuple[str, di
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
 
 
-def labels_answer(logprobs: list[float], trace: list[int]) -> Answer:
+def listed(prompt: list[Any]) -> list[list[int]]:
+    """The prompts of a request, which has one as it is and several as a list."""
+    return prompt if isinstance(prompt[0], list) else [prompt]
+
+
+def best_by_first_id(_path: str, body: dict[str, Any]) -> tuple[int, Any]:
+    """The label whose place is a prompt's first id, modulo four, is the most probable one."""
+    labels, choices = body["logprob_token_ids"], []
+    for number, prompt in enumerate(listed(body["prompt"])):
+        found = {f"token_id:{id_}": -0.1 if place == prompt[0] % 4 else -5.0 for place, id_ in enumerate(labels)}
+        choices.append({"index": number, "logprobs": {"top_logprobs": [found]}})
+    return 200, {"choices": choices}
+
+
+def labels_answer(logprobs: Sequence[float | None], trace: list[int]) -> Answer:
     def answer(_path: str, body: dict[str, Any]) -> tuple[int, Any]:
         if "logprob_token_ids" not in body:
             return 200, {"choices": [{"token_ids": trace}]}
         found = {f"token_id:{id_}": value for id_, value in zip(body["logprob_token_ids"], logprobs, strict=True)}
-        return 200, {"choices": [{"logprobs": {"top_logprobs": [found]}}]}
+        count = len(listed(body["prompt"]))
+        return 200, {"choices": [{"index": row, "logprobs": {"top_logprobs": [found]}} for row in range(count)]}
 
     return answer
 
@@ -162,6 +179,95 @@ def test_a_scorer_that_cannot_see_refuses_pictures_instead_of_scoring_without() 
         scorer.score([PROMPT, SHOWN])
 
 
+async def test_neighbours_are_scored_by_one_request_and_come_back_in_their_order() -> None:
+    kit = kit_of(PromptLayout.LABEL_FIRST)
+    prompts = [RenderedPrompt((index,), truncated=False) for index in range(50)]
+    async with serving(best_by_first_id) as (url, asked), VllmClient(kit, url, "m", together=8) as client:
+        scores = await client.score(prompts)
+    assert sorted(body["prompt"] for _, body in asked) == [
+        *([[index] for index in range(start, start + 8)] for start in range(0, 48, 8)),
+        [[48], [49]],
+    ]
+    assert scores.probabilities.argmax(1).tolist() == [index % 4 for index in range(50)]
+
+
+@pytest.mark.parametrize(("concurrency", "together"), [(32, 8), (8, 2), (4, 1), (1, 1)])
+async def test_no_more_prompts_are_under_way_than_asked_for(concurrency: int, together: int) -> None:
+    """A tier that serves meanwhile is asked so many pairs at once, however they are put into requests."""
+    under_way, most, opened, sizes = 0, 0, 0, set[int]()
+    full, left = asyncio.Event(), asyncio.Queue[None]()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal under_way, most, opened
+        opened += 1
+        async for body in bodies(reader):
+            sizes.add(size := len(listed(body["prompt"])))
+            under_way += size
+            most = max(most, under_way)
+            if under_way >= concurrency:
+                full.set()
+            await full.wait()
+            under_way -= size
+            writer.write(message(best_by_first_id("", body)[1]))
+        await closed(writer)
+        left.put_nowait(None)
+
+    prompts = [RenderedPrompt((index,), truncated=False) for index in range(64)]
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        kit = kit_of(PromptLayout.LABEL_FIRST)
+        async with VllmClient(kit, address(server), "m", concurrency=concurrency) as client:
+            await client.score(prompts)
+        for _ in range(opened):
+            await left.get()
+    assert (most, sizes) == (concurrency, {together})
+
+
+async def test_a_picture_among_neighbours_has_a_request_of_its_own() -> None:
+    shown = shown_answer([-3.0, -2.0, -0.1, -4.0], [])
+
+    def answer(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        return shown(path, body) if "messages" in body else best_by_first_id(path, body)
+
+    prompts = [RenderedPrompt((1,), truncated=False), SHOWN, RenderedPrompt((3,), truncated=False)]
+    async with (
+        serving(answer) as (url, asked),
+        VllmClient(kit_of(PromptLayout.LABEL_FIRST), url, "m", together=8) as client,
+    ):
+        scores = await client.score(prompts)
+    assert sorted(path for path, _ in asked) == ["/v1/chat/completions", "/v1/completions", "/v1/completions"]
+    assert scores.probabilities.argmax(1).tolist() == [1, 2, 3]
+
+
+async def test_a_request_of_which_an_answer_is_missing_scores_nothing() -> None:
+    def answer(path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        status, found = best_by_first_id(path, body)
+        return status, {"choices": found["choices"][:-1]}
+
+    async with serving(answer) as (url, _), VllmClient(kit_of(PromptLayout.LABEL_FIRST), url, "m") as client:
+        with pytest.raises(ScoringError, match="7 answers to 8 prompts"):
+            await client.score([PROMPT] * 8)
+
+
+@pytest.mark.parametrize("broken", [None, math.nan, math.inf])
+async def test_a_log_probability_that_is_no_number_is_a_score_of_nothing(broken: float | None) -> None:
+    async with (
+        serving(labels_answer([-1.0, broken, -1.0, -1.0], [])) as (url, _),
+        VllmClient(kit_of(PromptLayout.LABEL_FIRST), url, "m") as client,
+    ):
+        scores = await client.score([PROMPT])
+    assert np.isnan(scores.probabilities).all()
+
+
+async def test_students_are_asked_for_the_classes_of_neighbours_together() -> None:
+    def answer(_path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        found = [{"index": row, "probs": [0.0, 0.0, 0.0, float(ids[0])]} for row, ids in enumerate(body["input"])]
+        return 200, {"data": found[::-1]}  # whatever the order in which they come
+
+    async with serving(answer) as (url, _), VllmClient(kit_of(PromptLayout.CLASSIFIER), url, "m") as client:
+        scores = await client.score([RenderedPrompt((index, 9), truncated=False) for index in range(8)])
+    assert scores.probabilities[:, 3].tolist() == list(range(8))
+
+
 async def test_a_student_is_asked_for_its_classes() -> None:
     def answer(path: str, body: dict[str, Any]) -> tuple[int, Any]:
         assert (path, body["input"]) == ("/classify", [3, 4, 5])
@@ -180,18 +286,6 @@ async def test_an_answer_of_another_model_is_refused() -> None:
     async with serving(answer) as (url, _), VllmClient(kit_of(PromptLayout.LABEL_FIRST), url, "m") as client:
         with pytest.raises(ScoringError, match="model 'somebody-else' answered, asked was 'm'"):
             await client.score([PROMPT])
-
-
-async def test_many_prompts_come_back_in_their_order() -> None:
-    def answer(_path: str, body: dict[str, Any]) -> tuple[int, Any]:
-        best = body["prompt"][0] % 4
-        found = {f"token_id:{id_}": -0.1 if i == best else -5.0 for i, id_ in enumerate(body["logprob_token_ids"])}
-        return 200, {"choices": [{"logprobs": {"top_logprobs": [found]}}]}
-
-    prompts = [RenderedPrompt((index,), truncated=False) for index in range(50)]
-    async with serving(answer) as (url, _), VllmClient(kit_of(PromptLayout.LABEL_FIRST), url, "m") as client:
-        scores = await client.score(prompts)
-    assert scores.probabilities.argmax(1).tolist() == [index % 4 for index in range(50)]
 
 
 @pytest.mark.parametrize(
@@ -233,13 +327,8 @@ async def test_connections_are_kept_and_are_no_more_than_requests_at_once() -> N
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal opened
         opened += 1
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).lower()
-                length = int(head.partition(b"content-length:")[2].split(b"\r\n")[0])
-                body = json.loads(await reader.readexactly(length))
-                data = json.dumps(labels_answer([-1.0] * 4, [])("", body)[1]).encode()
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(data) + data)
+        async for body in bodies(reader):
+            writer.write(message(labels_answer([-1.0] * 4, [])("", body)[1]))
         await closed(writer)
         left.put_nowait(None)
 
@@ -249,6 +338,20 @@ async def test_connections_are_kept_and_are_no_more_than_requests_at_once() -> N
         for _ in range(opened):
             await left.get()
     assert opened == 2
+
+
+async def bodies(reader: asyncio.StreamReader) -> AsyncIterator[dict[str, Any]]:
+    """The requests of one kept connection."""
+    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            length = int(head.partition(b"content-length:")[2].split(b"\r\n")[0])
+            yield json.loads(await reader.readexactly(length))
+
+
+def message(found: Any) -> bytes:
+    data = json.dumps(found).encode()
+    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(data) + data
 
 
 def address(server: asyncio.Server) -> str:

@@ -27,6 +27,12 @@ def test_what_is_no_label_distribution_is_refused(logprobs: list[float]) -> None
         label_softmax(logprobs)
 
 
+@pytest.mark.parametrize("broken", [None, math.nan, math.inf])
+def test_one_log_probability_that_is_no_number_leaves_no_score(broken: float | None) -> None:
+    probabilities, outside = label_softmax([-1.0, broken, -2.0, -3.0])
+    assert all(map(math.isnan, (*probabilities, outside)))
+
+
 def test_scores_stack_in_order() -> None:
     scores = LabelScores.of([LabelScore((1, 0, 0, 0), 0.25, "one"), LabelScore((0, 0, 0, 1))])
     assert scores.probabilities.tolist() == [[1, 0, 0, 0], [0, 0, 0, 1]]
