@@ -134,6 +134,8 @@ class _Serving:
         serving = [revision for revision in self.known if revision.name in self.routing.revisions]
         for revision in serving:
             ensure_backends(self.draft, self.deployment, revision.recipe, self.settings)
+            if revision.note(PREPARING) is not None:  # an operator died before it could take the mark off
+                self.draft.annotate(revision.stored, {PREPARING: None})
         if serving:
             self.routing.ensure(serving)
             ensure_entrances(self.draft, self.deployment)

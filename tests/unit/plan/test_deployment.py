@@ -21,6 +21,7 @@ from unit.plan.serving_world import (
 from unit.plan.world import SETTINGS, Crash, condition, digest, statuses
 
 from lore_core.jobs import Failure, Phase, Report
+from lore_operator.children.composition import PREPARING
 from lore_operator.children.settings import Images
 from lore_operator.plan.types import ObjectKey
 
@@ -722,6 +723,17 @@ def test_preparing_ends_at_its_deadline() -> None:
 
     assert statuses(w.plan())["reason"] == "PrepareDeadlineExceeded"
     assert w.backends() == []
+
+
+def test_a_mark_of_preparing_that_a_dead_operator_left_is_taken_off_what_serves() -> None:
+    w = world()
+    serve(w)
+    (name,) = w.names("ControllerRevision")
+    w.find("ControllerRevision", name)["metadata"]["annotations"][PREPARING] = "2026-11-01T00:00:00Z"
+
+    w.settle()
+
+    assert PREPARING not in w.find("ControllerRevision", name)["metadata"]["annotations"]
 
 
 def test_a_model_that_is_not_there_yet_is_waited_for() -> None:
