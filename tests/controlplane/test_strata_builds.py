@@ -182,7 +182,9 @@ async def test_gc_lets_a_snapshot_go_that_neither_the_deployment_nor_its_history
     found = await told(api, lambda strata: proposed(strata) == "Accepted")
     await serving(cluster, found["result"]["digest"])
     build([builds.write_log({"sofa": 100})], Recipe(), builds.folder / "other", builds.folder / "work-2")
-    forgotten = publish(builds.folder / "other", ArtifactRef(uri="pvc://lore/runs/strata/" + "0123456789" * 2), "strata")
+    forgotten = publish(
+        builds.folder / "other", ArtifactRef(uri="pvc://lore/runs/strata/" + "0123456789" * 2), "strata"
+    )
     workspace = builds.folder / "pvc/lore/runs"
     for file in workspace.rglob("*"):
         os.utime(file, (0, 0))
