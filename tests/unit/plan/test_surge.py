@@ -331,6 +331,25 @@ def test_a_pin_back_before_the_former_composition_is_drained_starts_with_its_pre
     assert (w.config().stable, resting(w), bool(backend(w, "llm"))) == (first, frozenset(), True)
 
 
+def test_a_pin_back_beside_the_other_predictors_gives_no_weight_to_a_composition_with_a_tier_at_rest() -> None:
+    w = served()
+    first = w.config().stable
+    new_tail(w)
+    while w.config().stable == first:
+        watched_step(w)
+        advance(w)
+    w.edit(rollout={"surge": "All", "pinRevision": first})
+    while w.config().stable != first:
+        w.step()
+        w.collect()
+        back = next((item for item in w.config().compositions if item.revision == first), None)
+        assert back is None or not (back.weights.tail and back.tiers.resting())
+        advance(w)
+
+    assert statuses(serve(w))["reason"] == "Serving"
+    assert resting(w) == frozenset()
+
+
 def test_two_tiers_at_once_are_refused_and_nothing_moves() -> None:
     w = served()
     before = w.config()
