@@ -3,6 +3,7 @@
 from lore_core.artifacts.manifest import MANIFEST_NAME, FileEntry, Manifest, Producer
 from lore_core.artifacts.ref import ArtifactRef, CredentialKeys, Digest
 from lore_core.artifacts.store import (
+    READ_ONLY,
     ArtifactError,
     ArtifactStore,
     DigestMismatch,
@@ -16,6 +17,7 @@ from lore_core.artifacts.store import (
 
 __all__ = [
     "MANIFEST_NAME",
+    "READ_ONLY",
     "ArtifactError",
     "ArtifactRef",
     "ArtifactStore",

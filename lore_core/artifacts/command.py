@@ -11,7 +11,9 @@ from lore_core.artifacts.store import ArtifactError, verify
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `lore fetch`."""
     parser.add_argument(
-        "--uri", required=True, help="where the artifact is: pvc://CLAIM/PATH, s3://BUCKET/PATH, file:///PATH"
+        "--uri",
+        required=True,
+        help="where the artifact is: pvc://CLAIM/PATH, s3://BUCKET/PATH, hf://…, oci://…, file:///PATH",
     )
     parser.add_argument("--digest", required=True, help="sha256:… of the artifact's manifest")
     parser.add_argument("--into", required=True, type=Path, help="folder to fill")

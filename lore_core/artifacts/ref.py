@@ -1,12 +1,13 @@
 """How an artifact is named: a uri, the digest of its manifest, and where the credentials for its store lie."""
 
+from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
-URI_PATTERN: Final = r"^(pvc|s3|gs|abfs|file|hf)://[^\s?#]+$"
+URI_PATTERN: Final = r"^(pvc|s3|gs|abfs|file|hf|oci)://[^\s?#]+$"
 
 
 class CredentialKeys:
@@ -19,6 +20,14 @@ class CredentialKeys:
     SECRET_KEY: Final = "secretAccessKey"
     TOKEN: Final = "token"
     SIGNING_KEY: Final = "signing.pem"
+
+
+def credential(folder: str | None, key: str) -> str | None:
+    """One key of a mounted Secret, or None where the Secret does not have it."""
+    if folder is None:
+        return None
+    path = Path(folder) / key
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
 
 
 class ArtifactRef(BaseModel):

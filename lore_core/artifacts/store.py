@@ -18,12 +18,14 @@ from pydantic import JsonValue, ValidationError
 
 import lore_core
 from lore_core.artifacts.manifest import MANIFEST_NAME, FileEntry, Manifest, Producer, sha256_digest
-from lore_core.artifacts.ref import ArtifactRef, CredentialKeys
+from lore_core.artifacts.ref import ArtifactRef, CredentialKeys, credential
 
 _CHUNK: Final = 1 << 20
 _SLACK: Final = 1 << 20
 """Bytes for manifests, markers and half-filled blocks beside the files themselves."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+READ_ONLY: Final = ("hf", "oci")
+"""Schemes that are read and not written: what is there was pushed with the hub's or the registry's own tools."""
 _MAKE_ROOM: Final = "make room with `lore gc`, or enlarge the volume or its quota"
 
 
@@ -79,6 +81,9 @@ class ArtifactStore:
     @contextlib.contextmanager
     def _errors(self, permission: str, relative: str) -> Iterator[None]:
         uri = f"{self.ref.uri.rstrip('/')}/{relative}"
+        scheme = self.ref.uri.partition("://")[0]
+        if scheme in READ_ONLY and permission in ("write", "delete"):
+            raise AccessDenied(f"{uri}: {scheme} is only read here, not to {permission}; use pvc, s3, gs or abfs")
         try:
             yield
         except FileNotFoundError as error:
@@ -219,15 +224,20 @@ def open_store(ref: ArtifactRef) -> ArtifactStore:
         return ArtifactStore(ref, fsspec.filesystem("s3", **_s3_options(ref.credentials)), parts.netloc + parts.path)
     if parts.scheme in ("gs", "abfs"):
         return ArtifactStore(ref, fsspec.filesystem(parts.scheme), parts.netloc + parts.path)
-    raise ArtifactError(f"{ref.uri}: scheme {parts.scheme!r} cannot be read here; use pvc, s3, gs, abfs or file")
+    if parts.scheme in READ_ONLY:
+        return _over_http(ref, parts.scheme)
+    raise ArtifactError(f"{ref.uri}: scheme {parts.scheme!r} cannot be read here")
 
 
-def credential(folder: str | None, key: str) -> str | None:
-    """One key of a mounted Secret, or None where the Secret does not have it."""
-    if folder is None:
-        return None
-    path = Path(folder) / key
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+def _over_http(ref: ArtifactRef, scheme: str) -> ArtifactStore:
+    from lore_core.artifacts.registry import RegistryFiles
+    from lore_core.artifacts.remote import HubFiles
+
+    try:
+        files = HubFiles(ref) if scheme == "hf" else RegistryFiles(ref)
+    except ValueError as error:
+        raise ArtifactError(str(error)) from error
+    return ArtifactStore(ref, files, files.root)
 
 
 def _s3_options(folder: str | None) -> dict[str, Any]:

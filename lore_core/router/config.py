@@ -69,7 +69,8 @@ class PredictorTier(WireModel):
 
     `url` is its base address, `model_name` the name it serves the model under. `kit` is the model artifact: the router takes
     `lore-contract.json` and `tokenizer.json` from it, never the weights. `deadline_ms` bounds the whole tier, every
-    batch of one query included. `fallback` lists tiers of the same composition to try next, in order.
+    batch of one query included. `fallback` lists tiers of the same composition to try next, in order. A tier that `rests`
+    is not asked, since its predictor is being replaced: its fallback answers.
     """
 
     url: str = Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$", max_length=1024)
@@ -80,6 +81,7 @@ class PredictorTier(WireModel):
     fallback: tuple[PredictorStratum, ...] = ()
     max_connections: int = Field(default=32, ge=1, le=4096)
     guard: TierGuard = TierGuard()
+    rests: Literal[True] | None = None
 
 
 class Tier(WireModel):
@@ -110,7 +112,16 @@ class Tiers(WireModel):
             for other in _tiers_named(tier):
                 if getattr(self, other) is None or other == stratum:
                     raise ValueError(f"{stratum}: cannot fall to {other}, which is {_why_not(other, stratum)}")
+        resting = self.resting()
+        for stratum in resting:
+            if not set(_tiers_named(self.present()[stratum])) - resting:
+                raise ValueError(f"{stratum}: rests without a fallback that is asked")
         return self
+
+    def resting(self) -> frozenset[Stratum]:
+        """Strata whose tier is not asked now."""
+        present = self.present().items()
+        return frozenset(stratum for stratum, tier in present if tier.predictor and tier.predictor.rests)
 
     def present(self) -> dict[Stratum, Tier]:
         """The tiers that exist, in the order head, torso, tail."""

@@ -10,10 +10,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from lore_core.router.answering import Answer
 from lore_core.router.config import Stratum
 from lore_core.router.guard import CircuitOpen, Shed
-from lore_core.router.predictor import Effort
+from lore_core.router.predictor import Effort, Resting
 from lore_core.router.shadow import Comparison
 
-_PASSED_OVER = frozenset({Shed.__name__, CircuitOpen.__name__})
+_PASSED_OVER = frozenset({Shed.__name__, CircuitOpen.__name__, Resting.__name__})
 _LOWEST_HALF, _HIGHEST_HALF = 2, 8
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 

@@ -36,6 +36,10 @@ class BadScore(Exception):
     """The predictor answered something that is not four probabilities."""
 
 
+class Resting(Exception):
+    """The tier's predictor is being replaced; the next tier is asked instead."""
+
+
 @dataclass(slots=True)
 class Effort:
     """What a tier was asked for one question, attempts that failed included.
@@ -61,7 +65,7 @@ class Predictor:
             raise ValueError(f"route {tier.route} cannot serve a model of layout {kit.contract.layout}")
         self.deadline = tier.deadline_ms / 1000
         self.shows_pictures = kit.contract.image_tokens is not None
-        self._kit, self._rules, self._guard = kit, rules, guard
+        self._kit, self._rules, self._guard, self._rests = kit, rules, guard, tier.rests
         self._hedge = tier.guard.hedge_ms / 1000 if tier.guard.hedge_ms is not None else None
         self._slots = asyncio.Semaphore(tier.max_connections)
         self._route = LabelRoute(kit, tier.model_name, upstream.post)
@@ -69,8 +73,10 @@ class Predictor:
     async def score(self, records: Sequence[QueryItem], effort: Effort) -> Array:
         """n×4 probabilities of n records, all or nothing; what it took is added to `effort`.
 
-        Raises Shed or CircuitOpen at once, TimeoutError after the tier's deadline, or whatever failed.
+        Raises Resting, Shed or CircuitOpen at once, TimeoutError after the tier's deadline, or whatever failed.
         """
+        if self._rests:
+            raise Resting("its predictor is being replaced")
         # A query that no prompt can hold says nothing about the backend.
         with self._guard.admitted(_FAULTLESS):
             async with asyncio.timeout(self.deadline):

@@ -7,8 +7,7 @@ from typing import Any, Final
 
 import httpx
 
-from lore_core.artifacts.ref import CredentialKeys
-from lore_core.artifacts.store import credential
+from lore_core.artifacts.ref import CredentialKeys, credential
 from lore_core.jobs.config import Endpoint
 from lore_core.jobs.errors import JobError
 from lore_core.synthesis.limits import Budget, Clock, Pace, wait_before

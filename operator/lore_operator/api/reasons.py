@@ -80,6 +80,21 @@ PROGRESS: Final = (
         "The analysis of a step has seen too few answers of the new composition.",
         "Wait, or lower analysis.minSamples.",
     ),
+    Reason(
+        "AwaitingFallback",
+        "The predictor of a tier is to be replaced (rollout.surge PerTier), and no fallback of the tier is Ready.",
+        "See what the fallback's predictor says in the message.",
+    ),
+    Reason(
+        "ReplacingPredictor",
+        "The old predictor of a tier goes before the new one comes (rollout.surge PerTier); its fallback answers meanwhile.",
+        "Where this stays, see the finalizers of the InferenceService that the message names.",
+    ),
+    Reason(
+        "RestoringPredictor",
+        "The predictor of a tier that had to make room comes back (rollout.surge PerTier); its fallback answers meanwhile.",
+        "See what it says in the message.",
+    ),
     Reason("MovingWeight", "The new composition takes its queries step by step."),
     Reason("Suspended", "spec.suspend is true.", "Set it to false to go on."),
 )
@@ -138,6 +153,16 @@ REFUSALS: Final = (
         "InvalidFrozenSpec",
         "The spec that a run began with cannot be read by this version.",
         "Set a new spec.runToken.",
+    ),
+    Reason(
+        "SeveralTiersChange",
+        "rollout.surge PerTier replaces the predictor of one tier at a time, and the spec changes several.",
+        "Change one tier, wait until it is rolled out, then change the next; or use rollout.surge All.",
+    ),
+    Reason(
+        "NoFallback",
+        "rollout.surge PerTier cannot take a predictor away whose queries nobody else answers.",
+        "Give the tier a fallback, let that be rolled out, then change the model; or use rollout.surge All.",
     ),
     Reason("InvalidDeployment", "A RelevanceDeployment that is named cannot be read.", "Correct it."),
     Reason("InvalidModel", "A RelevanceModel that is named cannot be read.", "Correct or replace it."),
@@ -531,6 +556,11 @@ API: Final = (
 )
 
 ALERTS: Final = (
+    Reason(
+        "TierResting",
+        "Queries of a tier are answered by its fallback alone: its predictor makes room for another (rollout.surge PerTier).",
+        "Wait for the rollout's end, or set spec back to have the old predictor return.",
+    ),
     Reason(
         "GraphNotReady",
         "Nobody can pass the KServe InferenceGraph before the routers; the routers' own Service is not concerned.",

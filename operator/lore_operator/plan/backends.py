@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lore_core.router.config import Stratum
 from lore_operator.api.v1alpha1 import RelevanceDeployment
 from lore_operator.api.v1alpha1.subject import ModelReference
 from lore_operator.api.v1alpha1.tiers import Predictor
@@ -31,6 +32,7 @@ from lore_operator.plan.waits import Wait, waiting
 
 KIND: Final = "InferenceService"
 _LOAD_FAILED: Final = frozenset({"BlockedByFailedLoad", "InvalidSpec"})
+_CRASH_LOOP: Final = "CrashLoopBackOff"
 _MAX_TAIL: Final = 600
 _STANDARD: Final = ("Standard", "RawDeployment")
 """KServe's names for the mode that we ask for: since 0.16, and before."""
@@ -44,6 +46,9 @@ class BackendState:
     replicas: int = 0
     message: str = ""
     failed: bool = False
+    """KServe gave it up; it says so of a container that ended once, too."""
+    crashing: bool = False
+    """A container ended so often that the kubelet starts it after ever longer pauses only."""
     wait: Wait | None = None
     """What its pods wait for, where they tell."""
 
@@ -72,12 +77,19 @@ def check_gpus(deployment: RelevanceDeployment) -> None:
 
 
 def ensure_backends(
-    draft: ServingDraft, deployment: RelevanceDeployment, recipe: Recipe, settings: Settings
+    draft: ServingDraft,
+    deployment: RelevanceDeployment,
+    recipe: Recipe,
+    settings: Settings,
+    resting: frozenset[Stratum] = frozenset(),
 ) -> dict[str, BackendState]:
-    """Create or share what a composition needs; the state of each backend by name. Halts on a stranger's object."""
+    """Create or share what a composition needs, but for tiers at rest; the state of each backend by name.
+
+    Halts on a stranger's object.
+    """
     found: dict[str, BackendState] = {}
     for stratum, part in recipe.predictors.items():
-        if part.backend.name not in found:
+        if part.backend.name not in found and stratum not in resting:
             _ensure(draft, part.backend, _predictor(deployment, stratum, part.backend), settings)
             found[part.backend.name] = backend_state(draft.observed, part.backend)
     return found
@@ -144,7 +156,8 @@ def backend_state(observed: Observed, backend: Backend) -> BackendState:
     wait = waiting(pods) or _fallen(pods)
     words = f"{wait.reason}: {wait.message}" if wait else _kserve_words(status)
     words = words or ("pods are starting" if not made_well else "KServe is not ready")
-    return BackendState(False, message=words, failed=model.get("transitionStatus") in _LOAD_FAILED, wait=wait)
+    failed = model.get("transitionStatus") in _LOAD_FAILED
+    return BackendState(False, message=words, failed=failed, crashing=_crash_loops(pods), wait=wait)
 
 
 def _is_ready(status: Mapping[str, Any]) -> bool:
@@ -166,14 +179,24 @@ def rolled_out(made: Object | None) -> bool:
 def _fallen(pods: Iterable[Mapping[str, Any]]) -> Wait | None:
     """The first container that ended badly: the kubelet starts it again and again."""
     for pod in pods:
-        status, name = pod.get("status") or {}, pod["metadata"]["name"]
-        for container in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
+        name = pod["metadata"]["name"]
+        for container in _containers(pod):
             ended = _last_end(container)
             if ended and ended.get("exitCode"):
                 reason, said = container_reason(ended), str(ended.get("message") or "").strip()[-_MAX_TAIL:]
                 text = f"pod {name}, {container['name']} exited with {ended['exitCode']}. {in_words(reason, said)}"
                 return Wait(reason, text, name, (pod.get("spec") or {}).get("nodeName"))
     return None
+
+
+def _crash_loops(pods: Iterable[Mapping[str, Any]]) -> bool:
+    waiting_for = (((item.get("state") or {}).get("waiting") or {}) for pod in pods for item in _containers(pod))
+    return any(state.get("reason") == _CRASH_LOOP for state in waiting_for)
+
+
+def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    status = pod.get("status") or {}
+    return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
 
 
 def _last_end(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -194,6 +217,14 @@ def _kserve_words(status: Mapping[str, Any]) -> str:
         return str(told)
     bad = [item for item in status.get("conditions") or () if item.get("status") == "False" and item.get("message")]
     return str(bad[0]["message"]) if bad else ""
+
+
+def holds(draft: ServingDraft, name: str) -> bool:
+    """Whether the deployment still has a share in a backend that exists."""
+    stored = draft.observed.children.get(ObjectKey(KIND, name))
+    return stored is not None and any(
+        owner["uid"] == draft.uid for owner in stored["metadata"].get("ownerReferences") or ()
+    )
 
 
 def release_backends(draft: ServingDraft, needed: set[str]) -> None:

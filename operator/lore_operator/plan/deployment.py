@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from lore_operator.api import InvalidResource, parse_deployment
 from lore_operator.api.v1alpha1 import RelevanceDeployment
@@ -37,10 +37,8 @@ from lore_operator.plan.serving_draft import ServingDraft
 from lore_operator.plan.serving_status import gate_word, head_fields, serving_fields, tier_fields
 from lore_operator.plan.steps import Hold
 from lore_operator.plan.strata_builds import BUILD_FAILED, PROPOSED, StrataBuilds, accepted_event
+from lore_operator.plan.surge import POLL, Surge
 from lore_operator.plan.types import Object, Observed, Plan, Reference
-
-_POLL: Final = timedelta(seconds=2)
-"""How soon routers are asked again that have not acknowledged."""
 
 
 def references(resource: Object) -> frozenset[Reference]:
@@ -82,6 +80,7 @@ class _Serving:
         self.fields, self.alerts, self.spec = fields, alerts, deployment.spec
         self.known = revisions(draft)
         self.routing = Routing(draft, deployment, settings)
+        self.surge = Surge(draft, self.deployment, self.routing, self.known, settings)
 
     def decide(self) -> Finding:
         """The finding; writes and status are filled in on the way."""
@@ -89,21 +88,32 @@ class _Serving:
         self._tell_builds()
         self._tell_unverified()
         self._compare_traffic()
+        self.alerts |= self.surge.alerts()
         if self.spec.suspend:
             raise Halt(State.SUSPENDED, "Suspended", "spec.suspend is true: nothing changes, what serves goes on")
         check_namespace(self.draft.resource["metadata"]["namespace"])
         self._keep_serving()
+        try:
+            target, verdicts = self._admitted()
+        except Halt:
+            self.surge.restore()  # what is asked for cannot be had yet: nothing is to rest for it
+            raise
+        if target.name == self.routing.stable:
+            return self._serve(target, verdicts)
+        if failure := target.failure(self.spec.run_token):
+            return self._rolled_back(target, failure)
+        return self._roll_out(target)
+
+    def _admitted(self) -> tuple[Revision, Verdicts]:
+        """What the spec means, once the gate lets it in; what serves, or failed before, is not judged again. Halts else."""
         check_gpus(self.deployment)
         target = wanted_revision(self.draft, self.deployment, self.known, self.settings)
         self.fields |= {"tiers": tier_fields(target, {}), "head": head_fields(target)}
         verdicts = judge(self.spec.gate, target.recipe, self._evaluations())
         self.fields["gate"] = gate_word(self.spec.gate, target, verdicts)
-        if target.name == self.routing.stable:
-            return self._serve(target, verdicts)
-        if failure := target.failure(self.spec.run_token):
-            return self._rolled_back(target, failure)
-        self._admit(target, verdicts)
-        return self._roll_out(target)
+        if target.name != self.routing.stable and not target.failure(self.spec.run_token):
+            self._admit(target, verdicts)
+        return target, verdicts
 
     def _tell_builds(self) -> None:
         self.fields["strata"] = self.strata.fields()
@@ -133,7 +143,8 @@ class _Serving:
         """What serves is kept whole: a child deleted by hand comes back, whatever the gate says of the next one."""
         serving = [revision for revision in self.known if revision.name in self.routing.revisions]
         for revision in serving:
-            ensure_backends(self.draft, self.deployment, revision.recipe, self.settings)
+            resting = self.routing.resting(revision.name)
+            ensure_backends(self.draft, self.deployment, revision.recipe, self.settings, resting)
             if revision.note(PREPARING) is not None:  # an operator died before it could take the mark off
                 self.draft.annotate(revision.stored, {PREPARING: None})
         if serving:
@@ -154,16 +165,24 @@ class _Serving:
     def _admit(self, target: Revision, verdicts: Verdicts) -> None:
         """Halts unless the gate lets the composition in. Once in, it stays in: expiry alerts and never evicts."""
         if target.admitted:
+            self._prepare_again(target)
             return
         if not verdicts.passed:
             raise Halt(State.GATE_BLOCKED, "GateBlocked", "; ".join(verdicts.missing))
         evidence = json.dumps(verdicts.evidence, sort_keys=True)
         self.draft.annotate(target.stored, {ADMITTED: evidence, PREPARING: timestamp(self.draft.now), FAILED: None})
 
+    def _prepare_again(self, target: Revision) -> None:
+        """A revision of the history that is pinned, or tried again, has the time to prepare that a new one has."""
+        if target.name not in self.routing.revisions and target.note(PREPARING) is None:
+            self.draft.annotate(target.stored, {PREPARING: timestamp(self.draft.now)})
+
     def _roll_out(self, target: Revision) -> Finding:
         rolling = State.ROLLING_OUT if self.routing.stable else State.WORKING
         if target.name not in self.routing.revisions:
             self._check_deadline(target)
+        if (waits := self.surge.check(target)) is not None:
+            return Finding(rolling, waits.reason, waits.message)
         generation = ensure_generation(self.draft, self.deployment, target, self.fields, self.settings)
         if generation.failure is not None:
             return self._fail(target, generation.failure["reason"], f"head build: {generation.failure['message']}")
@@ -171,14 +190,24 @@ class _Serving:
             wait = generation.wait
             self.fields["failure"] = wait.failure() if wait else None
             return Finding(rolling, wait.reason if wait else "BuildingHead", generation.message)
+        if (waits := self.surge.make_room(target)) is not None:
+            return Finding(rolling, waits.reason, waits.message)
         states = ensure_backends(self.draft, self.deployment, target.recipe, self.settings)
         self.fields["tiers"] = tier_fields(target, states)
-        if lost := [f"{name}: {state.message}" for name, state in states.items() if state.failed]:
-            return self._fail(target, "PredictorFailed", "; ".join(lost))
+        if lost := self._lost(states):
+            return self._fail(target, "PredictorFailed", lost)
         if waiting := self._not_ready(states):
             failure = self.fields.get("failure") or {}
             return Finding(rolling, str(failure.get("reason", "PreparingPredictors")), waiting)
         return self._move_weight(target, rolling)
+
+    def _lost(self, states: Mapping[str, BackendState]) -> str:
+        """What predictors say that a composition fails for. One that was Ready once may restart: that only delays it."""
+        serving = [revision for revision in self.known if revision.name in self.routing.revisions]
+        proven = {part.backend.name for revision in serving for part in revision.parts}
+        failed = {name: state for name, state in states.items() if state.failed}
+        given_up = {name: state for name, state in failed.items() if state.crashing or name not in proven}
+        return "; ".join(f"{name}: {state.message}" for name, state in given_up.items())
 
     def _move_weight(self, target: Revision, rolling: State) -> Finding:
         serving = [revision for revision in self.known if revision.name in {target.name, *self.routing.revisions}]
@@ -195,7 +224,7 @@ class _Serving:
         if self.routing.write(rollout.config):
             self.draft.annotate(target.stored, {PREPARING: None})
         elif not self.routing.acked:
-            self.draft.wake(self.draft.now + _POLL)
+            self.draft.wake(self.draft.now + POLL)
             return Finding(rolling, "AwaitingRouters", self.routing.describe())
         weight = next((greatest(c.weights) for c in rollout.config.compositions if c.revision == target.name), 0)
         has = f"{target.name} has {weight} % of the queries"
@@ -232,10 +261,12 @@ class _Serving:
             self.alerts["VerdictExpired"] = "; ".join(verdicts.missing)
         if verdicts.overridden:
             self.alerts["VerdictOverridden"] = "; ".join(verdicts.overridden)
+        if (waits := self.surge.restore()) is not None:
+            return Finding(State.ROLLING_OUT, waits.reason, waits.message)
         keep = seconds(self.spec.rollout.keep_for)
         settled = self.routing.settle(keep)
         if not self.routing.acked or not settled:
-            self.draft.wake(self.draft.now + _POLL)
+            self.draft.wake(self.draft.now + POLL)
             return Finding(State.ROLLING_OUT, "AwaitingRouters", self.routing.describe())
         former = self._kept(target, keep)
         release_backends(self.draft, {*states, *(part.backend.name for one in former for part in one.parts)})
@@ -296,9 +327,11 @@ class _Serving:
         if self.routing.stable is None:
             release_backends(self.draft, set())
             return Finding(State.STALLED, reason, f"{text}; change the spec or runToken to try again")
-        if self.routing.settle() and self.routing.acked:
+        if (waits := self.surge.restore()) is not None:
+            text = f"{text}; {waits.message}"
+        elif self.routing.settle() and self.routing.acked:
             kept = [revision for revision in self.known if revision.name == self.routing.stable]
             release_backends(self.draft, {part.backend.name for one in kept for part in one.parts})
         else:
-            self.draft.wake(self.draft.now + _POLL)
+            self.draft.wake(self.draft.now + POLL)
         return Finding(State.ROLLED_BACK, "RolledBack", f"{self.routing.stable} serves; {reason}: {text}")

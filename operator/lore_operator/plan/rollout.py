@@ -59,7 +59,7 @@ def next_config(
         return Rollout(settled(deployment, current, acked=acked))
     stable = current.stable_composition()
     candidate = _find(current, target.name)
-    if candidate is None:
+    if candidate is None or candidate.tiers.resting():
         entering = [_weighted(stable, _FULL), _composition(deployment, target, 0)]
         return Rollout(_config(deployment, stable.revision, entering))
     rungs = ladder(deployment.spec.rollout.steps)
@@ -90,6 +90,23 @@ def _onwards(
     given_up = stable.model_copy(update={"weights": wire.StratumWeights(**rest)})
     moved = candidate.model_copy(update={"weights": rung.weights, "shadow_percent": rung.shadow})
     return Rollout(_config(deployment, stable.revision, [given_up, moved]), rung.number)
+
+
+def rested(
+    deployment: RelevanceDeployment, current: wire.RouterConfig, strata: frozenset[wire.Stratum]
+) -> wire.RouterConfig:
+    """The config with exactly these tiers of the stable composition at rest: their fallback answers."""
+    stable = current.stable_composition()
+    tiers = {stratum: _at_rest(tier, stratum in strata) for stratum, tier in stable.tiers.present().items()}
+    moved = stable.model_copy(update={"tiers": wire.Tiers.model_validate(tiers)})
+    compositions = [moved if item.revision == stable.revision else item for item in current.compositions]
+    return _config(deployment, stable.revision, compositions)
+
+
+def _at_rest(tier: wire.Tier, rests: bool) -> wire.Tier:
+    if tier.predictor is None:
+        return tier
+    return tier.model_copy(update={"predictor": tier.predictor.model_copy(update={"rests": rests or None})})
 
 
 def _find(config: wire.RouterConfig, revision: str) -> wire.Composition | None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from lore_core.router.config import CONFIG_KEY, STRATA, RouterConfig, StratumWeights
+from lore_core.router.config import CONFIG_KEY, STRATA, RouterConfig, Stratum, StratumWeights
 from lore_operator.api.v1alpha1 import RelevanceDeployment
 from lore_operator.api.v1alpha1.group import GROUP
 from lore_operator.children import router
@@ -15,7 +15,7 @@ from lore_operator.children.overrides import InvalidPodTemplate
 from lore_operator.children.settings import Settings
 from lore_operator.plan.conditions import Halt, State
 from lore_operator.plan.revisions import Revision
-from lore_operator.plan.rollout import acknowledged, settled
+from lore_operator.plan.rollout import acknowledged, rested, settled
 from lore_operator.plan.serving_draft import ServingDraft
 from lore_operator.plan.types import Object
 
@@ -46,6 +46,15 @@ class Routing:
     def revisions(self) -> frozenset[str]:
         """Every revision in the config."""
         return frozenset(item.revision for item in self.config.compositions) if self.config else frozenset()
+
+    def resting(self, revision: str | None) -> frozenset[Stratum]:
+        """Tiers of a revision that routers do not ask."""
+        found = [item for item in self.config.compositions if item.revision == revision] if self.config else []
+        return found[0].tiers.resting() if found else frozenset()
+
+    def rest(self, strata: frozenset[Stratum]) -> bool:
+        """Have exactly these tiers of the stable composition rest; whether that is a change."""
+        return self.config is not None and self.write(rested(self._deployment, self.config, strata))
 
     @property
     def candidate(self) -> tuple[str, int] | None:

@@ -247,3 +247,19 @@ async def test_why_a_tier_failed_is_said_once_in_a_while(
         await ready.ask(QUERIES["torso"], "i1")
     said = [line for line in capsys.readouterr().err.splitlines() if "UpstreamError" in line]
     assert said == ["router: r1: torso: UpstreamError: /classify: status 500: engine died"]
+
+
+async def test_a_tier_at_rest_is_not_asked_its_fallback_answers_and_that_is_counted(
+    router: RunningRouter, world: World
+) -> None:
+    composition = world.composition()
+    composition["tiers"]["tail"]["predictor"]["rests"] = True
+    await router.serve(world.config(composition))
+
+    answer = await router.ask(QUERIES["tail"], "i1")
+
+    assert (answer["stratum"], answer["tier"], world.tail.requests) == ("tail", "torso", [])
+    for metric in ("lore_router_fallbacks_total", "lore_router_shed_total"):
+        assert await router.metric(metric, stratum="tail", tier="tail", reason="Resting") == 1
+    await router.serve(world.config())
+    assert (await router.ask(QUERIES["tail"], "i1"))["tier"] == "tail"

@@ -117,6 +117,7 @@ _BY_TIER: tuple[tuple[str, Any], ...] = (
     ("spec.modelRef", DELETE),
     ("spec.deploymentRef", {"name": "search", "stratum": "tail"}),
 )
+_ONE_AFTER_ANOTHER = (("spec.tiers.2.fallback", ["torso"]), ("spec.rollout.surge", "PerTier"))
 _ONE_SUBJECT = "give exactly one of modelRef, endpoint, deploymentRef, traffic"
 _SERVED = {"served": {"uri": "s3://logs/served"}, "firstDay": "2026-11-01", "lastDay": "2026-11-07"}
 _GOODRATE = {"name": "floor", "metric": "ItemGoodRate", "where": {"stratum": "tail"}, "min": "0.8"}
@@ -286,6 +287,23 @@ REFUSED = [
         "give min, max or both",
         ("spec.rollout", {"steps": [{"weight": 5, "analysis": {"prometheus": [{"name": "up", "query": "up"}]}}]}),
     ),
+    case(
+        "RelevanceDeployment",
+        "rollout.surge PerTier needs a fallback of every tier",
+        ("spec.rollout.surge", "PerTier"),
+    ),
+    case(
+        "RelevanceDeployment",
+        "surge PerTier goes without keepFor",
+        *_ONE_AFTER_ANOTHER,
+        ("spec.rollout.keepFor", "1h"),
+    ),
+    case(
+        "RelevanceDeployment",
+        "surge PerTier goes without shadow",
+        *_ONE_AFTER_ANOTHER,
+        ("spec.rollout.steps", [{"shadow": 5}]),
+    ),
     case("RelevanceDeployment", "fallback goes with predictor", ("spec.tiers.0.fallback", ["tail"])),
     case("RelevanceDeployment", "guard goes with predictor", ("spec.tiers.0.guard", {"maxQuestions": 4})),
     case("RelevanceDeployment", "a tier cannot fall back to itself", ("spec.tiers.1.fallback", ["torso"])),
@@ -313,6 +331,17 @@ REFUSED = [
         ("spec.items", DELETE),
     ),
     case("RelevanceDeployment", _WORKSPACE, ("spec.workspace.digest", D)),
+    *(
+        case(kind, "hf:// and oci:// are only read", ("spec.workspace.uri", uri))
+        for kind in ("RelevanceTrainJob", "RelevanceEval", "RelevanceDeployment")
+        for uri in ("hf://org/runs", "oci://registry.example:5000/runs")
+    ),
+    case(
+        "RelevanceModel",
+        "deletionPolicy Delete needs a store that can be written",
+        ("spec.uri", "hf://org/model@v1"),
+        ("spec.deletionPolicy", "Delete"),
+    ),
     case("RelevanceDeployment", _RESERVED, ("spec.runner.env", [_LORE])),
     case("RelevanceDeployment", _RESERVED, ("spec.router.runner.env", [_LORE])),
     case(
@@ -401,6 +430,8 @@ MALFORMED = [
 ACCEPTED = [
     *(case(kind, None) for kind in GOOD),
     case("RelevanceModel", None, ("spec.deletionPolicy", "Delete")),
+    case("RelevanceModel", None, ("spec.uri", "hf://org/model@v1")),
+    case("RelevanceModel", None, ("spec.uri", f"oci://registry.example:5000/team/model@{D}")),
     case("RelevanceDeployment", None, ("spec.router.inferenceGraph", {"replicas": {"min": 2}, "timeout": "5s"})),
     case(
         "RelevanceDeployment",
@@ -459,6 +490,7 @@ ACCEPTED = [
         ("spec.tiers.2.predictor.servingProfile", {"dtype": "bfloat16"}),
         ("spec.tiers.2.predictor.kserveRuntime.storageUri", "oci://registry/lore@sha256:0123"),
     ),
+    case("RelevanceDeployment", None, *_ONE_AFTER_ANOTHER, ("spec.rollout.keepFor", "0m")),
     case("RelevanceDeployment", None, ("spec.router.inferenceGraph", {"replicas": {"min": 2}})),
     case(
         "RelevanceDeployment",

@@ -68,6 +68,7 @@ KUBERNETES = {reason.name for reason in PODS}
 IN_TABLES = {"GateFailed", "Inconclusive", "KindNotInstalled", "ApiError", "PodStarting", "SpecDrift", "VerdictExpired"}
 IN_TABLES |= {"ClaimsUnchecked", "UntrustedEvidence", "VerdictOverridden", "StrataDrifted", "Unverified"}
 IN_TABLES |= {"GraphNotReady", "RouteNotAccepted", "StrataProposed", "StrataBuildFailed", "StrataAccepted"}
+IN_TABLES |= {"TierResting"}
 """Reasons that the code looks up instead of naming them."""
 
 

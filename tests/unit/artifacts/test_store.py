@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from lore_core.artifacts import MANIFEST_NAME, ArtifactError, ArtifactRef, DigestMismatch, NotFound, open_store, publish
-from lore_core.artifacts.store import verify
+from lore_core.artifacts.store import AccessDenied, verify
 
 
 def at(folder: Path, digest: str | None = None) -> ArtifactRef:
@@ -132,9 +132,26 @@ def test_a_file_uri_with_two_slashes_is_explained():
         open_store(ArtifactRef(uri="file://data/pairs"))
 
 
-def test_a_scheme_that_cannot_be_read_here_is_named():
-    with pytest.raises(ArtifactError, match="'hf' cannot be read here; use pvc, s3"):
-        open_store(ArtifactRef(uri="hf://org/model"))
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("hf://model", "write hf://OWNER/NAME@REVISION"),
+        ("oci://registry.example/Model", "write oci://HOST/REPOSITORY:TAG"),
+        ("oci://registry.example/model:tag/folder", "write oci://HOST/REPOSITORY:TAG"),
+        ("oci://registry.example/model@sha256:short", "write oci://HOST/REPOSITORY:TAG"),
+    ],
+)
+def test_a_uri_that_names_no_repository_is_told_how_to_write_one(uri, words):
+    with pytest.raises(ArtifactError, match=words):
+        open_store(ArtifactRef(uri=uri))
+
+
+@pytest.mark.parametrize("uri", ["hf://org/model@v1", "oci://registry.example/model:v1"])
+def test_a_hub_and_a_registry_are_only_read(files, uri):
+    with pytest.raises(AccessDenied, match="is only read here, not to write; use pvc, s3, gs or abfs"):
+        open_store(ArtifactRef(uri=uri)).write_bytes("a", b"")
+    with pytest.raises(AccessDenied, match="is only read here, not to delete"):
+        open_store(ArtifactRef(uri=uri)).remove()
 
 
 @pytest.mark.parametrize("uri", ["http://x/y", "/local/path", "s3://", "s3://a b", "s3://a?x=1", "s3://a#b"])

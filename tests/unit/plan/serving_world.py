@@ -9,6 +9,7 @@ from typing import Any
 from unit.plan.world import SETTINGS, World, digest, resource
 
 from lore_core.router.config import RevisionStatistics, RouterConfig, RouterState, SnapshotTraffic
+from lore_operator.children.labels import owner_labels
 from lore_operator.children.settings import Settings
 from lore_operator.plan import deployment
 from lore_operator.plan.questions import queries
@@ -145,6 +146,24 @@ class ServingWorld(World):
                 self.add({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": key.name}})
             counts = {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1, "observedGeneration": 1}
             self.objects[key] |= {"spec": {"replicas": 1}, "status": counts}
+
+    def fall(self, name: str, *, again_and_again: bool = False) -> None:
+        """The container of a predictor is killed; KServe calls that a failed load, whatever went before."""
+        self.find("InferenceService", name)["status"] = {
+            "modelStatus": {"transitionStatus": "BlockedByFailedLoad"},
+            "conditions": [{"type": "Ready", "status": "False"}],
+        }
+        labels = {"serving.kserve.io/inferenceservice": name, **owner_labels("RelevanceDeployment", "search")}
+        backing_off = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}} if again_and_again else {}
+        killed = {"name": "kserve-container", "ready": False, "lastState": {"terminated": {"exitCode": 137}}}
+        pod = {"kind": "Pod", "metadata": {"name": f"{name}-predictor-0", "labels": labels}}
+        self.add(pod | {"status": {"containerStatuses": [killed | backing_off]}})
+
+    def recover(self) -> None:
+        """Predictors that fell are Ready again."""
+        for key in [key for key in self.objects if key.kind == "Pod" and key.name.endswith("-predictor-0")]:
+            del self.objects[key]
+        self.kserve_works()
 
     def kserve_cleans_up(self) -> None:
         """What KServe made for a deleted InferenceService goes with it."""

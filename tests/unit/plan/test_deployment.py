@@ -654,12 +654,82 @@ def failing_at_half(on_failure: str) -> ServingWorld:
     serve(w)
     candidate = w.config().compositions[-1].tiers.tail.predictor
     assert candidate is not None
-    w.find("InferenceService", candidate.model_name)["status"] = {
-        "modelStatus": {"transitionStatus": "BlockedByFailedLoad"},
-        "conditions": [{"type": "Ready", "status": "False"}],
-    }
+    w.fall(candidate.model_name, again_and_again=True)
     w.settle()
     return w
+
+
+def preparing_beside(**fallen: bool) -> ServingWorld:
+    """The container of a predictor that serves is killed while a new composition, which shares it, is prepared."""
+    w = served()
+    shared = next(name for name in w.backends() if "student" in str(w.find("InferenceService", name)))
+    new_model(w)
+    w.settle()
+    build_head(w)
+    w.settle()
+    w.fall(shared, **fallen)
+    w.settle()
+    return w
+
+
+def test_a_predictor_that_serves_and_restarts_delays_a_rollout_and_does_not_fail_it() -> None:
+    w = preparing_beside()
+
+    ready = condition(w.plan(), "Ready")
+    assert ready is not None
+    assert (ready["reason"], w.resource["status"]["failure"]["reason"]) == ("Killed", "Killed")
+    assert "exited with 137" in ready["message"]
+    assert w.weights() == {w.config().stable: 100}, "weight waits until it is back"
+
+    w.recover()
+    assert statuses(serve(w))["reason"] == "Serving"
+    assert "llm-2" in str(w.resource["status"]["tiers"])
+
+
+def test_a_predictor_that_serves_and_keeps_crashing_fails_the_rollout_that_shares_it() -> None:
+    w = preparing_beside(again_and_again=True)
+
+    found = statuses(w.plan())
+    assert (found["reason"], found["Available"]) == ("RolledBack", "True")
+    assert w.resource["status"]["failure"]["reason"] == "PredictorFailed"
+
+
+def test_a_rollout_waits_for_a_predictor_that_restarts_no_longer_than_its_prepare_deadline() -> None:
+    w = preparing_beside()
+    w.pass_time(2 * 60 * MINUTE)
+    w.settle()
+
+    assert w.resource["status"]["failure"]["reason"] == "PrepareDeadlineExceeded"
+
+
+def test_a_new_predictor_whose_first_start_fails_is_not_waited_for() -> None:
+    w = served()
+    before = set(w.backends())
+    new_model(w)
+    w.settle()
+    build_head(w)
+    w.settle()
+    (new,) = set(w.backends()) - before
+    w.fall(new)
+    w.settle()
+
+    assert w.resource["status"]["failure"]["reason"] == "PredictorFailed"
+
+
+def test_a_candidate_with_queries_that_restarts_keeps_them_and_gets_no_more() -> None:
+    w = served()
+    new_model(w)
+    w.edit(rollout={"steps": [{"weight": 50, "for": "30m"}]})
+    serve(w)
+    candidate = w.config().compositions[-1].tiers.tail.predictor
+    assert candidate is not None
+    w.fall(candidate.model_name)
+    w.pass_time(31 * MINUTE)
+    w.settle()
+
+    assert sorted(w.weights().values()) == [50, 50]
+    w.recover()
+    assert statuses(serve(w))["reason"] == "Serving"
 
 
 def test_a_failure_on_the_way_gives_the_queries_back() -> None:
@@ -683,7 +753,7 @@ def test_a_rollout_that_pauses_on_failure_leaves_weights_and_predictors_as_they_
 
 def test_a_paused_rollout_goes_on_with_a_new_run_token() -> None:
     w = failing_at_half("Pause")
-    w.kserve_works()
+    w.recover()
     w.edit(runToken="again")
     w.pass_time(31 * MINUTE)
 

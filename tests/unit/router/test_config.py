@@ -78,3 +78,23 @@ def test_a_fallback_must_name_another_tier_that_is_there() -> None:
 def test_a_cold_start_can_do_without_compositions_that_have_no_weight() -> None:
     parsed = RouterConfig.model_validate(config(composition("r1", 100), composition("r2", 0)))
     assert [c.revision for c in parsed.serving_part().compositions] == ["r1"]
+
+
+def at_rest(*strata: str) -> dict[str, Any]:
+    """Torso and tail fall back to each other; those that are named are not asked."""
+    tail = composition("r1", 100)["tiers"]["tail"]["predictor"]
+    found = {
+        stratum: {"predictor": {**tail, "fallback": [other], **({"rests": True} if stratum in strata else {})}}
+        for stratum, other in (("torso", "tail"), ("tail", "torso"))
+    }
+    return config(composition("r1", 100, tiers=found))
+
+
+def test_a_tier_may_rest_while_its_fallback_is_asked() -> None:
+    assert RouterConfig.model_validate(at_rest("tail")).compositions[0].tiers.resting() == {"tail"}
+    with pytest.raises(ValidationError, match="rests without a fallback that is asked"):
+        RouterConfig.model_validate(at_rest("torso", "tail"))
+
+
+def test_a_router_that_knows_of_no_rest_reads_a_config_where_nothing_rests() -> None:
+    assert "rests" not in RouterConfig.model_validate(at_rest()).model_dump_json(by_alias=True, exclude_none=True)

@@ -27,7 +27,9 @@ SECRET_ROOT: Final = "/mnt/lore/secrets"
 
 _QUANTITY: Final = r"^[0-9]+(\.[0-9]+)?([eE][0-9]+|m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
 _SEGMENT: Final = r"([^\s?#/.][^\s?#/]*|\.[^\s?#/.][^\s?#/]*|\.\.[^\s?#/]+|\.)?"  # anything but ".."
-_URI: Final = rf"^(pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?|(s3|gs|abfs)://[^\s?#/]+)(/{_SEGMENT})*$"
+_URI: Final = rf"^(pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?|(s3|gs|abfs|hf|oci)://[^\s?#/]+)(/{_SEGMENT})*$"
+ONLY_READ: Final = "self.uri.startsWith('hf://') || self.uri.startsWith('oci://')"
+"""CEL of `ArtifactRef.only_read`."""
 _DURATION_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _QUANTITY_LENGTH: Final = 32
 _SUFFIXES: Final = {
@@ -132,7 +134,8 @@ class ArtifactRef(ApiModel):
     """Bytes by uri and digest, and the Secret with the credentials of their store."""
 
     uri: str = Field(pattern=_URI, max_length=1024)
-    """pvc://CLAIM/PATH, s3://BUCKET/PATH, gs://… or abfs://…; no segment of the path may be `..`."""
+    """pvc://CLAIM/PATH, s3://BUCKET/PATH, gs://… or abfs://…; to be read, also hf://OWNER/NAME@REVISION of a model hub and
+    oci://HOST/REPOSITORY:TAG of a registry. No segment of the path may be `..`."""
     digest: Digest | None = None
     """Digest of the artifact's manifest. Without one the digest found is recorded, and nothing is reused by another run."""
     secret_ref: LocalReference | None = None
@@ -143,6 +146,11 @@ class ArtifactRef(ApiModel):
         """The PersistentVolumeClaim of a pvc:// uri."""
         scheme, _, rest = self.uri.partition("://")
         return rest.partition("/")[0] if scheme == "pvc" else None
+
+    @property
+    def only_read(self) -> bool:
+        """Whether nothing can be written or deleted there."""
+        return self.uri.partition("://")[0] in artifacts.READ_ONLY
 
     def mounted(self) -> artifacts.ArtifactRef:
         """The artifact as a pod sees it: the Secret is a folder there."""
@@ -155,6 +163,28 @@ class PinnedRef(ArtifactRef):
 
     digest: Digest
     """Digest of the artifact's manifest."""
+
+
+class Workspace(ArtifactRef):
+    """A place that results are written to."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            Rule("!has(self.digest)", "workspace is a place, not an artifact: it has no digest"),
+            Rule(
+                f"!({ONLY_READ})",
+                "workspace is written to, and hf:// and oci:// are only read: use pvc, s3, gs or abfs",
+            ),
+        )
+    )
+
+    @model_validator(mode="after")
+    def _can_be_written(self) -> "Workspace":
+        if self.digest is not None:
+            raise ValueError("workspace is a place, not an artifact: it has no digest")
+        if self.only_read:
+            raise ValueError("workspace is written to, and hf:// and oci:// are only read: use pvc, s3, gs or abfs")
+        return self
 
 
 class EnvVar(ApiModel):

@@ -7,7 +7,6 @@ from pydantic import ConfigDict, Field, model_validator
 from lore_core.router.config import TierPolicy
 from lore_operator.api.v1alpha1.common import (
     ApiModel,
-    ArtifactRef,
     Image,
     LocalReference,
     PinnedRef,
@@ -15,6 +14,7 @@ from lore_operator.api.v1alpha1.common import (
     Resource,
     Runner,
     Token,
+    Workspace,
 )
 from lore_operator.api.v1alpha1.deployment_status import DeploymentStatus
 from lore_operator.api.v1alpha1.entrances import GatewayRoute, InferenceGraph
@@ -124,12 +124,20 @@ _VERIFIED = Rule(
     "no digest is verified where kserveRuntime loads the model: set gate.allowUnverified, or leave kserveRuntime out",
 )
 
+_FALLBACK_THERE = Rule(
+    "!has(self.rollout) || !has(self.rollout.surge) || self.rollout.surge != 'PerTier'"
+    " || self.tiers.all(t, has(t.cache) || (has(t.fallback) && t.fallback.size() > 0))",
+    "rollout.surge PerTier needs a fallback of every tier with a predictor",
+)
+
 
 class DeploymentSpec(ApiModel):
     """What is served, from what, and how changes take over."""
 
     model_config = ConfigDict(
-        json_schema_extra=cel(_TAIL_THERE, _TIERS_NAMED, _BUILDER_THERE, _SCORER_THERE, _BUILDS_SOMEWHERE, _VERIFIED)
+        json_schema_extra=cel(
+            _TAIL_THERE, _TIERS_NAMED, _BUILDER_THERE, _SCORER_THERE, _BUILDS_SOMEWHERE, _VERIFIED, _FALLBACK_THERE
+        )
     )
 
     strata: Strata
@@ -138,10 +146,7 @@ class DeploymentSpec(ApiModel):
     """Item features by id."""
     rule_set: PinnedRef | None = None
     """Rules shown in the prompt."""
-    workspace: ArtifactRef | None = Field(
-        default=None,
-        json_schema_extra=cel(Rule("!has(self.digest)", "workspace is a place, not an artifact: it has no digest")),
-    )
+    workspace: Workspace | None = None
     """Where head generations and built strata snapshots are written."""
     tiers: Annotated[tuple[Tier, ...], *list_map("stratum", 3, min_items=1)]
     """One per stratum."""
@@ -165,8 +170,6 @@ class DeploymentSpec(ApiModel):
     @model_validator(mode="after")
     def _tiers_fit_together(self) -> "DeploymentSpec":
         strata: set[str] = {tier.stratum for tier in self.tiers}
-        if self.workspace is not None and self.workspace.digest is not None:
-            raise ValueError("workspace is a place, not an artifact: it has no digest")
         if self.strata.build is not None and self.workspace is None:
             raise ValueError("strata.build needs workspace, where snapshots are written")
         if "tail" not in strata:
@@ -175,6 +178,8 @@ class DeploymentSpec(ApiModel):
         if unverified and self.gate.mode == "Enforced" and not self.gate.allow_unverified:
             raise ValueError(f"tier {unverified[0]}: kserveRuntime needs gate.allowUnverified")
         for tier in self.tiers:
+            if self.rollout.surge == "PerTier" and tier.predictor is not None and not tier.fallback:
+                raise ValueError(f"rollout.surge PerTier needs a fallback of every tier; {tier.stratum} has none")
             named = {tier.cache.on_miss} if tier.cache else set(tier.fallback or ())
             if tier.cache and tier.cache.store:
                 named |= {tier.cache.from_tier}

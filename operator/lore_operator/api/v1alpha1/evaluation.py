@@ -25,6 +25,7 @@ from lore_operator.api.v1alpha1.common import (
     ServingProfile,
     Timestamp,
     Token,
+    Workspace,
 )
 from lore_operator.api.v1alpha1.eval_status import EvalStatus
 from lore_operator.api.v1alpha1.schema_hints import (
@@ -235,9 +236,7 @@ class EvalSpec(ApiModel):
     """Conditions; all Required ones must hold."""
     champion: Champion | None = None
     """What regressions are measured against."""
-    workspace: ArtifactRef = Field(
-        json_schema_extra=cel(Rule("!has(self.digest)", "workspace is a place, not an artifact: it has no digest"))
-    )
+    workspace: Workspace
     """Where the evidence is written."""
     shards: int = Field(default=1, ge=1, le=256)
     """Pods that score side by side; with more than one a further pod puts their answers together and judges them."""
@@ -256,8 +255,6 @@ class EvalSpec(ApiModel):
 
     @model_validator(mode="after")
     def _gates_can_be_judged(self) -> "EvalSpec":
-        if self.workspace.digest is not None:
-            raise ValueError("workspace is a place, not an artifact: it has no digest")
         self._check_subject()
         self._check_traffic()
         for gate in self.gates:

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 from lore_core.attestation.trust import MAX_ENVELOPE
 from lore_core.jobs.config import Layout, Name
 from lore_operator.api.v1alpha1.common import (
+    ONLY_READ,
     ApiModel,
     CommonStatus,
     DeletionPolicy,
@@ -15,7 +16,7 @@ from lore_operator.api.v1alpha1.common import (
     Resource,
     ResultRef,
 )
-from lore_operator.api.v1alpha1.schema_hints import cel, immutable, list_map, short_name
+from lore_operator.api.v1alpha1.schema_hints import Rule, cel, immutable, list_map, short_name
 
 _FROZEN = ("uri", "digest", "secretRef", "role", "contract", "lineage", "deletionPolicy")
 
@@ -65,7 +66,15 @@ class SignedVerdict(ApiModel):
 class ModelSpec(PinnedRef):
     """The model's bytes, what they are and where they come from."""
 
-    model_config = ConfigDict(json_schema_extra=cel(*map(immutable, _FROZEN)))
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            *map(immutable, _FROZEN),
+            Rule(
+                f"!has(self.deletionPolicy) || self.deletionPolicy == 'Retain' || !({ONLY_READ})",
+                "deletionPolicy Delete needs a store that can be written: hf:// and oci:// are only read",
+            ),
+        )
+    )
 
     role: Literal["Generative", "Classifier"]
     """Generative: a language model that writes the label. Classifier: a four-class student."""
@@ -77,6 +86,12 @@ class ModelSpec(PinnedRef):
     """Delete: once this resource is deleted and nothing else uses the bytes, a Job removes them. Retain keeps them."""
     evidence: Annotated[tuple[SignedVerdict, ...], *list_map("name", 32)] = ()
     """Verdicts that were reached elsewhere; this may grow. Each counts while its signature is one that is trusted here."""
+
+    @model_validator(mode="after")
+    def _bytes_can_go(self) -> "ModelSpec":
+        if self.deletion_policy is DeletionPolicy.DELETE and self.only_read:
+            raise ValueError("deletionPolicy Delete needs a store that can be written: hf:// and oci:// are only read")
+        return self
 
 
 class Verdict(ApiModel):

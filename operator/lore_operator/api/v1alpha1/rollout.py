@@ -9,6 +9,7 @@ from lore_core.router.config import STRATA, Stratum
 from lore_operator.api.v1alpha1.common import (
     ApiModel,
     Duration,
+    seconds,
 )
 from lore_operator.api.v1alpha1.schema_hints import (
     Rule,
@@ -112,8 +113,24 @@ class Step(ApiModel):
         return self
 
 
+_ALL_AT_ONCE = "!has(self.surge) || self.surge != 'PerTier'"
+
+
 class Rollout(ApiModel):
     """How a new composition takes over."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            Rule(
+                f"{_ALL_AT_ONCE} || !has(self.keepFor) || duration(self.keepFor) == duration('0s')",
+                "surge PerTier goes without keepFor: the former predictor is gone",
+            ),
+            Rule(
+                f"{_ALL_AT_ONCE} || !has(self.steps) || self.steps.all(s, !has(s.shadow))",
+                "surge PerTier goes without shadow: the predictor to compare with is gone",
+            ),
+        )
+    )
 
     steps: Annotated[tuple[Step, ...], atomic(16)] = ()
     """The way to 100; none: at once when prepared. The weight of a stratum may not fall from step to step."""
@@ -126,6 +143,9 @@ class Rollout(ApiModel):
     """REVISION/STEP: lets this revision pass the approval of this step (counted from 1) and of those before it."""
     prepare_deadline: Duration = "2h"
     """Longest time for building, fetching and warming."""
+    surge: Literal["All", "PerTier"] = "All"
+    """Where new predictors find room. All: beside the old ones. PerTier: a rollout changes the predictor of one tier, and the old
+    one goes before the new one comes; the tier's queries are answered by its fallback meanwhile, and until the rollout ends."""
     on_failure: Literal["Rollback", "Pause"] = "Rollback"
     """When the new composition fails on the way. Rollback: all queries back to the stable one, and what was prepared goes.
     Pause: weights and predictors stay as they are until the spec, runToken or pinRevision says how to go on."""
@@ -134,6 +154,14 @@ class Rollout(ApiModel):
     within that time needs no preparing."""
     pin_revision: Name | None = None
     """Serve this revision of the history, whatever the spec says."""
+
+    @model_validator(mode="after")
+    def _old_predictor_goes(self) -> "Rollout":
+        if self.surge == "PerTier" and seconds(self.keep_for):
+            raise ValueError("rollout: surge PerTier goes without keepFor: the former predictor is gone")
+        if self.surge == "PerTier" and any(step.shadow is not None for step in self.steps):
+            raise ValueError("rollout: surge PerTier goes without shadow: the predictor to compare with is gone")
+        return self
 
     @model_validator(mode="after")
     def _weights_rise(self) -> "Rollout":

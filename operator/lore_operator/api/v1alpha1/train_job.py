@@ -37,6 +37,7 @@ from lore_operator.api.v1alpha1.common import (
     Runner,
     RunPolicy,
     Token,
+    Workspace,
 )
 from lore_operator.api.v1alpha1.schema_hints import Rule, cel, exactly_one, list_map, list_set, short_name
 
@@ -233,9 +234,7 @@ class TrainJobSpec(ApiModel):
     """Annotated pairs."""
     rule_set: ArtifactRef | None = None
     """Rules shown in the prompt."""
-    workspace: ArtifactRef = Field(
-        json_schema_extra=cel(Rule("!has(self.digest)", "workspace is a place, not an artifact: it has no digest"))
-    )
+    workspace: Workspace
     """Where checkpoints and models are written. Several nodes need one that all of them can write (RWX or an object store)."""
     nodes: Nodes = Nodes()
     """Size of the gang."""
@@ -259,8 +258,6 @@ class TrainJobSpec(ApiModel):
 
     @model_validator(mode="after")
     def _stages_fit_together(self) -> "TrainJobSpec":
-        if self.workspace.digest is not None:
-            raise ValueError("workspace is a place, not an artifact: it has no digest")
         ruled = [stage.name for stage in self.stages if stage.shows_rules]
         if ruled and self.rule_set is None:
             raise ValueError(f"stage {ruled[0]}: {_RULES_THERE.message}")
