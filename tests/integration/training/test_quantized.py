@@ -21,7 +21,7 @@ from .test_served import OPTIMIZER, fetched, prompts_of, served_scores
 
 pytestmark = [pytest.mark.serving, pytest.mark.usefixtures("serving_environment")]
 
-TOLERANCE = 1e-3  # a rounding of inputs that falls the other way
+TOLERANCE = 1e-4
 
 
 def eight_bit(folder: Path, vocabulary: int) -> Any:
