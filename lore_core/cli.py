@@ -74,6 +74,7 @@ VERBS: Final = (
         ("train", "report"), "lore_core.training.report_command", "write how a model's training went as one HTML file"
     ),
     Verb(("train",), "lore_core.training.command", "run one stage of a train job"),
+    Verb(("quantize",), "lore_core.quantization.command", "publish a model's 8-bit variant as a model of its own"),
     Verb(("evaluate",), "lore_core.evaluation.command", "score a model on a benchmark and apply the gates"),
     Verb(
         ("gate", "dry-run"), "lore_core.evaluation.gate_command", "apply gates to finished evidence, changing nothing"

@@ -11,6 +11,8 @@ from lore_core.artifacts import ArtifactRef, open_store, publish
 from lore_core.prompts import CONTRACT_NAME, ModelKit, PromptLayout
 
 KIND: Final = "model"
+QUANTIZED: Final = "quantized"
+"""Key of the manifest's metadata, of a variant with 8-bit weights: its scheme, and the digest that it was made `from`."""
 _TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
 

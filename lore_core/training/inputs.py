@@ -11,6 +11,7 @@ from lore_core.jobs.config import DistillStage, RuleMode, SftStage, TrainConfig
 from lore_core.jobs.errors import JobError
 from lore_core.records import Pair, RecordError, read_splits
 from lore_core.records.schema import require_schema
+from lore_core.training.export import QUANTIZED
 
 TRAIN: Final = "train"
 TUNE: Final = "tune"
@@ -57,6 +58,7 @@ def fetch(config: TrainConfig, root: Path) -> StageInputs:
     for name, (ref, kinds) in _wanted(config).items():
         manifest = verify(ref, root / name)
         _check_kind(name, ref, manifest, kinds)
+        _check_full(name, ref, manifest)
         require_schema(name, ref.uri, manifest.metadata)
         resolved[name] = manifest.digest
     (root / _RESOLVED).write_text(json.dumps(resolved), encoding="utf-8")
@@ -82,6 +84,15 @@ def _check_kind(name: str, ref: ArtifactRef, manifest: Manifest, kinds: Iterable
         allowed = " or ".join(kinds)
         raise JobError(
             "WrongArtifactKind", f"{name}: {ref.uri} is a {manifest.kind}, needed is a {allowed}", field=name
+        )
+
+
+def _check_full(name: str, ref: ArtifactRef, manifest: Manifest) -> None:
+    if QUANTIZED in manifest.metadata:
+        raise JobError(
+            "BadBaseModel",
+            f"{name}: {ref.uri} has 8-bit weights, which only a server computes with; name the model that it was made of",
+            field=name,
         )
 
 

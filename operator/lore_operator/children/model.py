@@ -27,7 +27,8 @@ def relevance_model(
         "inputKey": config.input_key,
         "inputs": [_input(role, ref, report) for role, ref in sorted(inputs.items()) if ref is not None],
     }
-    contract = {"contract": {"layout": stage.layout.value}} if stage.layout else {}
+    layout = job.spec.layout_of(stage)
+    contract = {"contract": {"layout": layout.value}} if layout else {}
     deletes = stage.publish.deletion_policy is DeletionPolicy.DELETE
     return {
         "apiVersion": API_VERSION,
@@ -35,7 +36,7 @@ def relevance_model(
         "metadata": {"name": stage.publish.as_, "namespace": job.metadata.namespace},
         "spec": {
             **result.to_wire(),
-            "role": "Generative" if stage.layout else "Classifier",
+            "role": "Generative" if layout else "Classifier",
             **contract,
             "lineage": lineage,
             **({"deletionPolicy": DeletionPolicy.DELETE.value} if deletes else {}),

@@ -5,12 +5,13 @@ from typing import Any, Final
 
 from lore_core import artifacts
 from lore_core.jobs import AlignStage, DistillStage, SftStage, SynthesizeConfig, SynthesizeStage, TrainConfig
+from lore_core.jobs.quantize import QuantizeConfig
 from lore_operator.api.v1alpha1.common import ArtifactRef
 from lore_operator.api.v1alpha1.train_job import RelevanceTrainJob, Sft, Stage, Synthesize
 from lore_operator.children.input_key import input_key
 from lore_operator.children.settings import Settings
 
-StageConfig = TrainConfig | SynthesizeConfig
+StageConfig = TrainConfig | SynthesizeConfig | QuantizeConfig
 _NO_PARAMETERS: Final[dict[str, Any]] = {"base": True, "teacher": True, "optimizer": {"keep_checkpoints"}}
 """What changes no result, or is an input by itself."""
 
@@ -20,6 +21,8 @@ def stage_inputs(
 ) -> dict[str, ArtifactRef | None]:
     """The artifacts that a stage reads, by the role that its report gives them. `results` are what earlier stages made."""
     spec = job.spec
+    if stage.quantize is not None:
+        return {"baseModel": results[stage.quantize.from_]}
     earlier = spec.stages[: spec.stages.index(stage)]
     pairs = [results[item.name] for item in earlier if item.synthesize is not None]
     shared: dict[str, ArtifactRef | None] = {"data": pairs[-1] if pairs else spec.data, "ruleSet": spec.rule_set}
@@ -38,6 +41,8 @@ def stage_config(
     """The config of a stage's pods. `run` tells apart runs whose inputs have no digest."""
     if stage.synthesize is not None:
         return _synthesize_config(job, stage, stage.synthesize, results, run, settings)
+    if stage.quantize is not None:
+        return _quantize_config(job, stage, results, run, settings)
     return train_config(job, stage, results, run, settings)
 
 
@@ -67,6 +72,22 @@ def _synthesize_config(
         workspace=job.spec.workspace.mounted(),
         input_key=input_key("synthesize", inputs, parameters, run),
         spec=work,
+    )
+
+
+def _quantize_config(
+    job: RelevanceTrainJob, stage: Stage, results: Mapping[str, ArtifactRef], run: str, settings: Settings
+) -> QuantizeConfig:
+    inputs = stage_inputs(job, stage, results)
+    full = inputs["baseModel"]
+    assert full is not None  # the stage before has made it
+    image = job.spec.runner.image or settings.images.trainer
+    return QuantizeConfig(
+        job=job.metadata.name,
+        stage=stage.name,
+        base_model=full.mounted(),
+        workspace=job.spec.workspace.mounted(),
+        input_key=input_key("quantize", inputs, {"image": image}, run),
     )
 
 

@@ -35,8 +35,8 @@ def train_objects(
         attempt=attempt,
         namespace=train_job.metadata.namespace,
         image=spec.runner.image or settings.images.trainer,
-        command=("lore", "synthesize" if stage.synthesize else "train", "--config", CONFIG_PATH),
-        variables={} if stage.synthesize else _gang(attempt, pods_job, nodes.count, max(1, nodes.gpus_per_node)),
+        command=("lore", stage.verb, "--config", CONFIG_PATH),
+        variables=_gang(attempt, pods_job, nodes.count, max(1, nodes.gpus_per_node)) if stage.verb == "train" else {},
         pods=spec.runner,
         service_account=service_account_name(resource, spec.runner, settings),
         labels=labels,
@@ -66,14 +66,14 @@ def job_of_pods(train_job: RelevanceTrainJob, attempt: Attempt) -> str:
 
 
 def stage_nodes(train_job: RelevanceTrainJob, stage: Stage) -> Nodes:
-    """The gang of a stage. Synthesis waits for a teacher elsewhere: one pod without a GPU."""
-    return Nodes() if stage.synthesize else train_job.spec.nodes
+    """The gang of a stage. Synthesis waits for a teacher elsewhere, quantising rounds numbers: one pod without a GPU."""
+    return train_job.spec.nodes if stage.verb == "train" else Nodes()
 
 
 def stage_gpus(train_job: RelevanceTrainJob, stage: Stage) -> int:
     """GPUs of all pods of a stage: those that its containers are limited to by hand, else those of `nodes`."""
     nodes = stage_nodes(train_job, stage)
-    if stage.synthesize:
+    if stage.verb != "train":
         return 0
     asked = gpus_asked(train_job.spec.runner.resources.to_wire())
     return nodes.count * (asked or nodes.gpus_per_node)

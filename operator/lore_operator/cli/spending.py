@@ -99,9 +99,9 @@ def _record(config: Object | None) -> Mapping[str, Any]:
 
 
 def _gang(spec: Mapping[str, Any], stage: str) -> tuple[int, int]:
-    """(pods, GPUs of all of them). Synthesis and the step that joins an evaluation's shards are one pod without a GPU."""
+    """(pods, GPUs of all of them). Synthesis, quantising and the step that joins shards are one pod without a GPU."""
     found: Mapping[str, Any] = next((one for one in spec.get("stages") or () if one["name"] == stage), {})
-    if "synthesize" in found:
+    if "synthesize" in found or "quantize" in found:
         return 1, 0
     nodes, asked = spec.get("nodes") or {}, gpus_asked((spec.get("runner") or {}).get("resources") or {})
     shards = int(spec.get("shards") or 1)

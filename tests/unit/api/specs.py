@@ -101,10 +101,16 @@ def edit(found: Any, path: str, value: Any) -> None:
         found[key] = value
 
 
+def _small(of: str) -> dict[str, Any]:
+    return {"name": "small", "quantize": {"from": of}}
+
+
 def case(kind: str, message: str | None, *edits: tuple[str, Any]) -> Case:
     return Case(kind, message, edits)
 
 
+_STUDENT: dict[str, Any] = {"name": "student", "distill": {"base": {"uri": "pvc://data/minilm"}}}
+_FULL = "quantize.from must name an earlier stage that makes a language model"
 _WORKSPACE = "workspace is a place, not an artifact: it has no digest"
 _IN_A_JOBSET = "with workload JobSet metadata.name begins with a letter"
 _RESERVED = "LORE_ variables are the operator's"
@@ -133,12 +139,12 @@ _UNPROVEN = {"name": "calibrated", "metric": "CalibrationError", "maxRegression"
 REFUSED = [
     case(
         "RelevanceTrainJob",
-        "give exactly one of synthesize, sft, align, distill",
+        "give exactly one of synthesize, sft, align, distill, quantize",
         ("spec.stages.0.distill", {"base": {"uri": "s3://a"}}),
     ),
     case(
         "RelevanceTrainJob",
-        "give exactly one of synthesize, sft, align, distill",
+        "give exactly one of synthesize, sft, align, distill, quantize",
         ("spec.stages.0.sft", DELETE),
     ),
     case("RelevanceTrainJob", "distill.from must name an earlier stage", ("spec.stages.1.distill.from", "none")),
@@ -160,6 +166,21 @@ REFUSED = [
         "RelevanceTrainJob",
         "distill.from must name an earlier stage that trains",
         ("spec.stages.0", _TRACES | {"name": "sft"}),
+    ),
+    case("RelevanceTrainJob", _FULL, ("spec.stages.1", _small("none"))),
+    case("RelevanceTrainJob", _FULL, ("spec.stages", [_STUDENT, _small("student")])),
+    case("RelevanceTrainJob", _FULL, ("spec.stages", [_small("sft"), {"name": "sft", "sft": {}}])),
+    case(
+        "RelevanceTrainJob",
+        "distill.from must name an earlier stage that trains",
+        (
+            "spec.stages",
+            [
+                {"name": "sft", "sft": {}},
+                _small("sft"),
+                {"name": "s", "distill": {**_STUDENT["distill"], "from": "small"}},
+            ],
+        ),
     ),
     case("RelevanceTrainJob", _WORKSPACE, ("spec.workspace.digest", D)),
     case("RelevanceTrainJob", _RESERVED, ("spec.runner.env.0", _LORE)),
@@ -442,6 +463,7 @@ ACCEPTED = [
     case("RelevanceTrainJob", None, ("spec.stages.0.publish.deletionPolicy", "Delete")),
     case("RelevanceTrainJob", None, ("spec.stages.1.distill.from", DELETE)),
     case("RelevanceTrainJob", None, ("spec.stages.1.publish", DELETE)),
+    case("RelevanceTrainJob", None, ("spec.stages.1", _small("sft") | {"publish": {"as": "lore-int8"}})),
     case("RelevanceTrainJob", None, ("spec.stages.1.distill.student", "Causal")),
     case("RelevanceTrainJob", None, ("spec.stages.0.sft.passAtK", {"samples": 16})),
     case("RelevanceTrainJob", None, ("spec.stages", [_TRACES, {"name": "sft", "sft": {}}])),

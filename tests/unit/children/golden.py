@@ -74,6 +74,7 @@ TRAIN = resource(
                 "tokenBudget": 5000000,
             }},
             {"name": "aligned", "align": {"preset": "TaoSR1", "reward": {"length": "0"}, "passAtK": {"samples": 16}}},
+            {"name": "small", "quantize": {"from": "sft"}},
         ],
     },
 )  # fmt: skip
@@ -270,6 +271,7 @@ GOLDEN = {
     "train-student.yaml": lambda: train(1),
     "train-traces.yaml": lambda: train(2),
     "train-aligned.yaml": lambda: train(3),
+    "train-quantized.yaml": lambda: train(4),
     "train-jobset.yaml": lambda: train(1, "JobSet"),
     "eval.yaml": evaluation,
     "eval-shards.yaml": lambda: evaluation(4, "shards"),

@@ -8,6 +8,7 @@ import yaml
 from unit.children.golden import FOLDER, GOLDEN, evaluation, head, render, traffic, train
 
 from lore_core.jobs import EvaluateConfig, GoodRateConfig, HeadBuildConfig, SynthesizeConfig, TrainConfig
+from lore_core.jobs.quantize import QuantizeConfig
 from lore_operator.children.job import QUEUE
 
 
@@ -27,11 +28,12 @@ def test_rendering_twice_gives_the_same_bytes(name: str) -> None:
         (train(0), TrainConfig),
         (train(1), TrainConfig),
         (train(2), SynthesizeConfig),
+        (train(4), QuantizeConfig),
         (evaluation(), EvaluateConfig),
         (traffic(), GoodRateConfig),
         (head(), HeadBuildConfig),
     ],
-    ids=["sft", "distill", "synthesize", "evaluate", "traffic", "head"],
+    ids=["sft", "distill", "synthesize", "quantize", "evaluate", "traffic", "head"],
 )
 def test_the_pod_accepts_the_config_that_the_operator_renders(objects: list[dict[str, Any]], config: Any) -> None:
     (found,) = (item["data"]["config.json"] for item in objects if item["kind"] == "ConfigMap" and "data" in item)

@@ -131,6 +131,25 @@ def test_a_causal_student_is_published_as_what_says_its_label_first() -> None:
     assert (spec["role"], spec["contract"]) == ("Generative", {"layout": "LabelFirst"})
 
 
+def test_a_quantised_variant_is_a_model_of_its_own_made_of_the_full_one() -> None:
+    small = {"name": "small", "quantize": {"from": "sft"}, "publish": {"as": "lore-int8"}}
+    w = world(stages=[SPEC["stages"][0], small], nodes={"count": 2, "gpusPerNode": 4})
+    w.settle()
+    w.succeed("demo-sft-a1", "a")
+    w.settle()
+    job = w.find("Job", "demo-small-a1")["spec"]
+    assert job["template"]["spec"]["containers"][0]["command"][:2] == ["lore", "quantize"]
+    assert job["completions"] == 1
+    assert config_of(w, "demo-small-a1")["baseModel"]["digest"] == digest("a")
+    w.succeed("demo-small-a1", "c")
+    w.settle()
+    spec = w.find("RelevanceModel", "lore-int8")["spec"]
+    full = w.find("RelevanceModel", "lore")["spec"]
+    assert (spec["digest"], spec["role"], spec["contract"]) == (digest("c"), "Generative", full["contract"])
+    made_of = {"name": "baseModel", "uri": full["uri"], "digest": full["digest"]}
+    assert spec["lineage"]["inputs"] == [made_of]
+
+
 def test_the_status_follows_the_crd() -> None:
     w = world(nodes={"count": 2})
     for job, letter in (("demo-sft-a1", "a"), ("demo-student-a1", "b")):

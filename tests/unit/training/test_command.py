@@ -11,6 +11,9 @@ import pytest
 from lore_core.artifacts import ArtifactRef, publish
 from lore_core.cli import main
 from lore_core.jobs import Report, TrainConfig
+from lore_core.training.export import QUANTIZED
+
+from .conftest import KEY
 
 Build = Callable[..., TrainConfig]
 
@@ -92,6 +95,17 @@ def test_a_causal_student_of_an_encoder_is_refused(tmp_path: Path, pairs_folder:
     assert report.failure is not None
     assert (report.failure.reason, report.failure.field) == ("BadBaseModel", "spec.base")
     assert "is BertModel; student Causal needs a causal language model" in report.failure.message
+
+
+def test_a_quantised_model_is_no_base_to_train_from(tmp_path: Path, pairs_folder: Path, train_config: Build) -> None:
+    folder, to = tmp_path / "small-source", ArtifactRef(uri=(tmp_path / "small").as_uri())
+    folder.mkdir()
+    small = publish(folder, to, "model", {}, {QUANTIZED: {"scheme": "W8A8Int8", "from": KEY}})
+    status, report = ran(tmp_path, train_config(pairs_folder, base_model=small))
+    assert status == 1
+    assert report.failure is not None
+    assert (report.failure.reason, report.failure.field) == ("BadBaseModel", "baseModel")
+    assert "name the model that it was made of" in report.failure.message
 
 
 def test_pairs_of_another_label_schema_are_refused(tmp_path: Path, pairs_folder: Path, train_config: Build) -> None:

@@ -1,7 +1,7 @@
 """RelevanceTrainJob: ordered training stages on one data set; each published stage becomes a RelevanceModel."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -49,13 +49,19 @@ MAX_NAMES_IN_JOBSET = 43
 
 MAX_STAGES = 16
 
-_KINDS = ("synthesize", "sft", "align", "distill")
+_KINDS = ("synthesize", "sft", "align", "distill", "quantize")
 _INDEX = str(list(range(MAX_STAGES)))
 """Written out: comprehensions with an index need Kubernetes 1.33."""
 _TEACHER_FIRST = Rule(
     f"{_INDEX}.all(i, i >= self.size() || !has(self[i].distill) || !has(self[i].distill.from)"
-    f" || {_INDEX}.exists(j, j < i && self[j].name == self[i].distill.from && !has(self[j].synthesize)))",
+    f" || {_INDEX}.exists(j, j < i && self[j].name == self[i].distill.from && !has(self[j].synthesize) && !has(self[j].quantize)))",
     "distill.from must name an earlier stage that trains",
+)
+_FULL_MODEL_FIRST = Rule(
+    f"{_INDEX}.all(i, i >= self.size() || !has(self[i].quantize)"
+    f" || {_INDEX}.exists(j, j < i && self[j].name == self[i].quantize.from && (has(self[j].sft) || has(self[j].align)"
+    " || (has(self[j].distill) && self[j].distill.student == 'Causal'))))",
+    "quantize.from must name an earlier stage that makes a language model",
 )
 _DISTINCT_MODELS = Rule(
     "self.all(s, !has(s.publish) || self.filter(t, has(t.publish) && t.publish.__as__ == s.publish.__as__).size() == 1)",
@@ -147,6 +153,13 @@ class Distill(ApiModel):
     """End with the checkpoint that scores best on the tune split; without it the last step counts."""
 
 
+class Quantize(ApiModel):
+    """A variant of an earlier stage's language model with 8-bit linear layers: a model of its own, with a verdict of its own."""
+
+    from_: Name = Field(alias="from")
+    """Earlier stage whose model is quantised."""
+
+
 class Publish(ApiModel):
     """What becomes of a stage's model."""
 
@@ -157,7 +170,7 @@ class Publish(ApiModel):
 
 
 class Stage(ApiModel):
-    """One step of training; exactly one of synthesize, sft, align and distill."""
+    """One step of training; exactly one of synthesize, sft, align, distill and quantize."""
 
     model_config = ConfigDict(json_schema_extra=cel(exactly_one(*_KINDS), _NO_MODEL))
 
@@ -171,6 +184,8 @@ class Stage(ApiModel):
     """Alignment by reward."""
     distill: Distill | None = None
     """Distillation into a student."""
+    quantize: Quantize | None = None
+    """An earlier model with 8-bit weights."""
     publish: Publish | None = None
     """Publish the stage's model."""
 
@@ -184,13 +199,20 @@ class Stage(ApiModel):
 
     @property
     def layout(self) -> Layout | None:
-        """Where the stage's model says its label; None where it makes no generative model."""
+        """Where a model that the stage trains says its label; None where it trains no generative model."""
         if self.align:
             exact = self.align.method is AlignMethod.EXPECTED_REWARD
             return Layout.LABEL_FIRST if exact else Layout.THINK_FIRST
         if self.distill and self.distill.student is StudentKind.CAUSAL:
             return Layout.LABEL_FIRST
         return self.sft.layout if self.sft else None
+
+    @property
+    def verb(self) -> Literal["train", "synthesize", "quantize"]:
+        """What its pods run. Only training has ranks on several nodes and GPUs; the others are one pod."""
+        if self.synthesize:
+            return "synthesize"
+        return "quantize" if self.quantize else "train"
 
     @property
     def shows_rules(self) -> bool:
@@ -246,7 +268,7 @@ class TrainJobSpec(ApiModel):
     """Sharding and precision."""
     stages: Annotated[
         tuple[Stage, ...],
-        *list_map("name", MAX_STAGES, _TEACHER_FIRST, _DISTINCT_MODELS, min_items=1),
+        *list_map("name", MAX_STAGES, _TEACHER_FIRST, _FULL_MODEL_FIRST, _DISTINCT_MODELS, min_items=1),
     ]
     """Stages in their order."""
     run_policy: RunPolicy = RunPolicy()
@@ -263,12 +285,21 @@ class TrainJobSpec(ApiModel):
             raise ValueError(f"stage {ruled[0]}: {_RULES_THERE.message}")
         for index, stage in enumerate(self.stages):
             teacher = stage.distill.from_ if stage.distill else None
-            if teacher is not None and teacher not in [s.name for s in self.stages[:index] if not s.synthesize]:
+            if teacher is not None and teacher not in [s.name for s in self.stages[:index] if s.verb == "train"]:
                 raise ValueError(f"stage {stage.name}: {_TEACHER_FIRST.message}, {teacher} is none")
+            full = stage.quantize.from_ if stage.quantize else None
+            if full is not None and full not in [s.name for s in self.stages[:index] if s.layout]:
+                raise ValueError(f"stage {stage.name}: {_FULL_MODEL_FIRST.message}, {full} is none")
         published = [stage.publish.as_ for stage in self.stages if stage.publish]
         if len(set(published)) != len(published):
             raise ValueError("two stages publish under the same name")
         return self
+
+    def layout_of(self, stage: Stage) -> Layout | None:
+        """Where the model of one of the stages says its label; a quantised one does as the full one."""
+        if stage.quantize is None:
+            return stage.layout
+        return next(one.layout for one in self.stages if one.name == stage.quantize.from_)
 
 
 class StageMetric(ApiModel):

@@ -1,0 +1,1 @@
+"""8-bit variants of models, as models of their own."""
