@@ -173,4 +173,6 @@ async def test_a_crash_at_a_write_changes_nothing_about_verdict_and_roll_out(liv
         assert found == undisturbed, f"died {moment} write {number}: {client.journal}"
         assert len(set(client.created())) == len(client.created()), f"died {moment} write {number}: {client.journal}"
 
-    await asyncio.gather(*map(crashed, writes(moment)))
+    async with asyncio.TaskGroup() as group:  # the first that differs ends the rest
+        for number in writes(moment):
+            group.create_task(crashed(number))
