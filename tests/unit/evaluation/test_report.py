@@ -89,7 +89,13 @@ def test_what_the_champion_answered_better_stands_in_the_report_with_its_own_tex
     assert (first["query"], first["title"]) == ("shirt 3", "shirt l4 red")
     assert (first["attributes"], first["picture"]) == ({"colour": "red with blue"}, "a <b>kind</b> shirt")
     regressions = text.partition("<h2>Worst regressions</h2>")[2].partition("</table>")[0]
-    for part in ("p003", "shirt 3", "shirt l4 red", "colour: red with blue", "picture: a &lt;b&gt;kind&lt;/b&gt; shirt"):
+    for part in (
+        "p003",
+        "shirt 3",
+        "shirt l4 red",
+        "colour: red with blue",
+        "picture: a &lt;b&gt;kind&lt;/b&gt; shirt",
+    ):
         assert part in regressions
 
 
