@@ -29,6 +29,7 @@ class Settings:
     optimizer: Optimizer
     ranks: int
     layout: Layout = Layout.THINK_FIRST
+    hand_over: str = "0"
 
 
 def lore(*words: str, ranks: int = 1) -> None:
@@ -61,7 +62,9 @@ def base_model(root: Path, world: Path) -> Path:
 def trained(root: Path, world: Path, base: Path, seed: int, settings: Settings) -> Path:
     """The fine-tuned model's folder; what is there already is not trained again."""
     optimizer = settings.optimizer.model_copy(update={"seed": seed})
-    spec = SftStage(layout=settings.layout, rule_mode=settings.rule_mode, optimizer=optimizer)
+    spec = SftStage(
+        layout=settings.layout, rule_mode=settings.rule_mode, optimizer=optimizer, hand_over=settings.hand_over
+    )
     inputs = {name: artifact(world / name) for name in ("pairs", "rules")}
     key = sha256_digest(canonical_json([str(inputs), artifact(base).digest, spec.content_digest(), settings.ranks]))
     config = TrainConfig(

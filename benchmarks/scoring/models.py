@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,8 @@ from lore_core.records import Pair
 SEED: Final = 17
 STEPS: Final = 2000
 """Optimizer steps of 16 pairs: the demo's training."""
+HAND_OVER: Final = "0.25"
+"""Share of the sibling's steps over which its reasoning is dropped."""
 PROMPT_TOKENS: Final = 96
 _TRACE_TOKENS: Final = 8
 
@@ -41,23 +43,17 @@ def gate_pairs(each: int) -> list[Pair]:
 
 
 def taught(work: Path) -> Models:
-    """Both layouts from the cached base, on the same pairs for as many steps."""
+    """A think-first model from the cached base, and its sibling handed over to label-first on the same pairs for as many steps."""
     from hack.basemodel import prepare
 
     made = prepare("demo", SEED)
+    data, ranks = Path(made["data"]), os.cpu_count() or 1
     optimizer = Optimizer(max_steps=STEPS, batch_size=16, checkpoint_every=STEPS)
-    ranks = os.cpu_count() or 1
-    think, label = (
-        trained(
-            work,
-            Path(made["data"]),
-            Path(made["base"]),
-            SEED,
-            Settings("demo", RuleMode.RETRIEVED, optimizer, ranks, layout),
-        )
-        for layout in (Layout.THINK_FIRST, Layout.LABEL_FIRST)
-    )
-    return Models(think, label)
+    thinking = Settings("demo", RuleMode.RETRIEVED, optimizer, ranks)
+    think = trained(work, data, Path(made["base"]), SEED, thinking)
+    gentler = optimizer.model_copy(update={"learning_rate": "0.001"})
+    handed = replace(thinking, optimizer=gentler, layout=Layout.LABEL_FIRST, hand_over=HAND_OVER)
+    return Models(think, trained(work, data, think, SEED, handed))
 
 
 def untrained(folder: Path, prompt_tokens: int = PROMPT_TOKENS) -> Models:

@@ -66,6 +66,8 @@ class SftSettings(WireModel):
     `curriculumShare` of the steps see pairs that need no rules, no picture, no knowledge first; `sharePrefix` computes the common
     beginning of a query's prompts once; with `selection` the best checkpoint counts, without it the last step;
     with `lora` adapters are trained, without it all weights; with `passAtK` each checkpoint's answers are sampled too.
+    `handOver` goes with layout LabelFirst and think-first weights: over that share of the steps the reasoning before the label
+    shrinks from its beginning, until the label alone is left.
     """
 
     layout: Layout = Layout.THINK_FIRST
@@ -76,9 +78,16 @@ class SftSettings(WireModel):
     balance_labels: bool = False
     curriculum_share: Share = "0"
     share_prefix: bool = False
+    hand_over: Share = "0"
     selection: Selection | None = None
     lora: Lora | None = None
     pass_at_k: PassAtK | None = None
+
+    @model_validator(mode="after")
+    def _handed_to_label_first(self) -> "SftSettings":
+        if float(self.hand_over) and (self.layout is not Layout.LABEL_FIRST or float(self.curriculum_share)):
+            raise ValueError("handOver: goes with layout LabelFirst and without curriculumShare")
+        return self
 
 
 class SftStage(SftSettings):

@@ -77,6 +77,11 @@ def trace_ids(kit: ModelKit, pair: Pair) -> list[int]:
     return kit.encoder.encode(trace_text(pair.trace, kit.contract.rule_mode))
 
 
+def answered(kit: ModelKit) -> Build:
+    """Builds a prompt's example with what the model shall write behind it."""
+    return lambda prompt, pair: causal_example(prompt, answer_ids(kit, pair))
+
+
 def causal_example(prompt: RenderedPrompt, answer: Sequence[int]) -> Example:
     """Prompt and answer in one sequence; only the answer is trained."""
     return Example((*prompt.token_ids, *answer), (*([IGNORED] * len(prompt.token_ids)), *answer))

@@ -7,6 +7,7 @@ from typing import Final
 
 from lore_core.jobs.config import SftSettings
 from lore_core.records import Needs, Pair
+from lore_core.training.handover import HandOver
 from lore_core.training.schedule import Order, Phase
 
 _LAST: Final = 3
@@ -17,7 +18,8 @@ def sft_order(pairs: Sequence[Pair], settings: SftSettings) -> Order:
     """The order of an sft stage.
 
     With a curriculum, that share of the steps is spent on the phases before the last, equally; one without pairs is left
-    out. Balanced, pairs of rarer labels recur within an epoch until every label that occurs does so equally often.
+    out. With a hand-over the numbers are those of `HandOver`. Balanced, pairs of rarer labels recur within an epoch until
+    every label that occurs does so equally often.
     """
     each = int(settings.optimizer.max_steps * float(settings.curriculum_share) / _LAST)
     phases: list[Phase] = []
@@ -27,6 +29,8 @@ def sft_order(pairs: Sequence[Pair], settings: SftSettings) -> Order:
             chosen = _balanced(pairs, rows) if settings.balance_labels else rows
             groups = _by_query(pairs, chosen) if settings.share_prefix else [(row,) for row in chosen]
             phases.append(Phase(number * each if phases else 0, groups))
+    if float(settings.hand_over):
+        return HandOver(phases, settings, len(pairs))
     return Order(phases, settings.optimizer, together=settings.share_prefix)
 
 

@@ -9,7 +9,8 @@ from lore_core.jobs.errors import JobError
 from lore_core.prompts import ModelKit, PromptLayout, TextEncoder, build_contract, trace_text
 from lore_core.prompts.rules import RuleSource
 from lore_core.records import Pair
-from lore_core.training.examples import IGNORED, Example, Examples, answer_ids, causal_example, collate, trace_ids
+from lore_core.training.examples import IGNORED, Example, Examples, answered, collate, trace_ids
+from lore_core.training.handover import reasoned, shortened
 from lore_core.training.lora import add_adapters
 from lore_core.training.order import sft_order
 from lore_core.training.packing import collate_rows, grouped_rows, packed_loss
@@ -47,7 +48,9 @@ class SftModel:
         """Raises JobError where the base model is not a causal language model of this tokenizer, or lacks a layer to adapt."""
         self.kit, self.rules, self._label_weight = kit, rules, float(settings.label_weight)
         self._packed = settings.share_prefix
-        self.examples = Examples(kit, pairs, rules, lambda prompt, pair: causal_example(prompt, answer_ids(kit, pair)))
+        self._hands_over = bool(float(settings.hand_over))
+        build = reasoned(kit) if self._hands_over else answered(kit)
+        self.examples = Examples(kit, pairs, rules, build)
         self.order = sft_order(pairs, settings)
         self.model = load_causal(base, kit.encoder.size)
         if settings.lora is not None:
@@ -60,13 +63,20 @@ class SftModel:
         """Mean cross-entropy over the answers' tokens; the label's counts `label_weight` times."""
         from torch.nn.functional import cross_entropy
 
-        found = [self.examples[index] for index in indices]
+        found = [self._example(index) for index in indices]
         if self._packed or self._label_weight != 1.0:
             return self._weighted(engine, found)
         batch = {name: value.to(engine.device) for name, value in collate(found).items()}
         targets = batch.pop("targets")
         logits = engine(**batch, use_cache=False).logits[:, :-1].float()
         return cross_entropy(logits.flatten(0, 1), targets[:, 1:].flatten(), ignore_index=IGNORED)
+
+    def _example(self, number: int) -> Example:
+        """By the order's number, which in a hand-over says the stage too."""
+        if not self._hands_over:
+            return self.examples[number]
+        stage, row = divmod(number, len(self.examples))
+        return shortened(self.examples[row], stage, len(self.kit.contract.verbaliser.prefix_ids))
 
     def _weighted(self, engine: Any, found: list[Example]) -> Any:
         limit = self.model.config.max_position_embeddings if self._packed else 0

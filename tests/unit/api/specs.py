@@ -136,7 +136,11 @@ _UNVERIFIED: tuple[tuple[str, Any], ...] = (
     ("spec.gate.allowUnverified", True),
 )
 _UNPROVEN = {"name": "calibrated", "metric": "CalibrationError", "maxRegression": "0.02"}
+_HANDED: dict[str, Any] = {"layout": "LabelFirst", "handOver": "0.7"}
+_HANDED_OVER = "handOver goes with layout LabelFirst and without curriculumShare"
 REFUSED = [
+    case("RelevanceTrainJob", _HANDED_OVER, ("spec.stages.0.sft", {"handOver": "0.7"})),
+    case("RelevanceTrainJob", _HANDED_OVER, ("spec.stages.0.sft", _HANDED | {"curriculumShare": "0.5"})),
     case(
         "RelevanceTrainJob",
         "give exactly one of synthesize, sft, align, distill, quantize",
@@ -473,6 +477,7 @@ ACCEPTED = [
         ("spec.stages", [{"name": "t", "synthesize": _TRACES["synthesize"] | {"capabilities": ["Knowledge"]}}]),
         ("spec.ruleSet", DELETE),
     ),
+    case("RelevanceTrainJob", None, ("spec.stages.0.sft", _HANDED)),
     case("RelevanceTrainJob", None, ("spec.ruleSet", DELETE), ("spec.stages.0.sft", {"ruleMode": "None"})),
     case("RelevanceEval", None, ("spec.ruleSet", DELETE), ("spec.benchmark.ruleMode", "None")),
     case("RelevanceTrainJob", None, ("metadata.name", "x" * 45)),

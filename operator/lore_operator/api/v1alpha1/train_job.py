@@ -123,10 +123,17 @@ class Adapters(Lora):
     """Names of the linear layers that are adapted, in every block."""
 
 
+_ZERO = "matches('^0([.]0*)?$')"
+_HANDED_OVER = Rule(
+    f"self.handOver.{_ZERO} || (self.layout == 'LabelFirst' && self.curriculumShare.{_ZERO})",
+    "handOver goes with layout LabelFirst and without curriculumShare",
+)
+
+
 class Sft(SftSettings):
     """Supervised fine-tuning of the generative model. It starts from the last sft stage before it, or from the base model."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    model_config = ConfigDict(use_attribute_docstrings=True, json_schema_extra=cel(_HANDED_OVER))
 
     lora: Adapters | None = None
     """Train adapters and nothing else; without it all weights are trained."""
