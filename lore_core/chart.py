@@ -36,12 +36,16 @@ class Axis:
     def ticks(self) -> list[tuple[float, str]]:
         """Values with what is written at them."""
         even = (self.low + (self.high - self.low) * step / _TICKS for step in range(_TICKS + 1))
-        return list(self.marks.items()) or [(value, f"{value:.3g}") for value in even]
+        return list(self.marks.items()) or [(value, _tick(value)) for value in even]
 
     def place(self, value: float, start: float, end: float) -> float:
         """Where a value lies between two pixels; what is outside the range stands at its edge."""
         share = (min(max(value, self.low), self.high) - self.low) / ((self.high - self.low) or 1.0)
         return start + share * (end - start)
+
+
+def _tick(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def line_chart(
