@@ -71,8 +71,8 @@ class Predictor:
 
 
 def summed(metrics: str, name: str) -> int:
-    """One counter, all labels together, of what a router's `/metrics` says."""
-    lines = (line for line in metrics.splitlines() if line.startswith(f"{name}{{"))
+    """One metric, all labels together, of what a router's `/metrics` says."""
+    lines = (line for line in metrics.splitlines() if line.startswith((f"{name}{{", f"{name} ")))
     return round(sum(float(line.rpartition(" ")[2]) for line in lines))
 
 

@@ -19,6 +19,7 @@ from lore_operator.children.composition import Recipe
 
 _POLL_SECONDS: Final = 0.3
 _LONGEST_SECONDS: Final = 300.0
+_IN_FLIGHT: Final = "lore_router_in_flight"
 _SERVED_BY: Final = "serving.kserve.io/inferenceservice"
 _PORT: Final = 8080
 
@@ -57,9 +58,12 @@ class Cluster:
         """One counter, all labels and routers together."""
         total = 0
         for url in self.ready():
-            async with self._session.get(f"{url}/metrics") as answer:
-                total += summed(await answer.text(), name)
+            total += await self._of_router(url, name)
         return total
+
+    async def _of_router(self, url: str, name: str) -> int:
+        async with self._session.get(f"{url}/metrics") as answer:
+            return summed(await answer.text(), name)
 
     async def apply(self, *objects: dict[str, Any]) -> None:
         """Server-side apply."""
@@ -110,11 +114,16 @@ class Cluster:
 
     async def kill_predictor(self, model: str) -> None:
         """SIGKILL for the server's process; the kubelet starts it again."""
-        await self._kill((await self.predictor(model)), "kserve-container")
+        await self._kill(await self._process(await self.predictor(model), "kserve-container"))
 
     async def kill_router(self, url: str) -> float:
-        """SIGKILL for a router's process; the moment (`time.monotonic`) from which nothing could be sent to it."""
-        await self._kill(await self._get(f"pod/{self.router_at(url)}"), "lore")
+        """SIGKILL for a router's process with a question in flight on it.
+
+        The moment (`time.monotonic`) from which nothing could be sent to it.
+        """
+        process = await self._process(await self._get(f"pod/{self.router_at(url)}"), "lore")
+        await self._until("a question in flight", lambda: self._of_router(url, _IN_FLIGHT), bool, 0.005)
+        await self._kill(process)
         await asyncio.sleep(0)
         await asyncio.sleep(0)  # what its sockets said at their end has been read
         return time.monotonic()
@@ -147,12 +156,14 @@ class Cluster:
         selector = f"--selector=lore-platform.io/name={self._name},lore-platform.io/role=router"
         return list((await self._get("pods", selector))["items"])
 
-    async def _kill(self, pod: dict[str, Any], container: str) -> None:
+    async def _process(self, pod: dict[str, Any], container: str) -> int:
         statuses = pod["status"]["containerStatuses"]
         name = next(one["containerID"] for one in statuses if one["name"] == container).removeprefix("containerd://")
-        process = await asyncio.to_thread(self._node.containerd.process, name)
+        return await asyncio.to_thread(self._node.containerd.process, name)
+
+    async def _kill(self, process: int) -> None:
         os.kill(process, signal.SIGKILL)
-        await self._until(f"the end of {container}", lambda: asyncio.to_thread(_ended, process), bool, 0.005)
+        await self._until("its end", lambda: asyncio.to_thread(_ended, process), bool, 0.005)
 
     async def _endpoints(self) -> list[str]:
         return self.ready()
