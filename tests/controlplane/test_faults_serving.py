@@ -15,9 +15,9 @@ from aiohttp import web
 from cluster.campaign import SEED, WHOLE
 from cluster.faults import Crash, FaultyClient, Moment, Operator, crash_at
 from cluster.fixtures import restricted_namespace
-from cluster.operator_process import Api
+from cluster.operator_process import Api, until
 from controlplane.test_faults import plain
-from controlplane.test_operator_serving import MODEL, SERVING, Cluster, deployment, digest, evaluation
+from controlplane.test_operator_serving import MODEL, SERVING, Cluster, beside_a_router, deployment, digest, evaluation
 
 from hack.cluster.kubectl import Kubectl
 from lore_operator.__main__ import PLANNERS
@@ -63,6 +63,7 @@ class Life:
         await self._cluster.end_job(head, digest("d"), {"coverage": {"share": "0.998000"}})
         await self._settle(self._deployment)
         await self._cluster.bring_up_predictors()
+        await until(lambda: self._api.items(WORKLOADS), _available)  # as Kubernetes' own controller tells, in its time
         await self._settle(self._deployment)
         await self._cluster.router_appears()
         await self._settle(self._deployment)
@@ -94,6 +95,10 @@ class Life:
         return same
 
 
+def _available(found: list[dict[str, Any]]) -> bool:
+    return all(item.get("status", {}).get("availableReplicas") for item in found)
+
+
 def _of_kserve(item: dict[str, Any]) -> bool:
     return any(owner["kind"] == INFERENCE_SERVICES.kind for owner in item["metadata"].get("ownerReferences", ()))
 
@@ -121,21 +126,9 @@ class Lives:
             api = Api(self._api.client, f"crash-{self._api.namespace[-6:]}-{name}")
             await asyncio.to_thread(self._kubectl.apply, restricted_namespace(api.namespace))
             self._namespaces.append(api.namespace)
-            return await Life(api, await self._router(api), client).run()
-
-    async def _router(self, api: Api) -> Cluster:
-        async def state(_: web.Request) -> web.Response:
-            config = await running.config()
-            return web.json_response({"configHash": config.content_digest() if config else None, "statistics": {}})
-
-        app = web.Application()
-        app.add_routes([web.get("/state", state)])
-        runner = web.AppRunner(app)
-        await runner.setup()
-        self._runners.append(runner)
-        await web.TCPSite(runner, "0.0.0.0", 0).start()
-        running = Cluster(api, runner.addresses[0][1])
-        return running
+            cluster, runner = await beside_a_router(api)
+            self._runners.append(runner)
+            return await Life(api, cluster, client).run()
 
     async def end(self) -> None:
         """No router and no namespace is left."""

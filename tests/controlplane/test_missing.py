@@ -47,13 +47,19 @@ async def told(api: Api, resource: Resource, name: str, words: str) -> dict[str,
     return await until(look, lambda found: words in found.get("message", ""))
 
 
+def unserved(kubectl: Kubectl, name: str, file: Path) -> Iterator[Path]:
+    """The file of a kind while it is not served; afterwards it is again."""
+    kubectl("delete", "crd", name, "--ignore-not-found", "--timeout=60s")
+    yield file
+    kubectl.apply_definitions([file])
+
+
 @pytest.fixture
 def without_kserve(kubectl: Kubectl) -> Iterator[Path]:
     """The file of the kind that is not served; it is served again afterwards."""
-    kubectl("delete", "crd", KSERVE, "--ignore-not-found", "--timeout=60s")
-    file = tools.manifests("kserve") / "crd/full/serving.kserve.io_inferenceservices.yaml"
-    yield file
-    kubectl.apply_definitions([file])
+    yield from unserved(
+        kubectl, KSERVE, tools.manifests("kserve") / "crd/full/serving.kserve.io_inferenceservices.yaml"
+    )
 
 
 async def test_without_kserve_training_goes_on_and_kserve_is_noticed(
@@ -74,10 +80,7 @@ async def test_without_kserve_training_goes_on_and_kserve_is_noticed(
 @pytest.fixture
 def without_routes(kubectl: Kubectl) -> Iterator[Path]:
     """The file of the Gateway API's kind, which is not served; it is served again afterwards."""
-    kubectl("delete", "crd", ROUTES, "--ignore-not-found", "--timeout=60s")
-    file = tools.manifests("gateway-api") / "gateway.networking.k8s.io_httproutes.yaml"
-    yield file
-    kubectl.apply_definitions([file])
+    yield from unserved(kubectl, ROUTES, tools.manifests("gateway-api") / "gateway.networking.k8s.io_httproutes.yaml")
 
 
 async def test_without_the_gateway_api_callers_are_served_and_it_is_noticed(

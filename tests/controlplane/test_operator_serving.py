@@ -223,9 +223,8 @@ def own_address() -> str:
         return str(probe.getsockname()[0])
 
 
-@pytest.fixture
-async def cluster(api: Api) -> AsyncIterator[Cluster]:
-    """With one router that serves whatever its ConfigMap says."""
+async def beside_a_router(api: Api) -> tuple[Cluster, web.AppRunner]:
+    """With one router that serves whatever its ConfigMap says; the caller cleans the runner up."""
 
     async def state(_: web.Request) -> web.Response:
         config = await running.config()
@@ -236,9 +235,15 @@ async def cluster(api: Api) -> AsyncIterator[Cluster]:
     app.add_routes([web.get("/state", state)])
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "0.0.0.0", 0)
-    await site.start()
+    await web.TCPSite(runner, "0.0.0.0", 0).start()
     running = Cluster(api, runner.addresses[0][1])
+    return running, runner
+
+
+@pytest.fixture
+async def cluster(api: Api) -> AsyncIterator[Cluster]:
+    """A cluster with one router."""
+    running, runner = await beside_a_router(api)
     yield running
     await runner.cleanup()
 

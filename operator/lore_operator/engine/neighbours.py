@@ -5,14 +5,15 @@ from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
 from lore_operator.engine.remedies import KUEUE, MONITORING, for_left_out_monitors
+from lore_operator.engine.resources import HTTP_ROUTES, INFERENCE_SERVICES, JOB_SETS
 
 _log = logging.getLogger(__name__)
 
 NEIGHBOURS: Final = {
-    "serving.kserve.io": "KServe",
+    INFERENCE_SERVICES.group: "KServe",
     KUEUE: "Kueue",
-    "jobset.x-k8s.io": "JobSet",
-    "gateway.networking.k8s.io": "the Gateway API",
+    JOB_SETS.group: "JobSet",
+    HTTP_ROUTES.group: "the Gateway API",
     MONITORING: "the Prometheus operator",
 }
 """API group → whose it is."""
