@@ -16,6 +16,7 @@ import aiohttp
 
 _POLL_SECONDS = 0.05
 _START_SECONDS = 60.0
+_WAITS = "router: configuration waits: "
 
 
 def free_port() -> int:
@@ -161,6 +162,11 @@ class Fleet:
             async with self._session.get(f"{replica.url}/metrics") as answer:
                 total += summed(await answer.text(), name)
         return total
+
+    def waits(self) -> list[str]:
+        """Why routers went on with an older configuration, as they said it."""
+        lines = (self._folder / "router.log").read_text(encoding="utf-8").splitlines()
+        return [line.removeprefix(_WAITS) for line in lines if line.startswith(_WAITS)]
 
     async def _watch(self) -> None:
         """Look at every replica, again and again."""

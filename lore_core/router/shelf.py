@@ -20,6 +20,8 @@ from lore_core.router.config import PinnedRef, RouterConfig
 _PARTIAL: Final = ".partial-"
 _FAILURES: Final = "failures.json"
 KIT_FILES: Final = (CONTRACT_NAME, TOKENIZER_NAME)
+NOT_FETCHED: Final = "the loader has not fetched it yet"
+"""Why a router waits where nothing is wrong: it saw the configuration before the loader did."""
 
 Needed = dict[PinnedRef, tuple[str, ...] | None]
 """Artifacts to have, and the files wanted of each: None for all."""
@@ -116,6 +118,6 @@ class Shelf:
                         f"{folder / entry.path}: content does not match the manifest; remove the folder"
                     )
         except FileNotFoundError as error:
-            reason = self.failure(ref.digest) or "the loader has not fetched it yet"
+            reason = self.failure(ref.digest) or NOT_FETCHED
             raise NotFound(f"{ref.uri}: {ref.digest} is not there: {reason}") from error
         return folder
