@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lore_core.jobs.errors import JobError
-from lore_core.training.extensions import extension_environment
+from lore_core.training.extensions import extension_environment, extension_folder, without_stale_locks
 
 _WORKER: Final = "lore_core.training.worker"
 DEFAULT_PORT: Final = 29500
@@ -72,7 +72,12 @@ class Topology:
 def run_ranks(topology: Topology, arguments: Sequence[str]) -> int:
     """Run this node's ranks to their end; a termination signal is passed on. Returns the exit status."""
     environment = {**os.environ, **topology.environment(), **extension_environment(os.environ)}
-    child = subprocess.Popen(topology.command(arguments), env=environment)
+    with without_stale_locks(extension_folder(environment)):
+        return _run(topology.command(arguments), environment)
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    child = subprocess.Popen(command, env=environment)
 
     def pass_on(number: int, _frame: object) -> None:
         child.send_signal(number)

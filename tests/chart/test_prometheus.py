@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,38 @@ ALERTS = FILES / "alerts.yaml"
 NEUTRAL = 'sum(lore_router_answers_total{revision="r2",tier="neutral"}) / sum(lore_router_answers_total{revision="r2"})'
 
 
+BUSINESS = re.compile(r"name: orders-a-user\n.*?query: \|\n(.*?)```", re.DOTALL)
+
+
+def orders() -> dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """Each user's orders under two compositions, and under one that few users have seen."""
+    draw = np.random.default_rng(5)
+    return {
+        name: draw.poisson(mean, users)
+        for name, mean, users in (("old", 0.5, 4000), ("new", 0.55, 1500), ("few", 0.5, 999))
+    }
+
+
+def shop() -> str:
+    """What a shop tells Prometheus of them."""
+    lines = []
+    for revision, found in orders().items():
+        for name, value in (
+            ("shop_users", len(found)),
+            ("shop_user_orders", found.sum()),
+            ("shop_user_orders_squared", (found**2).sum()),
+        ):
+            lines.append(f'{name}{{revision="{revision}"}} {value}')
+    return "\n".join(lines) + "\n"
+
+
+def documented(revision: str) -> str:
+    """The business metric's query of the documentation, for a composition beside the old one."""
+    found = BUSINESS.search((REPOSITORY / "docs/how-to/roll-out.md").read_text())
+    assert found
+    return textwrap.dedent(found[1]).replace("${revision}", revision).replace("${stable}", "old")
+
+
 def answered(metrics: RouterMetrics, tier: str) -> None:
     answer = Answer("r2", "tail", "tail", tier, "L2", np.full((1, 4), 0.25), np.array([2.5]), [tier], ["predictor"])
     metrics.answered(answer, 0.01)
@@ -33,7 +67,7 @@ def answered(metrics: RouterMetrics, tier: str) -> None:
 
 @pytest.fixture
 async def router() -> AsyncIterator[int]:
-    """The port of a router's metrics, of four answers one was given by no tier, and of an operator's below /operator."""
+    """The port of a router's metrics, of four answers one was given by no tier; below /operator and /shop those of such."""
     metrics, operator = RouterMetrics(), operator_metrics()
     for tier in ("tail", "tail", "tail", "neutral"):
         answered(metrics, tier)
@@ -45,7 +79,8 @@ async def router() -> AsyncIterator[int]:
         return web.get(path, answer)
 
     app = web.Application()
-    app.add_routes([served("/metrics", metrics.text), served("/operator", operator.render)])
+    texts = {"/metrics": metrics.text, "/operator": operator.render, "/shop": lambda: shop().encode()}
+    app.add_routes([served(path, text) for path, text in texts.items()])
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -59,7 +94,7 @@ async def prometheus(router: int, tmp_path: Path) -> AsyncIterator[str]:
     targets = [{"targets": [f"127.0.0.1:{router}"]}]
     scrapes = [
         {"job_name": name, "metrics_path": path, "scrape_interval": "1s", "static_configs": targets}
-        for name, path in (("router", "/metrics"), ("operator", "/operator"))
+        for name, path in (("router", "/metrics"), ("operator", "/operator"), ("shop", "/shop"))
     ]
     configuration = {
         "global": {"evaluation_interval": "1s"},
@@ -88,6 +123,19 @@ async def prometheus(router: int, tmp_path: Path) -> AsyncIterator[str]:
 async def test_a_check_gets_the_number_that_routers_told(prometheus: str) -> None:
     found = await until(lambda: ask(prometheus, [NEUTRAL]), lambda seen: seen[NEUTRAL].value is not None)
     assert found == {NEUTRAL: Measurement(0.25)}
+
+
+async def test_the_documented_business_metric_is_the_lower_bound_by_user_and_nothing_with_few_users(
+    prometheus: str,
+) -> None:
+    query = documented("new")
+    found = await until(lambda: ask(prometheus, [query]), lambda seen: seen[query].value is not None)
+
+    new, old = orders()["new"], orders()["old"]
+    error = np.sqrt(new.var() / len(new) + old.var() / len(old))
+    assert found[query].value == pytest.approx(new.mean() - old.mean() - 1.645 * error, abs=1e-9)
+    few = documented("few")
+    assert (await ask(prometheus, [few]))[few] == Measurement(problem="the query found no data")
 
 
 async def answer(url: str, path: str, **query: str) -> Any:
@@ -131,7 +179,7 @@ async def test_the_alerts_are_loaded_and_every_expression_finds_the_metrics_that
 
 
 async def test_what_is_no_number_says_why(prometheus: str) -> None:
-    await until(lambda: ask(prometheus, ["sum(up)"]), lambda seen: seen["sum(up)"].value == 2)
+    await until(lambda: ask(prometheus, ["sum(up)"]), lambda seen: seen["sum(up)"].value == 3)
     problems = {
         "absent_metric": "the query found no data",
         "up": "the query's answer has 2 series, one is needed: aggregate it",

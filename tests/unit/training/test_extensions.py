@@ -2,7 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from lore_core.training.extensions import cpu_features, extension_environment
+from lore_core.training.extensions import (
+    cpu_features,
+    extension_environment,
+    extension_folder,
+    without_stale_locks,
+)
 
 
 @pytest.fixture
@@ -44,3 +49,28 @@ def test_a_folder_that_the_user_names_is_left_alone(image, cpu_info):
 
 def test_outside_the_image_nothing_is_set(cpu_info):
     assert extension_environment({}, cpu_info) == {}
+
+
+@pytest.fixture
+def left_lock(tmp_path: Path) -> Path:
+    lock = tmp_path / "py311_cpu" / "deepspeed_shm_comm" / "lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    return lock
+
+
+def test_a_lock_that_a_killed_rank_left_is_removed(tmp_path, left_lock):
+    with without_stale_locks(tmp_path):
+        assert not left_lock.exists()
+
+
+def test_a_lock_is_left_alone_while_another_training_runs(tmp_path, left_lock):
+    with without_stale_locks(tmp_path):
+        left_lock.touch()
+        with without_stale_locks(tmp_path):
+            assert left_lock.exists()
+
+
+def test_the_folder_is_the_one_that_torch_uses(tmp_path):
+    assert extension_folder({"XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "torch_extensions"
+    assert extension_folder({"TORCH_EXTENSIONS_DIR": str(tmp_path / "own")}) == tmp_path / "own"
