@@ -1,5 +1,6 @@
 """Counting a log with DuckDB: one process, spilling to disk beyond its memory."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,9 +54,20 @@ class DuckDb:
 
     def define(self, table: str, query: str) -> None:
         """See Engine."""
+        import duckdb
+
         with self._named():
-            forget_rejects(self.connection)
-            self.connection.execute(f"CREATE OR REPLACE TABLE {table} AS {query}")
+            try:
+                self._make(table, query)
+            except duckdb.OutOfMemoryException:
+                # Each thread holds blocks that it cannot spill: one gets on with the least.
+                print("strata: short of memory, going on with one thread; more --memory is faster", file=sys.stderr)
+                self.connection.execute("SET threads = 1")
+                self._make(table, query)
+
+    def _make(self, table: str, query: str) -> None:
+        forget_rejects(self.connection)
+        self.connection.execute(f"CREATE OR REPLACE TABLE {table} AS {query}")
 
     def values(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """See Engine."""

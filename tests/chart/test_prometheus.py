@@ -182,7 +182,7 @@ async def test_what_is_no_number_says_why(prometheus: str) -> None:
     await until(lambda: ask(prometheus, ["sum(up)"]), lambda seen: seen["sum(up)"].value == 3)
     problems = {
         "absent_metric": "the query found no data",
-        "up": "the query's answer has 2 series, one is needed: aggregate it",
+        "up": "the query's answer has 3 series, one is needed: aggregate it",
         "vector(1) / vector(0)": "the query's answer is inf, not a number",
         "scalar(absent_metric)": "the query's answer is nan, not a number",
         "sum(": "Prometheus refuses the query: invalid parameter",

@@ -91,6 +91,19 @@ def test_equal_logs_give_equal_bytes_whatever_their_format(tmp_path: Path) -> No
     assert len(written) == 1
 
 
+def test_a_log_that_two_threads_have_no_memory_for_is_counted_by_one(tmp_path: Path, capfd: Any) -> None:
+    import duckdb
+
+    path = tmp_path / "log.parquet"
+    rows = "SELECT 'query ' || (range % 100000) AS query, DATE '2026-11-01' + (range % 28)::INTEGER AS date FROM range(400000)"
+    duckdb.execute(f"COPY ({rows}) TO '{path}'")
+
+    _, built = made(path, memory="28MB", traffic=TrafficRules(RowRules(Window(days=28))))
+
+    assert sum(count.requests for count in built.counts.values()) == 400_000
+    assert "short of memory, going on with one thread" in capfd.readouterr().err
+
+
 def test_files_of_several_formats_are_one_log(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     log(tmp_path / "log", {"query": "lamp"}, {"query": "lamp"})
