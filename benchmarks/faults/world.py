@@ -13,7 +13,7 @@ from lore_core.router.config import RouterConfig
 from lore_core.strata.snapshot import snapshot_bytes
 
 REVISIONS: Final = ("r1", "r2")
-"""Of the run without a cluster; the one on a node has a third."""
+"""Of the run without a cluster; the one on a node has more."""
 NEUTRAL: Final = (0.25, 0.25, 0.25, 0.25)
 SCORES: Final = {
     ("r1", "head"): (0.5, 0.25, 0.125, 0.125),
@@ -25,7 +25,11 @@ SCORES: Final = {
     ("r3", "head"): (0.25, 0.5, 0.125, 0.125),
     ("r3", "torso"): (0.125, 0.25, 0.125, 0.5),
     ("r3", "tail"): (0.25, 0.125, 0.5, 0.125),
+    ("r4", "head"): (0.25, 0.25, 0.375, 0.125),
+    ("r4", "torso"): (0.375, 0.25, 0.25, 0.125),
+    ("r4", "tail"): (0.125, 0.625, 0.125, 0.125),
 }
+"""r4 is r2 with another head and torso."""
 CHAIN: Final = {
     "head": ("torso", "tail", "neutral"),
     "torso": ("torso", "tail", "neutral"),

@@ -3,8 +3,9 @@
 The operator, KServe, the routers with their loaders and the Service are the real ones; predictors are InferenceServices whose
 server is a stub (`api_server.py`), so that every score is known and misbehaviour can be told. Requests go to the Service's
 endpoints in turn, as a client with its own balancing sends them. Predictors hang, answer 500 or garbage, break off and are
-killed; a composition is promoted and the next one rolled back; the two routers are restarted in turn; one is killed. It fails
-where a caller got no answer, or one that mixes compositions, or where routers counted other fallbacks than answers show.
+killed; a composition is promoted and the next one rolled back; another replaces a predictor without room for two; the two routers
+are restarted in turn; one is killed. It fails where a caller got no answer, or one that mixes compositions, or where routers
+counted other fallbacks than answers show.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from typing import Any, Final
 
 from benchmarks.faults.load import Load
 from benchmarks.faults.node.cluster import Cluster
-from benchmarks.faults.node.world import CLAIM, NAME, Bound, NodeWorld
+from benchmarks.faults.node.world import CLAIM, NAME, Bound, NodeWorld, model
 from benchmarks.faults.parts import Parts
 from benchmarks.faults.predictor import MISBEHAVIOUR
 from hack.cluster.errors import ClusterError
@@ -28,8 +29,11 @@ from hack.demo.target import Target, target
 
 SHORT: Final = {"requests": 400, "rate": 20.0}
 _REPLICAS: Final = 2
-_GRADUALLY: Final = [{"weight": 10, "for": "5s"}, {"weight": 50, "for": "5s"}]
-_JUDGED: Final = [{"weight": 50, "for": "1h", "analysis": {"minSamples": 30, "maxFallbackPercent": 20}}]
+_AT_ONCE: Final[dict[str, Any]] = {"steps": []}
+_QUICKLY: Final = {"steps": [{"weight": 50, "for": "2s"}]}
+_GRADUALLY: Final = {"steps": [{"weight": 10, "for": "5s"}, {"weight": 50, "for": "5s"}]}
+_JUDGED: Final = {"steps": [{"weight": 50, "for": "1h", "analysis": {"minSamples": 30, "maxFallbackPercent": 20}}]}
+_ONE_FOR_THE_OTHER: Final = {"surge": "PerTier", "steps": _GRADUALLY["steps"]}
 _LABELS: Final = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
@@ -43,16 +47,17 @@ class Run:
 
     async def all(self) -> list[str]:
         """Every part; what did not hold."""
-        await self._served("r1", [])
+        await self._served("r1", _AT_ONCE)
         await self._cluster.routers(_REPLICAS)
         await self._parts.counted("predictors", 0.4, self._predictors)
-        await self._parts.counted("compositions", 0.3, self._compositions)
+        await self._parts.counted("compositions", 0.2, self._compositions)
+        await self._parts.counted("no room for two", 0.1, self._replaced)
         await self._rest()
         return self._parts.failures
 
     async def short(self) -> list[str]:
         """The same faults with less waiting: predictors fail while the next composition is promoted."""
-        await self._served("r1", [])
+        await self._served("r1", _AT_ONCE)
         await self._cluster.routers(_REPLICAS)
         await self._parts.counted("all at once", 0.5, self._at_once)
         await self._rest()
@@ -65,10 +70,10 @@ class Run:
         await self._killed("kill, one retry", 1)
         await self._names_hold()
 
-    async def _served(self, composition: str, how: list[dict[str, Any]]) -> str:
+    async def _served(self, composition: str, how: dict[str, Any]) -> str:
         """A composition is asked for and takes over; its revision."""
         await self._cluster.apply(self._world.deployment(composition, how))
-        torso = f"torso-{composition}"
+        torso = model(composition, "torso")
 
         def serving(status: dict[str, Any]) -> bool:
             models = {tier.get("model") for tier in status.get("tiers", ())}
@@ -77,17 +82,17 @@ class Run:
         return str((await self._cluster.until(f"{composition} serves", serving))["stable"])
 
     async def _predictors(self, load: Load) -> None:
-        for model in ("torso-r1", "tail-r1"):
+        for name in ("torso-r1", "tail-r1"):
             for mode in MISBEHAVIOUR:
-                await self._cluster.behave(model, mode)
+                await self._cluster.behave(name, mode)
                 await load.passed(self._pause)
-                await self._cluster.behave(model, "well")
+                await self._cluster.behave(name, "well")
                 await load.passed(self._pause)
-        for model in ("torso-r1", "tail-r1"):
-            await self._cluster.kill_predictor(model)
+        for name in ("torso-r1", "tail-r1"):
+            await self._cluster.kill_predictor(name)
         await load.passed(self._pause)
-        for model in ("torso-r1", "tail-r1"):
-            await self._cluster.predictor(model)
+        for name in ("torso-r1", "tail-r1"):
+            await self._cluster.predictor(name)
         await load.passed(self._pause)
 
     async def _compositions(self, load: Load) -> None:
@@ -104,18 +109,27 @@ class Run:
             "r3 is rolled back", lambda status: _reason(status, "Stalled") == "RolledBack"
         )
         self._parts.hold(found["stable"] == stable, f"compositions: {found['stable']} serves after the roll back")
-        await self._served("r2", [])
+        await self._served("r2", _AT_ONCE)
         await load.passed(self._pause)
         self._stable = "r2"
 
+    async def _replaced(self, load: Load) -> None:
+        """r4's torso comes where r2's was; the tail answers for it meanwhile."""
+        await self._cluster.apply(self._world.deployment("r4", _ONE_FOR_THE_OTHER))
+        await self._cluster.until("the torso rests", lambda status: _reason(status, "TierResting") != "")
+        await load.passed(self._pause)
+        await self._served("r4", _ONE_FOR_THE_OTHER)
+        await load.passed(self._pause)
+        self._stable = "r4"
+
     async def _at_once(self, load: Load) -> None:
-        await self._cluster.apply(self._world.deployment("r2", [{"weight": 50, "for": "2s"}]))
-        for model, mode in zip(("torso-r1", "tail-r1") * 2, MISBEHAVIOUR, strict=True):
-            await self._cluster.behave(model, mode)
+        await self._cluster.apply(self._world.deployment("r2", _QUICKLY))
+        for name, mode in zip(("torso-r1", "tail-r1") * 2, MISBEHAVIOUR, strict=True):
+            await self._cluster.behave(name, mode)
             await load.passed(self._pause)
-            await self._cluster.behave(model, "well")
+            await self._cluster.behave(name, "well")
         await self._cluster.kill_predictor("torso-r1")
-        await self._served("r2", [{"weight": 50, "for": "2s"}])
+        await self._served("r2", _QUICKLY)
         await load.passed(self._pause)
         self._stable = "r2"
 
@@ -127,24 +141,24 @@ class Run:
         victim = self._cluster.ready()[0]
         pod = self._cluster.router_at(victim)
         restarts = await self._cluster.restarts(pod)
-        models = [f"{tier}-{self._stable}" for tier in ("torso", "tail")]
+        models = [model(self._stable, tier) for tier in ("torso", "tail")]
 
         async def slow() -> None:
-            for model in models:
-                await self._cluster.behave(model, "slow")
+            for one in models:
+                await self._cluster.behave(one, "slow")
 
         await self._parts.killed(name, 0.1, retries, victim, lambda: self._cluster.kill_router(victim), slow)
         await self._cluster.restarted(pod, restarts)
         await self._cluster.routers(_REPLICAS)
-        for model in models:
-            await self._cluster.behave(model, "well")
+        for one in models:
+            await self._cluster.behave(one, "well")
 
     async def _names_hold(self) -> None:
         """Every revision that answered had the scores of the composition that the operator recorded under its name."""
         recorded = await self._cluster.compositions()
         for revision, found in self._judge.compositions.items():
-            model = recorded[revision].predictors["torso"].backend.model_name if revision in recorded else "nothing"
-            self._parts.hold(model == f"torso-{found}", f"{revision} answered as {found}, recorded is {model}")
+            torso = recorded[revision].predictors["torso"].backend.model_name if revision in recorded else "nothing"
+            self._parts.hold(torso == model(found, "torso"), f"{revision} answered as {found}, recorded is {torso}")
         answered = sorted(self._judge.compositions.values())
         print(f"answered by the compositions {', '.join(answered)}", flush=True)
         self._parts.hold(len(answered) == len(set(answered)) > 1, f"compositions that answered: {answered}")

@@ -1,6 +1,7 @@
-"""Three compositions of stub predictors as Kubernetes objects, and the artifacts that they name."""
+"""Four compositions of stub predictors as Kubernetes objects, and the artifacts that they name."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +14,11 @@ from lore_core.router.config import PinnedRef
 
 NAME: Final = "faults"
 CLAIM: Final = "workspace"
-COMPOSITIONS: Final = ("r1", "r2", "r3")
+COMPOSITIONS: Final = ("r1", "r2", "r3", "r4")
 BROKEN: Final = ("r3", "torso")
 """Answers garbage from its start: what its rollout is rolled back for."""
+KEPT: Final = {("r4", "tail"): "r2"}
+"""Predictors that a composition has from another one."""
 _TIERS: Final = {"torso": "tail", "tail": "torso"}
 """Each predictor's tier, and the one it falls back to."""
 _API: Final = "lore-platform.io/v1alpha1"
@@ -44,6 +47,7 @@ class NodeWorld:
             (one, tier): self._published(root, f"{tier}-{one}", "model", _model_files(one, tier))
             for one in COMPOSITIONS
             for tier in _TIERS
+            if (one, tier) not in KEPT
         }
 
     def objects(self) -> list[dict[str, Any]]:
@@ -61,7 +65,7 @@ class NodeWorld:
         ]
         return [config_map, *models]
 
-    def deployment(self, composition: str, steps: list[dict[str, Any]]) -> dict[str, Any]:
+    def deployment(self, composition: str, rollout: dict[str, Any]) -> dict[str, Any]:
         """The RelevanceDeployment with one of the compositions: two routers, no gate."""
         spec = {
             "strata": self._strata,
@@ -71,7 +75,7 @@ class NodeWorld:
             ],
             "gate": {"mode": "Disabled"},
             "router": {"replicas": 2},
-            "rollout": {"steps": steps},
+            "rollout": rollout,
         }
         return {"apiVersion": _API, "kind": "RelevanceDeployment", "metadata": self._metadata(NAME), "spec": spec}
 
@@ -91,7 +95,7 @@ class NodeWorld:
             "podTemplate": {"spec": stub},
         }
         predictor = {
-            "modelRef": {"name": f"{tier}-{composition}"},
+            "modelRef": {"name": model(composition, tier)},
             "servingProfile": {"image": self._image},
             "runner": runner,
         }
@@ -109,6 +113,11 @@ class NodeWorld:
         return {"name": name, "namespace": self._namespace}
 
 
+def model(composition: str, tier: str) -> str:
+    """The name of the RelevanceModel that a tier serves."""
+    return f"{tier}-{KEPT.get((composition, tier), composition)}"
+
+
 def _model_files(composition: str, tier: str) -> dict[str, bytes]:
     mode = "garbage" if (composition, tier) == BROKEN else "well"
     return {**kit_files(), STUB: json.dumps({"scores": SCORES[composition, tier], "mode": mode}).encode()}
@@ -122,14 +131,14 @@ class Bound:
 
     def __call__(self, question: Question, answer: dict[str, Any]) -> str | None:
         """As `judge`, which knows every score."""
-        found = self.compositions.get(answer["revision"]) or _composition_of(answer)
+        found = self.compositions.get(answer["revision"]) or _composition_of(answer, self.compositions.values())
         if found is not None:
             self.compositions[answer["revision"]] = found
         return judge(question, {**answer, "revision": found})
 
 
-def _composition_of(answer: dict[str, Any]) -> str | None:
-    """Whose scores an answer has; None where every item is neutral."""
-    known = {(tier, scores): one for (one, tier), scores in SCORES.items()}
+def _composition_of(answer: dict[str, Any], others: Collection[str]) -> str | None:
+    """Whose scores an answer has, beside those that have a revision already; None where every item is neutral."""
+    known = {(tier, scores): one for (one, tier), scores in SCORES.items() if one not in others}
     found = (known.get((item["tier"], tuple(item["probabilities"]))) for item in answer["items"])
     return next((one for one in found if one), None)
