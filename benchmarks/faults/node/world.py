@@ -1,7 +1,6 @@
 """Four compositions of stub predictors as Kubernetes objects, and the artifacts that they name."""
 
 import json
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -130,15 +129,19 @@ class Bound:
     compositions: dict[str, str]
 
     def __call__(self, question: Question, answer: dict[str, Any]) -> str | None:
-        """As `judge`, which knows every score."""
-        found = self.compositions.get(answer["revision"]) or _composition_of(answer, self.compositions.values())
-        if found is not None:
-            self.compositions[answer["revision"]] = found
-        return judge(question, {**answer, "revision": found})
+        """As `judge`, which knows every score. What two compositions have alike binds nothing."""
+        bound = self.compositions.get(answer["revision"])
+        found = [bound] if bound else _compositions_of(answer)
+        if len(found) == 1:
+            self.compositions[answer["revision"]] = found[0]
+        problems = [judge(question, {**answer, "revision": one}) for one in found or ["unknown"]]
+        return None if None in problems else problems[0]
 
 
-def _composition_of(answer: dict[str, Any], others: Collection[str]) -> str | None:
-    """Whose scores an answer has, beside those that have a revision already; None where every item is neutral."""
-    known = {(tier, scores): one for (one, tier), scores in SCORES.items() if one not in others}
-    found = (known.get((item["tier"], tuple(item["probabilities"]))) for item in answer["items"])
-    return next((one for one in found if one), None)
+def _compositions_of(answer: dict[str, Any]) -> list[str]:
+    """Whose scores the first item has that any has."""
+    for item in answer["items"]:
+        scores = item["tier"], tuple(item["probabilities"])
+        if found := [one for (one, tier), known in SCORES.items() if (tier, known) == scores]:
+            return found
+    return []
