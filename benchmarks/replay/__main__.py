@@ -27,6 +27,7 @@ from benchmarks.replay.bill import (
     Shown,
     everything_to_the_tail,
     lookup_seconds,
+    most,
     service_times,
     stratified,
 )
@@ -35,7 +36,7 @@ from benchmarks.replay.models import Model, untrained_tail, untrained_torso
 from benchmarks.replay.predictors import PAGES_AT_ONCE, Sizes, Timed, dtype, timed
 from benchmarks.replay.traffic import Shape, Shop
 from benchmarks.scoring.__main__ import machine
-from lore_core.prompts import ContractError, PromptLayout
+from lore_core.prompts import ContractError
 from lore_core.router.config import TierPolicy
 from lore_core.scoring.engine import gpu_present
 
@@ -56,22 +57,20 @@ class Predictors:
     def source(self) -> str:
         """Where the service times come from, in a line."""
         whose = ", ".join(f"{tier} with {model.weights} weights" for tier, model in self.models.items())
-        on = (
-            "one GPU each, GPU-seconds"
-            if gpu_present()
-            else f"{os.cpu_count()} cores, core-seconds: a replica is one core"
-        )
+        cores = f"{os.cpu_count()} cores, core-seconds: a replica is one core"
+        on = "a GPU, GPU-seconds" if gpu_present() else cores
         return f"replay, vLLM on {on}; {whose}"
 
 
 def main() -> int:
     args = arguments()
-    shape = Shape(2_000, 4_000) if args.short else Shape(args.queries, args.requests)
-    with tempfile.TemporaryDirectory(prefix="lore-replay-") as folder, contextlib.redirect_stderr(sys.stdout):
+    shape = Shape(1_000, 2_000) if args.short else Shape(args.queries, args.requests)
+    with tempfile.TemporaryDirectory(prefix="lore-replay-") as folder:
         root = Path(folder)
         models = chosen(args, root)
         print(machine(), flush=True)
-        made, day = simulated(shape, args, root)
+        with contextlib.redirect_stderr(sys.stdout):
+            made, day = simulated(shape, args, root)
         show_day(made, day)
         found = measured(models, Sizes(*(SHORT_TURNS if args.short else TURNS), shape.page))
     seconds = Seconds(lookup_seconds(day), found.times["torso"].seconds, found.times["tail"].seconds)
@@ -161,11 +160,9 @@ def show_predictors(found: Predictors, seconds: Seconds) -> None:
 
 
 def reasoning(model: Model, times: Timed) -> str:
-    """How long the model reasons before its label, and whether the length is its own."""
-    if model.kit.contract.layout is not PromptLayout.THINK_FIRST:
-        return "no reasoning"
-    cut = ", cut there" if model.weights == "untrained" else ""
-    return f"{times.output_tokens:.1f} tokens of reasoning{cut}, the label scored in a second request"
+    """How long the model reasons before its label, which is then scored in a second request."""
+    trace = model.kit.contract.trace
+    return f"{times.output_tokens:.1f} tokens of reasoning (at most {trace.max_tokens})" if trace else "no reasoning"
 
 
 def show_bills(day: Day, seconds: Seconds, shown: Shown) -> None:
@@ -184,6 +181,7 @@ def show_bills(day: Day, seconds: Seconds, shown: Shown) -> None:
             )
         )
         print(f"{policy:<8} {bill_text(bill)}: factor {bill.cheaper_than(alone):.2f} ({parts})")
+    print(f"however slow the tail's model is, no factor of this traffic is above {most(day, shown):.2f}")
 
 
 def bill_text(bill: Bill) -> str:

@@ -85,6 +85,11 @@ def everything_to_the_tail(day: Day, seconds: Seconds, shown: Shown) -> Bill:
     return Bill(requests, tail=requests * shown.page * seconds.tail)
 
 
+def most(day: Day, shown: Shown) -> float:
+    """What the factor comes to as the language model gets slower: then its own pairs are all that counts."""
+    return day.requests.total() * shown.page / (day.requests["tail"] * shown.page + shown.refreshed)
+
+
 def lookup_seconds(day: Day) -> float:
     """Mean core-seconds of a head request's lookup; 0 where no request was one."""
     return mean(day.seconds) if day.seconds else 0.0

@@ -40,11 +40,11 @@ def test_a_replayed_day_costs_what_real_predictors_take_beside_the_tail_alone(tm
 
     assert "head pairs hit" in said
     assert "no reasoning; untrained weights" in said
-    assert "14.0 tokens of reasoning, cut there" in said
-    factors = {policy: float(times) for policy, times in re.findall(r"^(Per\w+) .* factor (\S+)", said, re.MULTILINE)}
+    assert re.search(r"1[0-4]\.\d tokens of reasoning \(at most 14\)", said)
+    factors = {policy: float(times) for policy, times in re.findall(r"^(Per\w+) .*: factor (\S+)", said, re.MULTILINE)}
     assert factors.keys() == {"PerQuery", "PerItem"}
     assert factors["PerItem"] > factors["PerQuery"] > 0
     times = read_service_times(tmp_path / "times.json")
     assert "torso with untrained weights, tail with untrained weights" in times.source
     assert min(times.torso_pair_seconds, times.tail_pair_seconds, times.head_request_seconds) > 0
-    assert list(scratch.iterdir()) == []
+    assert list(scratch.glob("lore-*")) == []  # vLLM's own sockets stay

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.replay import __main__ as program
 from benchmarks.replay import predictors
-from benchmarks.replay.bill import Seconds, Shown, everything_to_the_tail, service_times, stratified
+from benchmarks.replay.bill import Seconds, Shown, everything_to_the_tail, most, service_times, stratified
 from benchmarks.replay.day import Day
 from benchmarks.replay.predictors import Timed, Turn, pages
 from lore_core.router.config import TierPolicy
@@ -43,6 +43,13 @@ def test_a_miss_sends_on_a_page_or_a_pair_by_the_policy(day: Day, policy: TierPo
     assert {name: getattr(bill, name) for name in parts} == pytest.approx(parts)
     assert bill.seconds == pytest.approx(sum(parts.values()))
     assert bill.cheaper_than(everything_to_the_tail(day, SECONDS, SHOWN)) == pytest.approx(20 / sum(parts.values()))
+
+
+def test_a_slower_tail_brings_the_factor_to_its_share_of_the_pairs(day: Day) -> None:
+    slow = replace(SECONDS, tail=1e6)
+    found = stratified(day, TierPolicy.PER_QUERY, slow, SHOWN).cheaper_than(everything_to_the_tail(day, slow, SHOWN))
+    assert most(day, SHOWN) == pytest.approx(200 / 42)
+    assert found == pytest.approx(200 / 42, rel=1e-4)
 
 
 def test_a_plan_reads_the_days_hits_and_the_measured_seconds(day: Day) -> None:
