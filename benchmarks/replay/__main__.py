@@ -7,9 +7,10 @@ missed under PerItem.
 
 Cost is compute seconds of 1,000 requests beside every pair going to the language model, by service times that are measured in the
 same run: a vLLM server for the torso and one for the tail, asked by the router's own code for pages as long as the day's. On a
-CPU compute seconds are core-seconds of all processes of a predictor; where there is a GPU, seconds by the clock of the one that
-it has. The head's lookups, in core-seconds, and its daily changes, scored by the tail's model, are counted on the strata's side.
---json writes service times and hits to a file, for `lore plan --times`.
+CPU compute seconds are core-seconds of all processes of a predictor, with one thread for its sums unless OMP_NUM_THREADS says
+otherwise; where there is a GPU, seconds by the clock of the one that it has. The head's lookups, in core-seconds, and its daily
+changes, scored by the tail's model, are counted on the strata's side. --json writes service times and hits to a file, for
+`lore plan --times`.
 """
 
 import argparse

@@ -4,11 +4,13 @@ Pages are those of one query each, as many pairs as the replayed day's: queries 
 split, since the replay's shop has no words that a model knows. No turn asks a query that an earlier one asked, as a tail's
 queries are new. Both servers run throughout and take turns.
 
-Compute seconds are core-seconds of all processes of the predictor on a CPU, and seconds by the clock of its one GPU where
-there is one. What the router's side takes is measured beside, and is in neither.
+Compute seconds are core-seconds of all processes of the predictor on a CPU, with one thread for its sums unless
+OMP_NUM_THREADS says otherwise, and seconds by the clock of its one GPU where there is one. What the router's side takes is
+measured beside, and is in neither.
 """
 
 import asyncio
+import os
 import statistics
 import time
 from collections.abc import Sequence
@@ -147,6 +149,8 @@ def pages(count: int, size: int) -> list[Page]:
 def timed(models: Sequence[Model], sizes: Sizes) -> list[Timed]:
     """A vLLM server for every model, each asked in turn. Raises ServerError where one does not come up."""
     with ExitStack() as stack:
+        # Threads that wait for each other spin: that would be billed, and most on a machine that does other work.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
         servers = [stack.enter_context(_server(model)) for model in models]
         turns = asyncio.run(_take_turns([*zip(models, servers, strict=True)], sizes))
     return [Timed(each, int(gpu_present())) for each in turns]
