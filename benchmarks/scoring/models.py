@@ -24,7 +24,7 @@ STEPS: Final = 2000
 HAND_OVER: Final = "0.25"
 """Share of the sibling's steps over which its reasoning is dropped."""
 PROMPT_TOKENS: Final = 96
-_TRACE_TOKENS: Final = 8
+TRACE_TOKENS: Final = 8
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,11 @@ def taught(work: Path) -> Models:
     return Models(think, trained(work, data, think, SEED, handed))
 
 
-def untrained(folder: Path, prompt_tokens: int = PROMPT_TOKENS) -> Models:
-    """The small base's shape with random weights, an output layer so wide that greedy answers have no near ties."""
+def untrained(folder: Path, prompt_tokens: int = PROMPT_TOKENS, trace_tokens: int = TRACE_TOKENS) -> Models:
+    """The small base's shape with random weights, an output layer so wide that greedy answers have no near ties.
+
+    Its reasoning does not end by itself: it is cut after `trace_tokens`.
+    """
     import torch
 
     from lore_core.training.base import BaseSettings, small_model, write_tokenizer
@@ -72,7 +75,7 @@ def untrained(folder: Path, prompt_tokens: int = PROMPT_TOKENS) -> Models:
         model.lm_head.weight[[encoder.control(token) for token in LABEL_TOKENS]] *= 2
     contract = build_contract(encoder, PromptLayout.THINK_FIRST, RuleMode.RETRIEVED, prompt_tokens)
     assert contract.trace is not None  # think-first contracts have one
-    contract = contract.model_copy(update={"trace": contract.trace.model_copy(update={"max_tokens": _TRACE_TOKENS})})
+    contract = contract.model_copy(update={"trace": contract.trace.model_copy(update={"max_tokens": trace_tokens})})
     write_model(model, model.state_dict(), ModelKit(contract, encoder), folder, folder / "model")
     return Models(folder / "model", learned=False)
 

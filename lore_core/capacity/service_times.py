@@ -15,7 +15,8 @@ class ServiceTimes(WireModel):
     """What one request or pair costs, and how often the head has the answer.
 
     `head_request_seconds` are of one core of a router for one lookup of a whole request; `torso_pair_seconds` and
-    `tail_pair_seconds` of one replica for one pair, at the batch sizes of real load (its pairs a second, turned over).
+    `tail_pair_seconds` of one replica for one pair, at the batch sizes of real load (its pairs a second, turned over); where they
+    were measured on a CPU they are core-seconds, and a replica is one core.
     `head_pair_hits` is the share of pairs of head queries that the generation has, `head_request_hits` the share of
     head queries whose pairs it has all. `source` says where the figures come from.
     """

@@ -1,9 +1,14 @@
-"""The short forms of the benchmarks that need no server: they run, hold their bounds, and leave nothing on the disk."""
+"""The short forms of benchmarks: they run, hold their bounds, and leave nothing on the disk."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from lore_core.capacity.service_times import read_service_times
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -27,9 +32,19 @@ def test_a_strata_build_of_a_million_rows_is_measured_beside_plain_sql_within_tw
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_replayed_day_has_its_head_pairs_and_a_cost_beside_the_tail_alone(tmp_path: Path) -> None:
-    said = short("benchmarks.replay", tmp_path, "--torso", "0.001", "--tail", "0.01")
+@pytest.mark.serving
+@pytest.mark.usefixtures("serving_environment")
+def test_a_replayed_day_costs_what_real_predictors_take_beside_the_tail_alone(tmp_path: Path) -> None:
+    (scratch := tmp_path / "scratch").mkdir()
+    said = short("benchmarks.replay", scratch, "--json", str(tmp_path / "times.json"))
 
     assert "head pairs hit" in said
-    assert {line.split()[0] for line in said.splitlines() if "factor" in line} == {"PerQuery", "PerItem"}
-    assert list(tmp_path.iterdir()) == []
+    assert "no reasoning; untrained weights" in said
+    assert re.search(r"1[0-4]\.\d tokens of reasoning \(at most 14\)", said)
+    factors = {policy: float(times) for policy, times in re.findall(r"^(Per\w+) .*: factor (\S+)", said, re.MULTILINE)}
+    assert factors.keys() == {"PerQuery", "PerItem"}
+    assert factors["PerItem"] > factors["PerQuery"] > 0
+    times = read_service_times(tmp_path / "times.json")
+    assert "torso with untrained weights, tail with untrained weights" in times.source
+    assert min(times.torso_pair_seconds, times.tail_pair_seconds, times.head_request_seconds) > 0
+    assert list(scratch.glob("lore-*")) == []  # vLLM's own sockets stay

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.replay.__main__ import Day, service_times
+from benchmarks.replay.bill import Seconds, lookup_seconds, service_times
+from benchmarks.replay.day import Day
 from lore_core.capacity.plan import Fleet, HeadBuild, Load, Plan, Planner, Pool, zipf
 from lore_core.capacity.service_times import ServiceTimes, read_service_times
 from lore_core.cli import main
@@ -118,6 +119,8 @@ def test_the_replays_day_is_what_a_plan_reads(tmp_path: Path) -> None:
     day.answered.update(head=4, torso=6, tail=5)
     day.seconds += [0.001, 0.003]
     file = tmp_path / "times.json"
-    file.write_text(service_times(day, 0.002, 0.05, "here").model_dump_json(by_alias=True))
+    file.write_text(
+        service_times(day, Seconds(lookup_seconds(day), 0.002, 0.05), "here").model_dump_json(by_alias=True)
+    )
     found = read_service_times(file)
     assert (found.head_pair_hits, found.head_request_hits, found.head_request_seconds) == (0.9, 0.4, 0.002)
