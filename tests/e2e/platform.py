@@ -1,13 +1,17 @@
 """The platform on a real node, as the demo installs it, and small resources for tests of their own."""
 
 import json
+import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from cluster.fixtures import restricted_namespace
 
 from hack.cluster.kubectl import Kubectl
 from hack.demo import data, install, seed
@@ -33,20 +37,31 @@ class Platform:
     def kubectl(self) -> Kubectl:
         return self.target.kubectl
 
-    def workspace(self, namespace: str) -> None:
-        """A claim in the namespace with the data on it."""
+    @contextmanager
+    def filled_namespace(self, prefix: str, folders: Mapping[str, Path]) -> Iterator[str]:
+        """A namespace of the restricted profile with artifacts on its claim, by their place there; deleted at the end."""
+        name = f"{prefix}-{secrets.token_hex(3)}"
+        self.kubectl.apply(restricted_namespace(name))
+        try:
+            self._claim(name)
+            self.put(name, folders)
+            yield name
+        finally:
+            self.kubectl("delete", "namespace", name, "--wait=false")
+            self.release(name)
+
+    def _claim(self, namespace: str) -> None:
         self.target.provide_volume(namespace, CLAIM)
         spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
         metadata = {"name": CLAIM, "namespace": namespace}
         self.kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
-        self.put(namespace, self.made.folders)
 
     def put(self, namespace: str, folders: Mapping[str, Path]) -> None:
         """Artifacts onto the namespace's claim, by their place there."""
         seed.seed(self.kubectl, namespace, CLAIM, self.references["router"], data.Data(folders))
 
     def release(self, namespace: str) -> None:
-        """Delete what `workspace` made outside the namespace."""
+        """Delete the volume that a claim in the namespace had."""
         if self.target.node is not None:
             self.kubectl("delete", f"persistentvolume/{namespace}-{CLAIM}", "--wait=false", "--ignore-not-found")
 

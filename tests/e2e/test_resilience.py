@@ -1,13 +1,11 @@
 """What happens when something dies, is wiped, or was wrong from the start."""
 
 import json
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster.fixtures import restricted_namespace
 from e2e.platform import CLAIM, Platform, conditions, republished, sft, train_job
 
 from hack.cluster import storage
@@ -20,12 +18,8 @@ KIND = "RelevanceTrainJob"
 @pytest.fixture(scope="module")
 def workspace(platform: Platform) -> Iterator[str]:
     """One namespace for all tests here, with the demo's data on its claim; their jobs have names of their own."""
-    name = f"resilience-{secrets.token_hex(3)}"
-    platform.kubectl.apply(restricted_namespace(name))
-    platform.workspace(name)
-    yield name
-    platform.kubectl("delete", "namespace", name, "--wait=false")
-    platform.release(name)
+    with platform.filled_namespace("resilience", platform.made.folders) as name:
+        yield name
 
 
 def test_a_pod_that_dies_costs_one_attempt_and_training_goes_on_from_its_checkpoint(

@@ -106,7 +106,7 @@ def _model(backend: Backend, runtime: KServeRuntime, pods: PodSettings, settings
     return {
         **_settings(pods, settings),
         "model": {
-            "name": CONTAINER,
+            # Without a name: KServe's webhook refuses one here, and the container keeps the runtime's.
             "modelFormat": {"name": runtime.model_format},
             "runtime": runtime.name,
             "storageUri": runtime.storage_uri,

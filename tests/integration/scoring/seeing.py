@@ -9,6 +9,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from lore_core.prompts import RenderedPrompt
+
 PATCH: Final = 16
 MERGE: Final = 2
 SIDE: Final = 64
@@ -23,12 +25,12 @@ BYTES: Final = 256
 IDS: Final = {name: BYTES + place for place, name in enumerate(ADDED)}
 
 
-def write_model(folder: Path) -> Any:
+def write_model(folder: Path, seed: int = 3) -> Any:
     """Weights, tokenizer and processor into a folder; returns the model in float32."""
     import torch
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
-    torch.manual_seed(3)
+    torch.manual_seed(seed)
     model = Qwen3VLForConditionalGeneration(Qwen3VLConfig(**_config())).float().eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():  # of the usual size a picture would hardly move a score
@@ -97,20 +99,38 @@ def picture(left: str, right: str) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
+def probabilities(model: Any, prompt: RenderedPrompt) -> npt.NDArray[np.float64]:
+    """What the model itself says of the labels behind a prompt, with its picture or of words alone: four shares of one."""
+    ids = list(prompt.token_ids)
+    if prompt.picture is None:
+        found = _of_labels(model, ids)
+    else:
+        found = label_logprobs(model, ids[: prompt.picture.after], prompt.picture.data, ids[prompt.picture.after :])
+    shares: npt.NDArray[np.float64] = np.exp(found)
+    return shares / shares.sum()
+
+
 def label_logprobs(model: Any, before: list[int], data: str, after: list[int]) -> npt.NDArray[np.float64]:
     """What the model itself says of the labels behind words, picture, words: four log-probabilities."""
     import torch
 
     grid = SIDE // PATCH
     inside = [IDS["<|image_pad|>"]] * (grid // MERGE) ** 2
-    ids = torch.tensor([[*before, IDS["<|vision_start|>"], *inside, IDS["<|vision_end|>"], *after]])
+    ids = [*before, IDS["<|vision_start|>"], *inside, IDS["<|vision_end|>"], *after]
+    return _of_labels(
+        model,
+        ids,
+        mm_token_type_ids=(torch.tensor([ids]) == IDS["<|image_pad|>"]).int(),
+        pixel_values=torch.from_numpy(_patches(data)),
+        image_grid_thw=torch.tensor([[1, grid, grid]]),
+    )
+
+
+def _of_labels(model: Any, ids: list[int], **picture: Any) -> npt.NDArray[np.float64]:
+    import torch
+
     with torch.inference_mode():
-        logits = model(
-            input_ids=ids,
-            mm_token_type_ids=(ids == IDS["<|image_pad|>"]).int(),
-            pixel_values=torch.from_numpy(_patches(data)),
-            image_grid_thw=torch.tensor([[1, grid, grid]]),
-        ).logits[0, -1]
+        logits = model(input_ids=torch.tensor([ids]), **picture).logits[0, -1]
     found = logits.double().log_softmax(-1)[[IDS[f"<L{n}>"] for n in (1, 2, 3, 4)]]
     return np.asarray(found.numpy(), dtype=np.float64)
 

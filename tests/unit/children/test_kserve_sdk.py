@@ -115,7 +115,10 @@ def test_the_sdk_reads_it_and_writes_it_as_it_was(models: Any, name: str) -> Non
 
     found = read(class_name(item), item, models, item["kind"])
 
-    assert models[1].ApiClient().sanitize_for_serialization(found) == item
+    written = models[1].ApiClient().sanitize_for_serialization(found)
+    if model := written["spec"].get("predictor", {}).get("model"):
+        assert model.pop("name") == ""  # the SDK writes one, KServe's webhook refuses any other
+    assert written == item
 
 
 def test_a_field_that_kserve_does_not_have_is_noticed(models: Any) -> None:
@@ -146,6 +149,7 @@ def test_a_runtime_of_kserves_gets_the_engines_arguments_and_no_container_of_our
     name = BUILT["runtime"]["metadata"]["name"]
 
     assert not {"containers", "initContainers", "volumes", "securityContext"} & found.keys()
+    assert "name" not in found["model"]  # KServe's webhook refuses one
     assert found["model"]["runtime"] == "kserve-vllmserver"
     assert found["model"]["storageUri"] == "hf://team/lore:v4"
     assert found["model"]["args"][:2] == ["--served-model-name", name]
