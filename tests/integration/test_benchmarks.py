@@ -1,5 +1,6 @@
 """The short forms of the benchmarks that need no server: they run, hold their bounds, and leave nothing on the disk."""
 
+import json
 import os
 import subprocess
 import sys
@@ -33,3 +34,27 @@ def test_a_replayed_day_has_its_head_pairs_and_a_cost_beside_the_tail_alone(tmp_
     assert "head pairs hit" in said
     assert {line.split()[0] for line in said.splitlines() if "factor" in line} == {"PerQuery", "PerItem"}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_ablation_trains_its_arms_within_one_budget_and_says_what_is_reached(tmp_path: Path) -> None:
+    work, out, temporary = tmp_path / "work", tmp_path / "out", tmp_path / "temporary"
+    temporary.mkdir()
+    words = ("--work", str(work), "--out", str(out))
+
+    said = short("benchmarks.ablation", temporary, *words)
+
+    arms = ["SFT", "+ rules", "+ align", "SFT, as many more steps"]
+    found = json.loads((out / "ablation.json").read_text())
+    assert list(found["arms"]) == arms
+    assert "trained tokens of the arms from the base differ by at most" in said
+    assert {line.split()[0] for line in said.splitlines() if "+ align against SFT" in line} <= {
+        "reached",
+        "MISSED",
+        "+",
+    }
+    assert (out / "ablation.svg").read_text().startswith("<svg")
+    trained = {path: path.stat().st_mtime_ns for path in work.glob("runs/stages/*/model/lore-manifest.json")}
+    assert len(trained) == len(arms)
+    assert short("benchmarks.ablation", temporary, *words) == said
+    assert {path: path.stat().st_mtime_ns for path in trained} == trained
+    assert list(temporary.iterdir()) == []
