@@ -105,7 +105,6 @@ def _as_said(query: str, step: TraceStep) -> TraceStep:
     return step.model_copy(update={"demand": alias}) if alias in query.split() else step
 
 
-def padded_steps(tokens: Sequence[int], budget: int, batch: int) -> int:
-    """Steps of `batch` pairs, whose answers have that many tokens, that train about `budget` tokens; at least one."""
-    each = batch * sum(tokens) / len(tokens)
-    return max(1, round(budget / each))
+def padded_steps(steps: int, whole: Sequence[int], left: Sequence[int]) -> int:
+    """Steps that train as many tokens with the answers `left` as `steps` do with the `whole` ones; both are token counts."""
+    return round(steps * (sum(whole) / len(whole)) / (sum(left) / len(left)))

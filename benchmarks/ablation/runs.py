@@ -51,8 +51,9 @@ class Budget:
         return AlignStage(preset=AlignPreset.TINY, below="1", candidates=self.candidates, optimizer=optimizer)
 
     def tuned(self, seed: int, steps: int, mode: RuleMode) -> SftStage:
-        """Fine-tuning from the base model."""
-        optimizer = Optimizer(max_steps=steps, batch_size=self.batch, checkpoint_every=steps, seed=seed)
+        """Fine-tuning from the base model; an interrupted run loses a quarter of it at most."""
+        every = -(-steps // 4)
+        optimizer = Optimizer(max_steps=steps, batch_size=self.batch, checkpoint_every=every, seed=seed)
         return SftStage(rule_mode=mode, optimizer=optimizer)
 
     def longer(self, seed: int) -> SftStage:
@@ -106,14 +107,13 @@ class Bench:
     def tuned(self, arms: Sequence[Tuned]) -> list[Task]:
         """The arms' stages from the base model, their steps padded so that all train as many tokens."""
         splits, encoder, seed = read_splits(self.site.pairs, _SPLITS), TextEncoder.load(self.base), self.site.seed
-        full = self.budget.tuned(seed, self.budget.steps, RuleMode.RETRIEVED)
-        budget = trained_tokens(splits["train"], full, encoder)
+        whole = [answer_tokens(pair, RuleMode.RETRIEVED, encoder) for pair in splits["train"]]
         found = []
         for arm in arms:
             data, pairs = self._data(splits, arm.capabilities)
             mode = rule_mode(arm.capabilities)
             each = [answer_tokens(pair, mode, encoder) for pair in pairs]
-            spec = self.budget.tuned(seed, padded_steps(each, budget, self.budget.batch), mode)
+            spec = self.budget.tuned(seed, padded_steps(self.budget.steps, whole, each), mode)
             tokens = trained_tokens(pairs, spec, encoder)
             found.append(Task(arm.name, arm.capabilities, data, spec, self.base, len(pairs), tokens))
         return found
@@ -130,12 +130,15 @@ class Bench:
 
     def outcome(self, task: Task) -> Outcome:
         """Train, answer, and tell what it took; nothing is done twice."""
-        config = self._config(task)
-        if not open_store(config.output).exists():
-            self._train(task.arm, config)
+        if not self.done(task):
+            self._train(task)
         answers = self._answered(self.model(task), task.capabilities)
         steps = task.spec.optimizer.max_steps
         return Outcome(task.arm, self.site.seed, answers, task.pairs, steps, task.trained_tokens)
+
+    def done(self, task: Task) -> bool:
+        """Whether a task's model is there."""
+        return open_store(self._config(task).output).exists()
 
     def model(self, task: Task) -> Path:
         """Where a task's model lies once it is trained."""
@@ -174,11 +177,11 @@ class Bench:
             spec=task.spec,
         )
 
-    def _train(self, name: str, config: TrainConfig) -> None:
-        log = self.root / "logs" / f"{self.site.seed}-{re.sub('[^a-z]+', '-', name.lower()).strip('-')}.log"
+    def _train(self, task: Task) -> None:
+        log = self.root / "logs" / f"{self.site.seed}-{re.sub('[^a-z]+', '-', task.arm.lower()).strip('-')}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         path = log.with_suffix(".config.json")
-        path.write_text(config.model_dump_json(by_alias=True), encoding="utf-8")
+        path.write_text(self._config(task).model_dump_json(by_alias=True), encoding="utf-8")
         verb(log, "train", "--config", str(path), "--report", str(log.with_suffix(".report.json")))
 
     def _answered(self, model: Path, capabilities: Capabilities) -> dict[str, int]:

@@ -28,6 +28,10 @@ from lore_core.jobs.config import Endpoint, SynthesizeStage
 _NEVER: Final = 1_000_000
 
 
+class VerbFailed(Exception):
+    """A verb of the command line ended with a status other than 0; the message has the end of its log."""
+
+
 @dataclass(frozen=True)
 class Site:
     """The artifacts of one seed. `pairs` have a teacher's traces."""
@@ -50,15 +54,14 @@ def digest_of(*parts: object) -> str:
 
 
 def verb(log: Path, *words: str) -> None:
-    """Run a verb of the command line, one rank and one thread, its output into a file. RuntimeError with its end if it fails."""
+    """Run a verb of the command line, one rank and one thread, its output into a file. Raises VerbFailed."""
     environment = {**os.environ, "LORE_NPROC": "1", "OMP_NUM_THREADS": "1"}
-    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as out:
         done = subprocess.run(
             [sys.executable, "-m", "lore_core", *words], stdout=out, stderr=out, env=environment, check=False
         )
     if done.returncode:
-        raise RuntimeError(f"lore {words[0]} failed; {log} ends with\n{log.read_text()[-2000:]}")
+        raise VerbFailed(f"lore {words[0]} failed; {log} ends with\n{log.read_text()[-2000:]}")
 
 
 def made(root: Path, seed: int, scale: Scale) -> Site:
@@ -74,29 +77,32 @@ def made(root: Path, seed: int, scale: Scale) -> Site:
 
 def _synthesised(root: Path, world: Path, seed: int) -> Path:
     """The world's pairs with the stand-in teacher's checked traces, by `lore synthesize` with all capabilities."""
-    data, rules, rates = artifact(world / "pairs"), artifact(world / "rules"), FaultRates()
+    rates = FaultRates()
     with _teacher(rates, seed) as url:
-        spec = SynthesizeStage(
-            teacher=Endpoint(url=url, model="rule-engine"),
-            requests_per_minute=_NEVER,
-            token_budget=_NEVER * _NEVER,
-        )
-        config = SynthesizeConfig(
-            job=f"ablation-{seed}",
-            stage="synthesize",
-            data=data,
-            rule_set=rules,
-            workspace=ArtifactRef(uri=(root / "runs").absolute().as_uri()),
-            input_key=digest_of(data.digest, rules.digest, asdict(rates), seed, spec.samples, str(spec.temperature)),
-            spec=spec,
-        )
+        config = _config(root, world, seed, url, rates)
         if not open_store(config.output).exists():
-            path = root / "configs" / f"synthesize-{seed}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
+            log = root / "logs" / f"{seed}-synthesize.log"
+            log.parent.mkdir(parents=True, exist_ok=True)
+            path = log.with_suffix(".config.json")
             path.write_text(config.model_dump_json(by_alias=True), encoding="utf-8")
-            log = root / "logs" / f"synthesize-{seed}.log"
-            verb(log, "synthesize", "--config", str(path), "--report", str(log.with_suffix(".json")))
+            verb(log, "synthesize", "--config", str(path), "--report", str(log.with_suffix(".report.json")))
     return Path(config.output.uri.removeprefix("file://"))
+
+
+def _config(root: Path, world: Path, seed: int, url: str, rates: FaultRates) -> SynthesizeConfig:
+    """The stage; its key leaves out where the teacher listens."""
+    data, rules = artifact(world / "pairs"), artifact(world / "rules")
+    teacher = Endpoint(url=url, model="rule-engine")
+    spec = SynthesizeStage(teacher=teacher, requests_per_minute=_NEVER, token_budget=_NEVER * _NEVER)
+    return SynthesizeConfig(
+        job=f"ablation-{seed}",
+        stage="synthesize",
+        data=data,
+        rule_set=rules,
+        workspace=ArtifactRef(uri=(root / "runs").absolute().as_uri()),
+        input_key=digest_of(data.digest, rules.digest, asdict(rates), seed, spec.samples, str(spec.temperature)),
+        spec=spec,
+    )
 
 
 @contextmanager
