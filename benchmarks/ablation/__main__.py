@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from benchmarks.ablation.arms import RULES, SFT, TUNED
+from benchmarks.ablation.arms import ALIGNED, LONGER, RULES, SFT, TUNED, Tuned
 from benchmarks.ablation.report import report, write
 from benchmarks.ablation.runs import Bench, Budget, Outcome, Task
 from benchmarks.ablation.world import VerbFailed, made
@@ -25,8 +25,12 @@ from lore_core.benchmark.world import Scale
 
 SCALE: Final = Scale(train=160, tune=10, calibration=1, gate=60)
 BUDGET: Final = Budget(steps=2400, batch=8, extra=40, prompts=8, candidates=512)
+Arms = tuple[Sequence[Tuned], Sequence[str]]
+"""From the base, and from the arm with all capabilities."""
+ARMS: Final[Arms] = (TUNED, (ALIGNED, LONGER))
 SHORT_SCALE: Final = Scale(train=4, tune=1, calibration=1, gate=1)
 SHORT_BUDGET: Final = Budget(steps=40, batch=8, extra=2, prompts=2, candidates=32)
+SHORT_ARMS: Final[Arms] = ((SFT, RULES), (ALIGNED,))
 
 
 def main() -> int:
@@ -38,17 +42,18 @@ def main() -> int:
     add("--parallel", type=int, default=2, help="runs at once, one core each (default %(default)s)")
     add("--work", type=Path, help="folder that keeps what is done; a later call goes on from it")
     add("--out", type=Path, help="folder for ablation.json and a plot of it")
-    add("--short", action="store_true", help="one seed, few pairs, four arms: whether it runs, not what comes of it")
+    add("--short", action="store_true", help="one seed, few pairs, three arms: whether it runs, not what comes of it")
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     with nullcontext(args.work) if args.work else tempfile.TemporaryDirectory(prefix="lore-ablation-") as work:
         Path(work).mkdir(parents=True, exist_ok=True)
         benches = prepared(Path(work), args)
-        outcomes = list(ran(benches, args.parallel, short=args.short))
+        arms = SHORT_ARMS if args.short else ARMS
+        outcomes = list(ran(benches, arms, args.parallel))
         found = report(benches, outcomes)
     if args.out:
         write(args.out, found)
-    return 0 if len(outcomes) == len(benches) * (4 if args.short else len(TUNED) + 2) else 1
+    return 0 if len(outcomes) == len(benches) * sum(map(len, arms)) else 1
 
 
 def prepared(work: Path, args: argparse.Namespace) -> list[Bench]:
@@ -62,13 +67,13 @@ def prepared(work: Path, args: argparse.Namespace) -> list[Bench]:
     return [Bench(work, base, made(work, seed, SCALE), budget) for seed in args.seeds]
 
 
-def ran(benches: Sequence[Bench], parallel: int, *, short: bool) -> Iterator[Outcome]:
-    """The outcomes of all arms of all seeds, the fine-tuned ones first: the others go on from one of them."""
-    tuned = [(bench, task) for bench in benches for task in bench.tuned((SFT, RULES) if short else TUNED)]
+def ran(benches: Sequence[Bench], arms: Arms, parallel: int) -> Iterator[Outcome]:
+    """The outcomes of all arms of all seeds, those from the base first: the others go on from one of them."""
+    tuned = [(bench, task) for bench in benches for task in bench.tuned(arms[0])]
     with ProcessPoolExecutor(parallel, multiprocessing.get_context("spawn")) as pool:
         yield from worked(pool, tuned)
         full = [(bench, task) for bench, task in tuned if task.arm == RULES.name and bench.done(task)]
-        yield from worked(pool, [(bench, task) for bench, start in full for task in bench.continued(start)])
+        yield from worked(pool, [(bench, bench.continued(start, name)) for bench, start in full for name in arms[1]])
 
 
 def worked(pool: Executor, tasks: Sequence[tuple[Bench, Task]]) -> Iterator[Outcome]:

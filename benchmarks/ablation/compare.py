@@ -102,7 +102,8 @@ def _kept(contrast: Contrast, one: Difference, least: float) -> Verdict:
 
 def points(one: Difference) -> str:
     """A difference and its bounds in points."""
-    return f"{100 * one.value:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
+    value, low, high = (round(100 * number, 1) + 0.0 for number in (one.value, one.low, one.high))  # no -0.0
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def contrasted(tables: Mapping[str, PairTable]) -> dict[Contrast, list[Difference]]:

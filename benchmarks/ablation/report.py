@@ -92,7 +92,7 @@ def spread(arms: Arms) -> float:
     """The largest difference within a seed between two arms from the base, as a share of the smaller."""
     names = [arm.name for arm in TUNED if arm.name in arms]
     by_seed = zip(*([run.trained_tokens or 0 for run in arms[name]] for name in names), strict=True)
-    return max(max(tokens) / min(tokens) - 1 for tokens in by_seed)
+    return float(max(max(tokens) / min(tokens) - 1 for tokens in by_seed))
 
 
 def show_arms(metric: str, by_arm: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:

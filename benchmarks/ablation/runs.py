@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from benchmarks.ablation.arms import ALIGNED, LONGER, Capabilities, Tuned, padded_steps, rule_mode, withheld
+from benchmarks.ablation.arms import ALIGNED, Capabilities, Tuned, padded_steps, rule_mode, withheld
 from benchmarks.ablation.world import Site, artifact, digest_of, verb
 from lore_core.artifacts import ArtifactRef, open_store, publish
 from lore_core.artifacts.manifest import sha256_digest
@@ -118,15 +118,15 @@ class Bench:
             found.append(Task(arm.name, arm.capabilities, data, spec, self.base, len(pairs), tokens))
         return found
 
-    def continued(self, full: Task) -> list[Task]:
-        """What goes on from the arm with all capabilities: alignment, and as many more steps of fine-tuning."""
-        longer, start = self.budget.longer(self.site.seed), self.model(full)
+    def continued(self, full: Task, name: str) -> Task:
+        """What goes on from the arm with all capabilities: alignment, or as many more steps of fine-tuning."""
+        start, seed = self.model(full), self.site.seed
+        if name == ALIGNED:
+            return replace(full, arm=name, spec=self.budget.align(seed), start=start, trained_tokens=None)
+        longer = self.budget.longer(seed)
         pairs = read_splits(full.data, _SPLITS)["train"]
         tokens = trained_tokens(pairs, longer, TextEncoder.load(self.base))
-        return [
-            replace(full, arm=ALIGNED, spec=self.budget.align(self.site.seed), start=start, trained_tokens=None),
-            replace(full, arm=LONGER, spec=longer, start=start, trained_tokens=tokens),
-        ]
+        return replace(full, arm=name, spec=longer, start=start, trained_tokens=tokens)
 
     def outcome(self, task: Task) -> Outcome:
         """Train, answer, and tell what it took; nothing is done twice."""

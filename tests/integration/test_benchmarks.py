@@ -43,15 +43,11 @@ def test_an_ablation_trains_its_arms_within_one_budget_and_says_what_is_reached(
 
     said = short("benchmarks.ablation", temporary, *words)
 
-    arms = ["SFT", "+ rules", "+ align", "SFT, as many more steps"]
+    arms = ["SFT", "+ rules", "+ align"]
     found = json.loads((out / "ablation.json").read_text())
     assert list(found["arms"]) == arms
+    assert [one["contrast"] for one in found["verdicts"]] == ["+ align"]
     assert "trained tokens of the arms from the base differ by at most" in said
-    assert {line.split()[0] for line in said.splitlines() if "+ align against SFT" in line} <= {
-        "reached",
-        "MISSED",
-        "+",
-    }
     assert (out / "ablation.svg").read_text().startswith("<svg")
     trained = {path: path.stat().st_mtime_ns for path in work.glob("runs/stages/*/model/lore-manifest.json")}
     assert len(trained) == len(arms)
