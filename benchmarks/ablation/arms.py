@@ -2,7 +2,7 @@
 
 Every arm is think-first on the same pairs and gold labels. A capability that an arm lacks is missing where it works:
 
-- Knowledge: a step of the trace names the query's own word for a demand, an alias unresolved, in place of what it means.
+- Knowledge: no step whose demand the query names by an alias: without knowing its meaning that step cannot be taken.
 - Visual: no words of the picture in the prompt, in training and when scored, and no step whose evidence stands there.
 - Rules: rule mode None: no rules in the prompt, in training and when scored, and no citation in the trace.
 """
@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lore_core.benchmark.vocabulary import ALIASES
 from lore_core.jobs import Capability, RuleMode
 from lore_core.records import Pair, TraceStep
 
@@ -90,7 +89,8 @@ def withheld(pair: Pair, capabilities: Capabilities) -> Pair:
         shown = shown.model_copy(update={"vqa_result": ""})
         trace = _seen(shown)
     if Capability.KNOWLEDGE not in capabilities:
-        trace = (_as_said(pair.query, step) for step in trace)
+        said = frozenset(pair.query.split())
+        trace = (step for step in trace if step.demand in said)
     return shown.model_copy(update={"trace": tuple(trace)})
 
 
@@ -98,11 +98,6 @@ def _seen(pair: Pair) -> Iterable[TraceStep]:
     """The steps whose evidence stands in the pair's own text."""
     words = frozenset(" ".join((pair.title, *pair.cpv_sku.values())).split())
     return (step for step in pair.trace if step.evidence in words)
-
-
-def _as_said(query: str, step: TraceStep) -> TraceStep:
-    alias = ALIASES.get(step.demand, "")
-    return step.model_copy(update={"demand": alias}) if alias in query.split() else step
 
 
 def padded_steps(steps: int, whole: Sequence[int], left: Sequence[int]) -> int:
