@@ -1,0 +1,115 @@
+"""From answers to figures: each arm by cell, each contrast by cell with its interval, and what is required of it. Pure.
+
+Seeds are pooled: a seed's world has queries of its own, and whole queries are drawn. Bounds are one-sided, at 95 % each.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.ablation.arms import CONTRASTS, JUDGED, SEVERAL, Contrast, cell
+from benchmarks.ablation.runs import Outcome
+from lore_core.evaluation.slices import Slice
+from lore_core.evaluation.table import PairTable
+from lore_core.records import LABELS, Pair
+
+ACCURACY: Final = "Accuracy2"
+METRICS: Final = (ACCURACY, "MacroF1")
+ALL: Final = "all"
+ROWS: Final = (*JUDGED, SEVERAL, ALL)
+LIFT, HARM, ALIGN_HARM = 0.05, -0.02, -0.01
+_CONFIDENCE, _RESAMPLES, _SEED = 0.95, 2_000, 17
+
+Gates = Mapping[int, Sequence[Pair]]
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """By how much an arm is better in one cell, with a lower and an upper bound; pairs and queries that it is measured on."""
+
+    metric: str
+    cell: str
+    value: float
+    low: float
+    high: float
+    pairs: int
+    queries: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One requirement of one contrast, and whether it holds."""
+
+    contrast: str
+    requirement: str
+    reached: bool
+
+
+def pooled(gates: Gates, outcomes: Iterable[Outcome]) -> PairTable:
+    """One arm's answers of several seeds in one table; no two seeds share a query."""
+    rows = [
+        (f"{found.seed}/{pair.id}", f"{found.seed} {pair.query}", pair, found.answers[pair.id])
+        for found in outcomes
+        for pair in gates[found.seed]
+    ]
+    ids, queries, pairs, answers = zip(*rows, strict=True)
+    gold = [LABELS.index(pair.groundtruth) for pair in pairs]
+    return PairTable.build(ids, queries, gold, answers, {"cell": [cell(pair) for pair in pairs]})
+
+
+def _where(name: str) -> dict[str, str]:
+    return {} if name == ALL else {"cell": name}
+
+
+def figures(table: PairTable) -> dict[str, Row]:
+    """An arm's metrics in every cell, with the pairs there."""
+    found = {}
+    for name in ROWS:
+        part = Slice(table.select(_where(name)), None, _RESAMPLES, _SEED)
+        found[name] = {metric: part.value(metric) for metric in METRICS} | {"pairs": len(part.candidate)}
+    return found
+
+
+def differences(arm: PairTable, against: PairTable) -> list[Difference]:
+    """Both metrics in every cell, paired by query."""
+    whole = Slice(arm, against, _RESAMPLES, _SEED)
+    return [_difference(whole.narrowed(_where(name)), metric, name) for name in ROWS for metric in METRICS]
+
+
+def _difference(part: Slice, metric: str, name: str) -> Difference:
+    bounds = part.regression_interval(metric, None, _CONFIDENCE)
+    low, high = (-bounds.high, -bounds.low) if bounds else (math.nan, math.nan)
+    value = -part.regression(metric)
+    return Difference(metric, name, value, low, high, len(part.candidate), part.candidate.queries)
+
+
+def verdicts(contrast: Contrast, found: Iterable[Difference]) -> list[Verdict]:
+    """What is required: a lift in the arm's own cell and no loss in the others; of alignment, no loss over all pairs."""
+    at = {one.cell: one for one in found if one.metric == ACCURACY}
+    if contrast.own is None:
+        return [_kept(contrast, at[ALL], ALIGN_HARM)]
+    own = at[contrast.own]
+    lift = f"{own.cell} {points(own)}: at least {100 * LIFT:+.0f}, bound above 0"
+    lifted = Verdict(contrast.name, lift, own.value >= LIFT and own.low > 0)
+    return [lifted, *(_kept(contrast, at[name], HARM) for name in JUDGED if name != contrast.own)]
+
+
+def _kept(contrast: Contrast, one: Difference, least: float) -> Verdict:
+    return Verdict(contrast.name, f"{one.cell} {points(one)}: bound at least {100 * least:+.0f}", one.low >= least)
+
+
+def points(one: Difference) -> str:
+    """A difference and its bounds in points."""
+    value, low, high = (round(100 * number, 1) + 0.0 for number in (one.value, one.low, one.high))  # no -0.0
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def contrasted(tables: Mapping[str, PairTable]) -> dict[Contrast, list[Difference]]:
+    """The differences of every contrast whose two arms were run."""
+    return {
+        contrast: differences(tables[contrast.arm], tables[contrast.against])
+        for contrast in CONTRASTS
+        if contrast.arm in tables and contrast.against in tables
+    }
