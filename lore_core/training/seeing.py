@@ -55,20 +55,25 @@ def require_seeing(spec: SftStage, base: Path, most: int) -> None:
 
 
 def check_pictures(base: Path, folder: Path, names: Sequence[str]) -> None:
-    """Read each different picture of these splits once. Raises RecordError naming file, line and field of a bad one."""
-    reader, known = PictureReader(base, ModelKit.load(base).encoder), set[str]()
+    """Read every picture of these splits. Raises RecordError naming file, line and field of a broken one."""
+    reader = PictureReader(base, ModelKit.load(base).encoder)
     for name in names:
-        path = folder / f"{name}.jsonl"
-        for line, pair in read_records(path, Pair):
-            key = sha256_digest(pair.image_base64.encode())
-            if not pair.image_base64 or key in known:
-                continue
-            try:
-                reader.read(pair.image_base64)
-            except BadPicture as error:
-                problem, _, remedy = str(error).rpartition("; ")
-                raise RecordError(problem, remedy, file=path, line=line, field="image_base64") from error
-            known.add(key)
+        check_file(folder / f"{name}.jsonl", reader)
+
+
+def check_file(path: Path, reader: PictureReader) -> None:
+    """Read each different picture of a file of pairs once. Raises RecordError naming file, line and field of a broken one."""
+    known = set[str]()
+    for line, pair in read_records(path, Pair):
+        key = sha256_digest(pair.image_base64.encode())
+        if not pair.image_base64 or key in known:
+            continue
+        try:
+            reader.read(pair.image_base64)
+        except BadPicture as error:
+            problem, _, remedy = str(error).rpartition("; ")
+            raise RecordError(problem, remedy, file=path, line=line, field="image_base64") from error
+        known.add(key)
 
 
 def load_seeing(folder: Path, kit: ModelKit) -> Any:

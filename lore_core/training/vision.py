@@ -165,7 +165,7 @@ def _processors(settings: VisionSettings) -> dict[str, dict[str, Any]]:
         "patch_size": settings.patch,
         "temporal_patch_size": _TEMPORAL,
         "merge_size": _MERGE,
-        "image_mean": [0.5] * 3,
+        "image_mean": [1.0] * 3,  # white, the ground of drawings and of product photos, is nothing
         "image_std": [0.5] * 3,
     }
     whole = {"processor_class": "Qwen3VLProcessor"}

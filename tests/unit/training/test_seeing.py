@@ -93,7 +93,7 @@ def own_logprob(stage: SftModel, pair: Pair) -> float:
     seen = Qwen2VLImageProcessorPil(
         size={"shortest_edge": 28 * 28, "longest_edge": 112 * 56},
         patch_size=14,
-        image_mean=[0.5] * 3,
+        image_mean=[1.0] * 3,
         image_std=[0.5] * 3,
     )(images=[image], return_tensors="pt")
     inside = [config.vision_start_token_id, *[config.image_token_id] * 8, config.vision_end_token_id]
