@@ -1,6 +1,7 @@
 """A vision tower's first lesson: the words of what a picture shows. No query and no label are seen.
 
-Labels alone teach a fresh tower little: they say one thing of a picture, its words all of it. The text side stays as it is.
+Labels alone teach a fresh tower little: they say one thing of a picture, its words all of it. The text side learns to look at
+the picture's tokens, at a fraction of the rate, so that it keeps what it knows: with frozen weights nothing was learned.
 """
 
 from collections.abc import Sequence
@@ -20,8 +21,10 @@ from lore_core.training.schedule import Order, learning_rate
 from lore_core.training.seeing import check_file, collate_seen
 from lore_core.training.tokenizer import END
 
-CAPTIONS: Final = Optimizer(max_steps=3000, batch_size=32, warmup_steps=50)
+CAPTIONS: Final = Optimizer(learning_rate="0.001", max_steps=3000, batch_size=16, warmup_steps=50)
 """Knobs of the lesson; a step's batch is pictures."""
+_TEXT_SHARE: Final = 0.2
+"""Of the tower's learning rate."""
 
 
 def captions(path: Path, encoder: TextEncoder, reader: PictureReader) -> list[Example]:
@@ -39,24 +42,22 @@ def captions(path: Path, encoder: TextEncoder, reader: PictureReader) -> list[Ex
 def learn_captions(
     model: Any, reader: PictureReader, lessons: Sequence[Example], optimizer: Optimizer, on_step: OnStep
 ) -> float:
-    """Train the tower alone; returns the last mean loss (nats a token)."""
+    """Train tower and text side; returns the last mean loss (nats a token)."""
     import torch
 
-    model.requires_grad_(False)
-    tower = list(model.model.visual.requires_grad_(True).parameters())
-    adam = torch.optim.AdamW(tower, betas=(0.9, 0.98), weight_decay=float(optimizer.weight_decay))
+    groups = [{"params": model.model.visual.parameters()}, {"params": model.model.language_model.parameters()}]
+    adam = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=float(optimizer.weight_decay))
     order, recent = Order.plain(len(lessons), optimizer), 0.0
     for step in range(optimizer.max_steps):
-        for group in adam.param_groups:
-            group["lr"] = learning_rate(step, optimizer)
+        for group, share in zip(adam.param_groups, (1.0, _TEXT_SHARE), strict=True):
+            group["lr"] = share * learning_rate(step, optimizer)
         batch = collate_seen([lessons[row] for row in order.batch(step)], reader, 1.0)
         targets, weights = batch.pop("targets"), batch.pop("weights")
         loss = packed_loss(model(**batch, use_cache=False).logits, targets, weights)
         adam.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(tower, float(optimizer.gradient_clip))
+        torch.nn.utils.clip_grad_norm_(model.parameters(), float(optimizer.gradient_clip))
         adam.step()
         recent = float(loss.detach()) if step == 0 else 0.98 * recent + 0.02 * float(loss.detach())
         on_step(step + 1, recent)
-    model.requires_grad_(True)
     return recent

@@ -92,7 +92,8 @@ def test_equal_inputs_give_an_equal_base_with_the_words_of_the_text_base(
     assert "reused" in capsys.readouterr().out
     assert add_vision(root / "base", train, tmp_path / "again", steps=4) == 1
     assert "holds a base model of other inputs" in capsys.readouterr().err
-    text, seeing = (load_file(folder / "model.safetensors") for folder in (root / "base", tmp_path / "again"))
+    assert add_vision(root / "base", train, tmp_path / "fresh", steps=0) == 0
+    text, seeing = (load_file(folder / "model.safetensors") for folder in (root / "base", tmp_path / "fresh"))
     layer = "layers.0.mlp.up_proj.weight"
     assert (seeing[f"model.language_model.{layer}"] == text[f"model.{layer}"]).all()
 
