@@ -33,3 +33,14 @@ def test_a_replayed_day_has_its_head_pairs_and_a_cost_beside_the_tail_alone(tmp_
     assert "head pairs hit" in said
     assert {line.split()[0] for line in said.splitlines() if "factor" in line} == {"PerQuery", "PerItem"}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_four_arms_are_trained_from_one_base_and_stand_side_by_side(tmp_path: Path) -> None:
+    said = short("benchmarks.pictures", tmp_path, "--seeds", "5")
+
+    arms = ("picture", "blank", "shuffled picture", "caption")
+    for arm in arms:
+        assert f"seed 5, {arm}: Accuracy@2 on the tune split by step  1: " in said
+        assert sum(line.startswith(f"{arm} ") for line in said.splitlines()) == 2
+    assert "visual: 48 pairs, 12 queries" in said
+    assert list(tmp_path.iterdir()) == []
