@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.pictures.arms import Arm
-from benchmarks.pictures.compare import missed, scores, table
+from benchmarks.pictures.compare import missed, scores, summary, table
 from benchmarks.pictures.runs import Size, scored, seeing_base, trained
 from lore_core.benchmark.lexicon import vocabulary
 from lore_core.benchmark.world import Scale, World
@@ -24,7 +24,7 @@ def main() -> int:
     """Run all seeds; the exit status tells only whether they ran."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pictures", description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[17, 18, 19])
-    parser.add_argument("--lesson", type=int, default=3000, help="steps in which the tower learns words of pictures")
+    parser.add_argument("--lesson", type=int, default=2400, help="steps in which the tower learns words of pictures")
     parser.add_argument("--steps", type=int, default=2000, help="steps of each arm's fine-tuning")
     parser.add_argument("--batch", type=int, default=16, help="pairs a step")
     parser.add_argument("--ranks", type=int, default=1, help="training processes")
@@ -33,7 +33,7 @@ def main() -> int:
     args = parser.parse_args()
     if args.short:
         args.seeds, args.lesson, args.steps, args.batch = args.seeds[:1], 2, 2, 4
-    optimizer = Optimizer(max_steps=args.steps, batch_size=args.batch, checkpoint_every=max(1, args.steps // 8))
+    optimizer = Optimizer(max_steps=args.steps, batch_size=args.batch, checkpoint_every=max(1, args.steps // 5))
     size = Size(_SHORT if args.short else _WHOLE, args.lesson, optimizer, args.ranks)
     with tempfile.TemporaryDirectory() as scratch:
         root = args.work or Path(scratch)
@@ -53,6 +53,7 @@ def run(root: Path, base: Path, world: World, size: Size) -> None:
         steps = "  ".join(f"{step}: {value:.3f}" for step, value in done.curve)
         print(f"seed {world.seed}, {arm}: Accuracy@2 on the tune split by step  {steps}", flush=True)
         tables[arm] = scored(done.folder, world, arm)
+        print(f"seed {world.seed}, {arm}: on the gate split  {summary(tables[arm])}", flush=True)
     found = scores(tables)
     print(f"\nseed {world.seed}{table(found)}\n")
     print("\n".join(f"missed: {line}" for line in missed(found)) or "every yardstick is reached", flush=True)

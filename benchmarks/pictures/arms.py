@@ -13,12 +13,12 @@ from lore_core.records import Pair
 
 
 class Arm(StrEnum):
-    """The picture itself, a white one, another item's, or the picture's words."""
+    """The picture itself, its words, another item's picture, or a white one."""
 
     PICTURE = "picture"
-    BLANK = "blank"
-    SHUFFLED = "shuffled picture"
     CAPTION = "caption"
+    SHUFFLED = "shuffled picture"
+    BLANK = "blank"
 
 
 BLANK: Final = base64.b64encode(png([bytes(2 * PANEL)] * PANEL, [(255, 255, 255)])).decode()

@@ -7,6 +7,7 @@ from typing import Final
 from benchmarks.pictures.arms import Arm
 from benchmarks.pictures.runs import SUBSETS, VISUAL
 from lore_core.evaluation.bootstrap import Interval
+from lore_core.evaluation.metrics import accuracy2
 from lore_core.evaluation.slices import Slice
 from lore_core.evaluation.table import PairTable
 
@@ -32,6 +33,12 @@ class Score:
     lost_interval: Interval | None
     pairs: int
     queries: int
+
+
+def summary(table: PairTable) -> str:
+    """Accuracy@2 of one arm on every subset, in a line."""
+    parts = ((subset, table.select({"subset": subset})) for subset in SUBSETS)
+    return "  ".join(f"{subset}: {float(accuracy2(part.totals)):.3f}" for subset, part in parts)
 
 
 def scores(tables: Mapping[Arm, PairTable]) -> list[Score]:

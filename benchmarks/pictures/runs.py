@@ -20,7 +20,7 @@ from lore_core.records import LABELS, Pair, write_pairs
 
 VISUAL: Final = "visual"
 SUBSETS: Final = (VISUAL, "general")
-_TUNE_PAIRS: Final = 96
+_TUNE_PAIRS: Final = 64
 
 
 @dataclass(frozen=True)

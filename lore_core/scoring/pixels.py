@@ -56,8 +56,8 @@ class PictureReader:
     @property
     def most_tokens(self) -> int:
         """Most tokens of one picture under the folder's bounds, those that enclose it included."""
-        side = self._processor.patch_size * self._processor.merge_size
-        return int(self._processor.size["longest_edge"]) // side**2 + 2
+        side = int(self._processor.patch_size * self._processor.merge_size)
+        return int(self._processor.size["longest_edge"]) // (side * side) + 2
 
     def read(self, data: str) -> Patches:
         """The patches of a picture's base64. Raises BadPicture where it cannot be read."""

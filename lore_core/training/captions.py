@@ -21,7 +21,7 @@ from lore_core.training.schedule import Order, learning_rate
 from lore_core.training.seeing import check_file, collate_seen
 from lore_core.training.tokenizer import END
 
-CAPTIONS: Final = Optimizer(learning_rate="0.001", max_steps=3000, batch_size=16, warmup_steps=50)
+CAPTIONS: Final = Optimizer(learning_rate="0.001", max_steps=2400, batch_size=16, warmup_steps=50)
 """Knobs of the lesson; a step's batch is pictures."""
 _TEXT_SHARE: Final = 0.2
 """Of the tower's learning rate."""
