@@ -85,7 +85,7 @@ def prepare(config: TrainConfig, scratch: Path) -> StageInputs:
             require_held_out_pairs(config, inputs, name)
     if isinstance(config.spec, SftStage):
         RuleSource.load(config.spec.rule_mode, inputs.rules)
-        _look_at_pictures(config, config.spec, inputs)
+    _look_at_pictures(config, inputs)
     if isinstance(config.spec, DistillStage) and config.spec.student is StudentKind.CAUSAL:
         require_causal(inputs.base)
     if isinstance(config.spec, AlignStage):
@@ -93,12 +93,18 @@ def prepare(config: TrainConfig, scratch: Path) -> StageInputs:
     return inputs
 
 
-def _look_at_pictures(config: TrainConfig, spec: SftStage, inputs: StageInputs) -> None:
-    if (most := image_tokens(inputs.base)) is None:
+def _look_at_pictures(config: TrainConfig, inputs: StageInputs) -> None:
+    """What a base or a teacher that is shown pictures needs of itself and of the data."""
+    spec, splits = config.spec, [TRAIN]
+    if isinstance(spec, SftStage) and (most := image_tokens(inputs.base)) is not None:
+        require_seeing(spec, inputs.base, most)
+        seeing = inputs.base
+        splits += [TUNE] if spec.selection is not None or spec.pass_at_k is not None else []
+    elif inputs.teacher is not None and image_tokens(inputs.teacher) is not None:
+        seeing = inputs.teacher
+    else:
         return
-    require_seeing(spec, inputs.base, most)
-    held_out = spec.selection is not None or spec.pass_at_k is not None
     try:
-        check_pictures(inputs.base, inputs.data, [TRAIN, *([TUNE] if held_out else [])])
+        check_pictures(seeing, inputs.data, splits)
     except RecordError as error:
         raise error.named(inputs.data, config.data.uri) from error

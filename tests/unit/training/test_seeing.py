@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lore_core.artifacts import ArtifactRef, publish
 from lore_core.benchmark.lexicon import vocabulary
 from lore_core.benchmark.world import Scale, World
-from lore_core.jobs import AlignStage, RuleMode, SftStage
+from lore_core.cli import main
+from lore_core.jobs import AlignStage, Report, RuleMode, SftStage, TrainConfig
 from lore_core.jobs.config import AlignMethod
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import ModelKit, RuleSource, TextEncoder
@@ -244,6 +246,29 @@ def test_a_broken_picture_is_named_by_file_line_and_field(bases: Bases, tmp_path
     assert failure.message.endswith("save it anew as PNG or JPEG")
     write_pairs(tmp_path / "train.jsonl", [PAIRS[0], WORDED[1]])
     check_pictures(bases.seeing, tmp_path, ["train"])
+
+
+@pytest.mark.parametrize("spec", [{"kind": "sft", "rule_mode": "None"}, {"kind": "distill"}])
+def test_a_stage_that_shows_pictures_to_its_base_or_teacher_ends_at_a_broken_one(
+    bases: Bases, tmp_path: Path, pairs_folder: Path, train_config: Callable[..., TrainConfig], spec: dict[str, Any]
+) -> None:
+    torn = PAIRS[2].model_copy(update={"image_base64": PAIRS[2].image_base64[:400]})
+    write_pairs(pairs_folder / "train.jsonl", [PAIRS[0], torn])
+    seeing = publish(bases.seeing, ArtifactRef(uri=(tmp_path / "seeing").as_uri()), "model")
+    config = train_config(pairs_folder)
+    if spec["kind"] == "sft":
+        config = train_config(pairs_folder, spec=spec, base_model=seeing)
+    else:
+        config = train_config(pairs_folder, spec={**spec, "base": config.base_model, "teacher": seeing})
+    (tmp_path / "config.json").write_text(config.model_dump_json(by_alias=True))
+
+    report = tmp_path / "report.json"
+    assert main(["train", "--config", str(tmp_path / "config.json"), "--report", str(report)]) == 1
+
+    failure = Report.model_validate_json(report.read_text()).failure
+    assert failure is not None
+    assert (failure.reason, failure.file, failure.line) == ("BadRecord", "train.jsonl", 2)
+    assert failure.field == "image_base64"
 
 
 def test_a_stage_counts_what_its_pairs_show(bases: Bases) -> None:
