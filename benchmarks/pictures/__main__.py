@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.pictures.arms import Arm
 from benchmarks.pictures.compare import missed, scores, summary, table
+from benchmarks.pictures.reading import read_words
 from benchmarks.pictures.runs import Size, scored, seeing_base, trained
 from lore_core.benchmark.lexicon import vocabulary
 from lore_core.benchmark.world import Scale, World
@@ -40,6 +41,9 @@ def main() -> int:
         root.mkdir(parents=True, exist_ok=True)
         text = untrained(root / "text") if args.short else pretrained()
         base = seeing_base(root, text, World(args.seeds[0], size.blocks), size.lesson)
+        words = read_words(base, World(args.seeds[0], size.blocks))
+        said = "  ".join(f"{name}: {share:.3f}" for name, share in words.items())
+        print(f"words read from the gate split's pictures  {said}", flush=True)
         for seed in args.seeds:
             run(root, base, World(seed, size.blocks), size)
     return 0

@@ -38,6 +38,7 @@ def test_a_replayed_day_has_its_head_pairs_and_a_cost_beside_the_tail_alone(tmp_
 def test_four_arms_are_trained_from_one_base_and_stand_side_by_side(tmp_path: Path) -> None:
     said = short("benchmarks.pictures", tmp_path, "--seeds", "5")
 
+    assert "words read from the gate split's pictures  kind: " in said
     arms = ("picture", "blank", "shuffled picture", "caption")
     for arm in arms:
         assert f"seed 5, {arm}: Accuracy@2 on the tune split by step  1: " in said
