@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lore_core.artifacts import ArtifactRef, open_store, publish, verify
+from lore_core.artifacts import MANIFEST_NAME, ArtifactRef, open_store, publish, verify
 from lore_core.cli import main
 from lore_core.jobs import Report, ServingProfile
 from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt
@@ -50,8 +50,25 @@ class Pictured:
         return ref.model_copy(update={"digest": open_store(ref).manifest().digest})
 
     def run(self, name: str, spec: dict[str, Any], ranks: int = 1, **changes: Any) -> Report:
-        config = self.site.config(name, SPEC | spec, base_model=self.base, data=self.pairs, **changes)
+        config = self.site.config(name, SPEC | spec, **{"base_model": self.base, "data": self.pairs} | changes)
         return self.site.run(name, config, ranks)
+
+    def startled(self, folder: Path) -> ArtifactRef:
+        """The base with weights of the tower so large that every picture moves a score."""
+        import torch
+        from transformers import AutoModelForImageTextToText
+
+        verify(self.base, folder)
+        (folder / MANIFEST_NAME).unlink()
+        model = AutoModelForImageTextToText.from_pretrained(str(folder), dtype="float32")
+        torch.manual_seed(3)
+        with torch.no_grad():
+            for name, weight in model.model.visual.named_parameters():
+                if "norm" not in name:
+                    weight.normal_(0.0, 0.15)
+        model.save_pretrained(str(folder))
+        (folder / "generation_config.json").unlink(missing_ok=True)
+        return publish(folder, ArtifactRef(uri=folder.with_name("startled").as_uri()), "base-model")
 
 
 def some(split: str) -> list[Pair]:
@@ -154,7 +171,8 @@ def test_a_killed_stage_resumes_with_the_same_pictures(pictured: Pictured) -> No
 @pytest.mark.usefixtures("serving_environment")
 @pytest.mark.parametrize("layout", ["LabelFirst", "ThinkFirst"])
 def test_a_trained_model_is_served_as_transformers_computes_it(pictured: Pictured, tmp_path: Path, layout: str) -> None:
-    folder = fetched(pictured.run(f"served-{layout}", {"layout": layout}), tmp_path / "model")
+    base = pictured.startled(tmp_path / "base")
+    folder = fetched(pictured.run(f"served-{layout}", {"layout": layout}, base_model=base), tmp_path / "model")
     kit = ModelKit.load(folder)
     assert kit.contract.layout is PromptLayout(layout)
     pairs = some("tune")
