@@ -54,7 +54,7 @@ class Pictured:
         return self.site.run(name, config, ranks)
 
     def startled(self, folder: Path) -> ArtifactRef:
-        """The base with weights of the tower so large that every picture moves a score."""
+        """The base with weights so large that every picture moves a score."""
         import torch
         from transformers import AutoModelForImageTextToText
 
@@ -63,7 +63,7 @@ class Pictured:
         model = AutoModelForImageTextToText.from_pretrained(str(folder), dtype="float32")
         torch.manual_seed(3)
         with torch.no_grad():
-            for name, weight in model.model.visual.named_parameters():
+            for name, weight in model.named_parameters():
                 if "norm" not in name:
                     weight.normal_(0.0, 0.15)
         model.save_pretrained(str(folder))
@@ -172,7 +172,8 @@ def test_a_killed_stage_resumes_with_the_same_pictures(pictured: Pictured) -> No
 @pytest.mark.parametrize("layout", ["LabelFirst", "ThinkFirst"])
 def test_a_trained_model_is_served_as_transformers_computes_it(pictured: Pictured, tmp_path: Path, layout: str) -> None:
     base = pictured.startled(tmp_path / "base")
-    folder = fetched(pictured.run(f"served-{layout}", {"layout": layout}, base_model=base), tmp_path / "model")
+    spec = {"layout": layout, "optimizer": {**OPTIMIZER, "learning_rate": "0.0001"}}
+    folder = fetched(pictured.run(f"served-{layout}", spec, base_model=base), tmp_path / "model")
     kit = ModelKit.load(folder)
     assert kit.contract.layout is PromptLayout(layout)
     pairs = some("tune")
