@@ -70,10 +70,14 @@ class PictureReader:
         return Patches(found["pixel_values"], int(rows), int(columns))
 
     def placed(self, row: Row) -> tuple[list[int], Patches | None]:
-        """The row's ids with the picture's own among them. Raises BadPicture."""
-        ids, picture = row
+        """The row's ids with the picture's own among them. Raises BadPicture.
+
+        A picture's token that a model wrote itself is none: it stands as the end of a picture.
+        """
+        written, picture = row
+        ids = [self.end if id_ == self.pad else id_ for id_ in written]
         if picture is None:
-            return list(ids), None
+            return ids, None
         patches = self.read(picture.data)
         shown = [self.start, *[self.pad] * (len(patches.values) // self._merged), self.end]
         return [*ids[: picture.after], *shown, *ids[picture.after :]], patches

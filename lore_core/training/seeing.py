@@ -127,9 +127,8 @@ def collate_seen(examples: Sequence[Example], reader: PictureReader, label_weigh
 
 
 def _spread(example: Example, length: int) -> list[int]:
-    """Targets of the example's row of `length` tokens, its picture's among them."""
-    at = example.picture.after if example.picture else 0
-    return [*example.targets[:at], *[IGNORED] * (length - len(example.targets)), *example.targets[at:]]
+    """Targets of the example's row of `length` tokens. A picture stands before whatever is trained."""
+    return [*[IGNORED] * (length - len(example.targets)), *example.targets]
 
 
 def _weights(targets: Sequence[int], label_weight: float) -> list[float]:

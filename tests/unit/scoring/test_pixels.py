@@ -101,6 +101,13 @@ def test_the_tokens_of_a_picture_stand_between_the_words(reader: PictureReader) 
     assert reader.placed(((5, 6, 7), None)) == ([5, 6, 7], None)
 
 
+def test_a_pictures_token_that_a_model_wrote_is_no_picture(reader: PictureReader) -> None:
+    ids, _ = reader.placed(((5, 6, reader.pad), Picture(encoded(noise(56, 56)), 1)))
+
+    assert ids.count(reader.pad) == 4
+    assert reader.placed(((5, reader.pad), None)) == ([5, reader.end], None)
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
