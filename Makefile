@@ -115,8 +115,9 @@ bench: setup ## every benchmark, whole
 	$(PY) -m benchmarks.operator --peer
 	$(PY) -m benchmarks.install
 
-bench-quality: setup ## three seeds of the generated benchmark's yardsticks
+bench-quality: setup ## three seeds of the generated benchmark's yardsticks, and of its pictures
 	$(PY) -m benchmarks.quality
+	$(PY) -m benchmarks.pictures
 
 .venv-spark/.complete: requirements/spark.txt $(UV)
 	$(UV) venv --quiet --clear --python 3.11 .venv-spark

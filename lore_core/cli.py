@@ -55,6 +55,11 @@ VERBS: Final = (
         "pretrain the small base model on catalogue text and facts",
     ),
     Verb(
+        ("model", "add-vision"),
+        "lore_core.training.vision_command",
+        "set a vision tower before a small text base, and teach it what pictures show",
+    ),
+    Verb(
         ("model", "import"),
         "lore_core.scoring.import_command",
         "publish a model that was made elsewhere, with a serving contract",

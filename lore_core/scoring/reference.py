@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt
+from lore_core.scoring.pixels import PictureReader, Row
 from lore_core.scoring.scores import LabelScore, LabelScores, label_softmax
 
 _BATCH: Final = 64
@@ -15,27 +16,25 @@ class TransformersScorer:
 
     def __init__(self, folder: Path, *, batch: int = _BATCH) -> None:
         """`folder` is a verified model artifact; `batch` is prompts a forward pass."""
-        from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
-
         kit = ModelKit.load(folder)
-        classify = kit.contract.layout is PromptLayout.CLASSIFIER
-        loader = AutoModelForSequenceClassification if classify else AutoModelForCausalLM
-        self._kit, self._batch = kit, batch
-        self._model = loader.from_pretrained(str(folder), dtype="float32").eval()
+        self._kit, self._batch, self._reader = kit, batch, PictureReader.of(folder, kit)
+        self._model = _loader(kit).from_pretrained(str(folder), dtype="float32").eval()
 
     @classmethod
-    def of(cls, kit: ModelKit, model: Any, *, batch: int = _BATCH) -> "TransformersScorer":
-        """Around a model that is already in memory, e.g. the one being trained."""
+    def of(
+        cls, kit: ModelKit, model: Any, *, reader: PictureReader | None = None, batch: int = _BATCH
+    ) -> "TransformersScorer":
+        """Around a model that is already in memory, e.g. the one being trained; without a `reader` it sees no pictures."""
         scorer = cls.__new__(cls)
-        scorer._kit, scorer._model, scorer._batch = kit, model, batch
+        scorer._kit, scorer._model, scorer._batch, scorer._reader = kit, model, batch, reader
         return scorer
 
     def score(self, prompts: Sequence[RenderedPrompt]) -> LabelScores:
-        """Scores of n prompts, in their order. Raises ValueError for a prompt with a picture."""
+        """Scores of n prompts, in their order. Raises BadPicture, and ValueError for a picture without a reader of it."""
         import torch
 
-        if any(prompt.picture is not None for prompt in prompts):
-            raise ValueError("pictures are scored by a served model alone; use VllmClient")
+        if self._reader is None and any(prompt.picture is not None for prompt in prompts):
+            raise ValueError("a prompt has a picture, and this scorer no reader; load the model by its folder")
         # Batches of similar length waste little on padding; the order is restored at the end.
         order = sorted(range(len(prompts)), key=lambda index: len(prompts[index].token_ids))
         found: dict[int, LabelScore] = {}
@@ -45,24 +44,25 @@ class TransformersScorer:
         return LabelScores.of([found[index] for index in range(len(prompts))])
 
     def _score_batch(self, prompts: list[RenderedPrompt]) -> list[LabelScore]:
-        ids = [list(prompt.token_ids) for prompt in prompts]
+        ids: list[Row] = [(prompt.token_ids, prompt.picture) for prompt in prompts]
         if self._kit.contract.layout is PromptLayout.CLASSIFIER:
             return self._classes(ids)
         if self._kit.contract.layout is PromptLayout.LABEL_FIRST:
             return self._labels(ids, [""] * len(ids))
         traces = self._traces(ids)
-        positions = [
-            list(self._kit.label_position(prompt, trace)) for prompt, trace in zip(prompts, traces, strict=True)
+        positions: list[Row] = [
+            (self._kit.label_position(prompt, trace), prompt.picture)
+            for prompt, trace in zip(prompts, traces, strict=True)
         ]
         return self._labels(positions, [self._kit.trace_text(trace) for trace in traces])
 
-    def _classes(self, ids: list[list[int]]) -> list[LabelScore]:
+    def _classes(self, ids: list[Row]) -> list[LabelScore]:
         logits = self._model(**self._padded(ids, left=False)).logits.double()
         columns = list(self._kit.contract.verbaliser.token_ids)
         scores = logits.log_softmax(-1)[:, columns].tolist()
         return [LabelScore(label_softmax(row)[0]) for row in scores]
 
-    def _labels(self, ids: list[list[int]], traces: list[str]) -> list[LabelScore]:
+    def _labels(self, ids: list[Row], traces: list[str]) -> list[LabelScore]:
         import torch
 
         inputs = self._padded(ids, left=False)
@@ -71,7 +71,7 @@ class TransformersScorer:
         rows = logits.log_softmax(-1)[:, list(self._kit.contract.verbaliser.token_ids)].tolist()
         return [LabelScore(*label_softmax(row), trace) for row, trace in zip(rows, traces, strict=True)]
 
-    def _traces(self, ids: list[list[int]]) -> list[tuple[int, ...]]:
+    def _traces(self, ids: list[Row]) -> list[tuple[int, ...]]:
         bounds = self._kit.contract.trace
         assert bounds is not None  # the contract holds: layout ThinkFirst has one
         inputs = self._padded(ids, left=True)
@@ -84,17 +84,39 @@ class TransformersScorer:
         )
         return [tuple(row) for row in generated[:, inputs["input_ids"].shape[1] :].tolist()]
 
-    def _padded(self, ids: list[list[int]], *, left: bool) -> dict[str, Any]:
+    def _padded(self, rows: list[Row], *, left: bool) -> dict[str, Any]:
         """Inputs where the model is."""
         device = next(self._model.parameters()).device
-        return {name: value.to(device) for name, value in _padded(ids, left=left).items()}
+        return {name: value.to(device) for name, value in model_inputs(rows, self._reader, left=left).items()}
+
+
+def _loader(kit: ModelKit) -> Any:
+    """What loads the weights of such a contract."""
+    import transformers
+
+    if kit.contract.image_tokens is not None:
+        return transformers.AutoModelForImageTextToText
+    classify = kit.contract.layout is PromptLayout.CLASSIFIER
+    return transformers.AutoModelForSequenceClassification if classify else transformers.AutoModelForCausalLM
 
 
 def _chunks(order: list[int], size: int) -> Iterator[list[int]]:
     return (order[start : start + size] for start in range(0, len(order), size))
 
 
-def _padded(ids: list[list[int]], *, left: bool) -> dict[str, Any]:
+def model_inputs(rows: Sequence[Row], reader: PictureReader | None, *, left: bool) -> dict[str, Any]:
+    """Inputs of a model's forward pass or generation: ids padded on one side, their mask, and what pictures need.
+
+    Raises BadPicture.
+    """
+    if reader is None:
+        return _padded([list(ids) for ids, _ in rows], left=left)
+    placed = [reader.placed(row) for row in rows]
+    inputs = _padded([ids for ids, _ in placed], left=left)
+    return inputs | reader.tensors([shown for _, shown in placed if shown is not None], inputs["input_ids"])
+
+
+def _padded(ids: Sequence[Sequence[int]], *, left: bool) -> dict[str, Any]:
     """`input_ids` and `attention_mask`, both n×longest, padded with id 0 on one side."""
     import torch
 

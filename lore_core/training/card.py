@@ -10,14 +10,17 @@ from lore_core.prompts import ModelKit, PromptLayout
 from lore_core.training.lineage import MadeBy
 
 CARD_NAME: Final = "README.md"
-_TASK: Final = {True: "text-classification", False: "text-generation"}
+_CLASSIFIES: Final = "text-classification"
+_WRITES: Final = "text-generation"
+_SEES: Final = "image-text-to-text"
 
 
 def model_card(kit: ModelKit, stages: Sequence[MadeBy], teacher: Sequence[MadeBy]) -> str:
     """The card of a model that the last of `stages` made; `teacher` are the stages of its teacher, where it has one."""
-    made, classify = stages[-1], kit.contract.layout is PromptLayout.CLASSIFIER
+    made, sees = stages[-1], kit.contract.image_tokens is not None
+    task = _CLASSIFIES if kit.contract.layout is PromptLayout.CLASSIFIER else _SEES if sees else _WRITES
     parts = [
-        f"---\nlibrary_name: transformers\npipeline_tag: {_TASK[classify]}\ntags:\n- search-relevance\n- {made.kind.lower()}\n---",
+        f"---\nlibrary_name: transformers\npipeline_tag: {task}\ntags:\n- search-relevance\n- {made.kind.lower()}\n---",
         f"# {made.stage}",
         "Judges how well an item answers a search query: one of four labels, L1 (irrelevant) to L4 (exact)."
         f" {_READ[kit.contract.layout]}",
@@ -50,6 +53,7 @@ def _facts(kit: ModelKit) -> str:
         "layout": contract.layout,
         "rules in the prompt": contract.rule_mode,
         "longest prompt, tokens": contract.truncation.max_prompt_tokens,
+        **({"longest picture, tokens": contract.image_tokens} if contract.image_tokens is not None else {}),
         "prompt": contract.prompt_digest,
         "label schema": contract.label_schema,
         "tokenizer": contract.tokenizer,

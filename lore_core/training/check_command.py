@@ -33,10 +33,11 @@ def run(args: argparse.Namespace) -> int:
         if not pairs:
             raise ValueError(f"{args.pairs}: holds no pair")
         prompts = [kit.render(pair, rules(pair)) for pair in pairs]
+        scores = TransformersScorer(args.model).score(prompts)
     except (ContractError, JobError, OSError, ValueError) as error:
         print(f"lore model check: {error}", file=sys.stderr)
         return 1
-    result = check_model(kit, prompts, TransformersScorer(args.model).score(prompts))
+    result = check_model(kit, prompts, scores)
     print(_table(kit, result) if args.output == "table" else output.document(_document(kit, result), args.output))
     for problem in result.problems:
         print(f"problem: {problem}", file=sys.stderr)

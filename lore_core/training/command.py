@@ -16,11 +16,13 @@ from lore_core.jobs.errors import JobError
 from lore_core.jobs.report import Result
 from lore_core.jobs.reporter import Reporter, reported, reporter_from_environment
 from lore_core.prompts import RuleSource
+from lore_core.records import RecordError
 from lore_core.training.alignment.contract import align_kit
 from lore_core.training.distill import require_causal
-from lore_core.training.inputs import StageInputs, fetch, read_training_pairs, require_held_out_pairs
+from lore_core.training.inputs import TRAIN, TUNE, StageInputs, fetch, read_training_pairs, require_held_out_pairs
 from lore_core.training.launch import Topology, run_ranks
 from lore_core.training.lineage import lineage_of
+from lore_core.training.seeing import check_pictures, image_tokens, require_seeing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,8 +85,26 @@ def prepare(config: TrainConfig, scratch: Path) -> StageInputs:
             require_held_out_pairs(config, inputs, name)
     if isinstance(config.spec, SftStage):
         RuleSource.load(config.spec.rule_mode, inputs.rules)
+    _look_at_pictures(config, inputs)
     if isinstance(config.spec, DistillStage) and config.spec.student is StudentKind.CAUSAL:
         require_causal(inputs.base)
     if isinstance(config.spec, AlignStage):
         align_kit(config.spec, inputs.base, inputs.rules)
     return inputs
+
+
+def _look_at_pictures(config: TrainConfig, inputs: StageInputs) -> None:
+    """What a base or a teacher that is shown pictures needs of itself and of the data."""
+    spec, splits = config.spec, [TRAIN]
+    if isinstance(spec, SftStage) and (most := image_tokens(inputs.base)) is not None:
+        require_seeing(spec, inputs.base, most)
+        seeing = inputs.base
+        splits += [TUNE] if spec.selection is not None or spec.pass_at_k is not None else []
+    elif inputs.teacher is not None and image_tokens(inputs.teacher) is not None:
+        seeing = inputs.teacher
+    else:
+        return
+    try:
+        check_pictures(seeing, inputs.data, splits)
+    except RecordError as error:
+        raise error.named(inputs.data, config.data.uri) from error

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import ModelKit, PromptLayout, PromptRules, PromptTooLong, RenderedPrompt, trace_text
+from lore_core.prompts.render import Picture
 from lore_core.records import LABELS, Label, Pair
 
 IGNORED: Final = -100  # the target that cross-entropy leaves out
@@ -18,10 +19,14 @@ Build = Callable[[RenderedPrompt, Pair], "Example"]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One sequence: `targets` is as long as `token_ids`; target i is trained at position i, IGNORED elsewhere."""
+    """One sequence: `targets` is as long as `token_ids`; target i is trained at position i, IGNORED elsewhere.
+
+    With a picture they are those of the words around it.
+    """
 
     token_ids: tuple[int, ...]
     targets: tuple[int, ...]
+    picture: Picture | None = None
 
 
 class Examples:
@@ -84,7 +89,7 @@ def answered(kit: ModelKit) -> Build:
 
 def causal_example(prompt: RenderedPrompt, answer: Sequence[int]) -> Example:
     """Prompt and answer in one sequence; only the answer is trained."""
-    return Example((*prompt.token_ids, *answer), (*([IGNORED] * len(prompt.token_ids)), *answer))
+    return Example((*prompt.token_ids, *answer), (*([IGNORED] * len(prompt.token_ids)), *answer), prompt.picture)
 
 
 def collate(examples: Sequence[Example]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ stands alone (Deng et al., From Explicit CoT to Implicit CoT, arXiv 2405.14838).
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from lore_core.jobs.config import SftSettings
@@ -42,7 +43,7 @@ def reasoned(kit: ModelKit) -> Callable[[RenderedPrompt, Pair], Example]:
 
     def build(prompt: RenderedPrompt, pair: Pair) -> Example:
         ids = prompt.token_ids[: len(prompt.token_ids) - prefix]
-        return causal_example(RenderedPrompt(ids, prompt.truncated), answer_ids(think, pair))
+        return causal_example(replace(prompt, token_ids=ids), answer_ids(think, pair))
 
     return build
 
@@ -57,5 +58,6 @@ def shortened(example: Example, stage: int, prefix: int) -> Example:
     reasoning, label = answer[: -prefix - 1], answer[-prefix - 1 :]
     left = reasoning[-(-len(reasoning) * stage // STAGES) :]
     if left:
-        return causal_example(RenderedPrompt(prompt, truncated=False), [*left, *label])
-    return Example((*prompt, *label), (*([IGNORED] * (len(prompt) + prefix)), label[-1]))
+        return causal_example(RenderedPrompt(prompt, truncated=False, picture=example.picture), [*left, *label])
+    targets = (*([IGNORED] * (len(prompt) + prefix)), label[-1])
+    return replace(example, token_ids=(*prompt, *label), targets=targets)

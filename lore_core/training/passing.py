@@ -16,6 +16,7 @@ from lore_core.evaluation.measured import Measured
 from lore_core.jobs.pass_at_k import PassAtK
 from lore_core.prompts import ModelKit, PromptLayout, RuleSource
 from lore_core.records import LABELS, Pair
+from lore_core.scoring.pixels import PictureReader
 from lore_core.scoring.reference import TransformersScorer
 from lore_core.training.alignment.sampling import TOGETHER, rollouts, sample
 from lore_core.training.lineage import SampledScores
@@ -49,9 +50,14 @@ class PassMeter:
         seed: int,
         ranks: Ranks,
         zero_stage: int,
+        reader: PictureReader | None = None,
     ) -> None:
-        """`held_out` are sampled from as well. Raises JobError naming a pair whose query alone exceeds the prompt's limit."""
+        """`held_out` are sampled from as well; `reader` is of a model that is shown pictures.
+
+        Raises JobError naming a pair whose query alone exceeds the prompt's limit.
+        """
         self._kit, self._rules, self._samples, self._seed = kit, rules, wanted.samples, seed
+        self._reader = reader
         self._ranks = ranks if zero_stage < 3 else Ranks(0, 1, 0)
         self._asked = [(pair, rendered(kit, pair, rules)) for pair in tune_sample(held_out, wanted.pairs, seed)]
 
@@ -81,7 +87,9 @@ class PassMeter:
         asked = self._asked[start : start + size]
         prompts = [prompt for _, prompt in asked]
         seed = int(np.random.SeedSequence([self._seed, start]).generate_state(1)[0])
-        answers = sample(self._kit, model, prompts, self._samples, seed=seed, temperature=1.0, top_k=0)
+        answers = sample(
+            self._kit, model, prompts, self._samples, seed=seed, temperature=1.0, top_k=0, reader=self._reader
+        )
         found = []
         for (pair, _), answered in zip(asked, answers, strict=True):
             read = rollouts(self._kit, answered)
@@ -91,7 +99,8 @@ class PassMeter:
 
     def _derived(self, model: Any) -> Mapping[str, float]:
         mine = self._asked[self._ranks.rank :: self._ranks.world]
-        scores = TransformersScorer.of(self._kit, model).score([prompt for _, prompt in mine]) if mine else None
+        scorer = TransformersScorer.of(self._kit, model, reader=self._reader)
+        scores = scorer.score([prompt for _, prompt in mine]) if mine else None
         part = scores.probabilities if scores is not None else np.zeros((0, len(LABELS)))
         golds = [LABELS.index(pair.groundtruth) for pair, _ in mine]
         parts = gathered((part, golds), self._ranks)

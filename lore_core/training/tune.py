@@ -11,6 +11,7 @@ from lore_core.jobs.errors import JobError
 from lore_core.jobs.selection import Selection, TuneMetric
 from lore_core.prompts import ModelKit, PromptRules, PromptTooLong, RenderedPrompt
 from lore_core.records import LABELS, Pair
+from lore_core.scoring.pixels import PictureReader
 from lore_core.scoring.reference import TransformersScorer
 from lore_core.training.together import Ranks, gathered
 
@@ -24,11 +25,18 @@ class TuneJudge:
     """Ranks share the pairs; where parameters are sharded too (ZeRO 3) all of them score all pairs, since they must keep step."""
 
     def __init__(
-        self, kit: ModelKit, pairs: Sequence[Pair], rules: Rules, selection: Selection, ranks: Ranks, zero_stage: int
+        self,
+        kit: ModelKit,
+        pairs: Sequence[Pair],
+        rules: Rules,
+        selection: Selection,
+        ranks: Ranks,
+        zero_stage: int,
+        reader: PictureReader | None = None,
     ) -> None:
-        """Raises JobError naming a pair whose query alone exceeds the prompt's limit."""
+        """`reader` is of a model that is shown pictures. Raises JobError naming a pair whose query alone exceeds the limit."""
         self.patience = selection.patience
-        self._kit, self._metric = kit, selection.metric
+        self._kit, self._metric, self._reader = kit, selection.metric, reader
         self._ranks = ranks if zero_stage < 3 else Ranks(0, 1, 0)
         self._prompts = [rendered(kit, pair, rules) for pair in pairs]
         self._gold = np.array([LABELS.index(pair.groundtruth) for pair in pairs])
@@ -41,7 +49,7 @@ class TuneJudge:
         """The chosen metric, and all of them under their curves' names. Leaves the model in training mode."""
         model.eval()
         mine = self._prompts[self._ranks.rank :: self._ranks.world]
-        scores = TransformersScorer.of(self._kit, model).score(mine).probabilities
+        scores = TransformersScorer.of(self._kit, model, reader=self._reader).score(mine).probabilities
         model.train()
         probabilities = np.zeros((len(self._prompts), len(LABELS)))
         for rank, part in enumerate(gathered(scores, self._ranks)):

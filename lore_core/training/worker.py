@@ -16,6 +16,7 @@ from lore_core.jobs.config import AlignStage, DistillStage, Optimizer, RuleMode,
 from lore_core.jobs.report import Progress, Result
 from lore_core.jobs.reporter import Reporter, reported, reporter_from_environment
 from lore_core.prompts import ModelKit, RuleSource, TextEncoder
+from lore_core.scoring.pixels import PictureReader
 from lore_core.training.card import CARD_NAME, model_card
 from lore_core.training.curves import CURVES_NAME, TrainingCurves
 from lore_core.training.history import LOSS, History, OnStep
@@ -25,6 +26,7 @@ from lore_core.training.lineage import LINEAGE, MadeBy, lineage_json, lineage_of
 from lore_core.training.page import PAGE_NAME, training_page
 from lore_core.training.passing import PassMeter
 from lore_core.training.schedule import Order
+from lore_core.training.seeing import image_tokens
 from lore_core.training.together import Ranks, gathered
 from lore_core.training.tune import TuneJudge, tune_sample
 
@@ -84,8 +86,10 @@ def _tune(config: TrainConfig, inputs: StageInputs, reporter: Reporter, ranks: R
     weights = merged_weights(stage.model, whole_weights(stage.model, loop.weights()))
     found = judge.found(chosen.measured) if judge else Found({})
     trained = Trained(stage.kit, stage.model, weights, loop.history, chosen.step, found)
+    pictures = stage.pictures if isinstance(config.spec, SftStage) else None
     return trained, {
         "pairs": len(stage),
+        **({"pictures": pictures} if pictures else {}),
         "truncatedShare": f"{stage.examples.truncated / max(1, stage.examples.rendered):.4f}",
         "resumedFromStep": start,
     }
@@ -99,12 +103,13 @@ def _judge(config: TrainConfig, inputs: StageInputs, stage: Any, ranks: Ranks) -
     if spec.selection is None and sampled is None:
         return None
     held_out, seed = read_held_out_pairs(config, inputs), spec.optimizer.seed
+    reader = PictureReader.of(inputs.base, stage.kit)
     chooser = meter = None
     if spec.selection is not None:
         pairs = tune_sample(held_out, spec.selection.pairs, seed)
-        chooser = TuneJudge(stage.kit, pairs, stage.rules, spec.selection, ranks, zero)
+        chooser = TuneJudge(stage.kit, pairs, stage.rules, spec.selection, ranks, zero, reader)
     if sampled is not None:
-        meter = PassMeter(stage.kit, held_out, stage.rules, sampled, seed, ranks, zero)
+        meter = PassMeter(stage.kit, held_out, stage.rules, sampled, seed, ranks, zero, reader)
     return CheckpointJudge(chooser, meter)
 
 
@@ -138,7 +143,8 @@ def build_stage(config: TrainConfig, inputs: StageInputs) -> Any:
         from lore_core.training.sft import SftModel, sft_kit
 
         rules = RuleSource.load(config.spec.rule_mode, inputs.rules)
-        return SftModel(sft_kit(config.spec, encoder, pairs), inputs.base, pairs, rules, config.spec)
+        kit = sft_kit(config.spec, encoder, pairs, image_tokens(inputs.base))
+        return SftModel(kit, inputs.base, pairs, rules, config.spec)
     assert isinstance(config.spec, DistillStage)  # an align stage is built elsewhere
     return _build_student(config.spec, inputs, encoder, pairs)
 

@@ -81,3 +81,15 @@ def test_four_arms_are_trained_from_one_base_and_stand_side_by_side(tmp_path: Pa
         assert sum(line.startswith(f"{arm} ") for line in said.splitlines()) == 2
     assert "visual: 48 pairs, 12 queries" in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_four_arms_are_trained_from_one_base_and_stand_side_by_side(tmp_path: Path) -> None:
+    said = short("benchmarks.pictures", tmp_path, "--seeds", "5")
+
+    assert "words read from the gate split's pictures  kind: " in said
+    arms = ("picture", "blank", "shuffled picture", "caption")
+    for arm in arms:
+        assert f"seed 5, {arm}: Accuracy@2 on the tune split by step  1: " in said
+        assert sum(line.startswith(f"{arm} ") for line in said.splitlines()) == 2
+    assert "visual: 48 pairs, 12 queries" in said
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith("torchinductor")] == []  # torch's own

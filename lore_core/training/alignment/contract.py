@@ -14,6 +14,12 @@ def align_kit(spec: AlignStage, base: Path, rules: Path | None) -> ModelKit:
             "BadBaseModel", "baseModel: has no serving contract; align a fine-tuned model", field="baseModel"
         )
     kit = ModelKit.load(base)
+    if kit.contract.image_tokens is not None:
+        raise JobError(
+            "BadBaseModel",
+            "baseModel: is shown pictures, which alignment does not show; align a model that reads their words",
+            field="baseModel",
+        )
     exact = spec.method is AlignMethod.EXPECTED_REWARD
     wanted = PromptLayout.LABEL_FIRST if exact else PromptLayout.THINK_FIRST
     if kit.contract.layout is not wanted:

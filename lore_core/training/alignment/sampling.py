@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from lore_core.prompts import ModelKit, RenderedPrompt
+from lore_core.scoring.pixels import PictureReader, Row
+from lore_core.scoring.reference import model_inputs
 from lore_core.training.alignment.rollouts import Rollout, read_rollout
 
 TOGETHER: Final = 32
@@ -31,15 +33,20 @@ def sample(
     seed: int,
     temperature: float,
     top_k: int,
+    reader: PictureReader | None = None,
 ) -> list[list[Ids]]:
-    """`count` answers of each prompt. Equal arguments give equal answers; torch's own generator is left as it was."""
+    """`count` answers of each prompt, whose pictures `reader` reads.
+
+    Equal arguments give equal answers; torch's own generator is left as it was.
+    """
     import torch
 
     found: list[list[Ids]] = []
     with torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(seed)
         for start in range(0, len(prompts), max(1, TOGETHER // count)):
-            found += _batch(kit, model, prompts[start : start + max(1, TOGETHER // count)], count, temperature, top_k)
+            asked = prompts[start : start + max(1, TOGETHER // count)]
+            found += _batch(kit, model, asked, count, temperature, top_k, reader)
     return found
 
 
@@ -49,22 +56,22 @@ def rollouts(kit: ModelKit, answers: Sequence[Ids]) -> list[Rollout]:
 
 
 def _batch(
-    kit: ModelKit, model: Any, prompts: Sequence[RenderedPrompt], count: int, temperature: float, top_k: int
+    kit: ModelKit,
+    model: Any,
+    prompts: Sequence[RenderedPrompt],
+    count: int,
+    temperature: float,
+    top_k: int,
+    reader: PictureReader | None,
 ) -> list[list[Ids]]:
-    import torch
-
-    longest = max(len(prompt.token_ids) for prompt in prompts)
-    ids = torch.zeros(len(prompts), longest, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(prompts):
-        ids[row, longest - len(prompt.token_ids) :] = torch.tensor(prompt.token_ids)
-        mask[row, longest - len(prompt.token_ids) :] = 1
+    # Each prompt as often as it is answered: `num_return_sequences` would tear patches of several pictures apart.
+    rows: list[Row] = [(prompt.token_ids, prompt.picture) for prompt in prompts for _ in range(count)]
     device = next(model.parameters()).device
+    inputs = {name: value.to(device) for name, value in model_inputs(rows, reader, left=True).items()}
+    longest = inputs["input_ids"].shape[1]
     made = model.generate(
-        input_ids=ids.to(device),
-        attention_mask=mask.to(device),
+        **inputs,
         max_new_tokens=answer_limit(kit),
-        num_return_sequences=count,
         do_sample=True,
         temperature=temperature,
         top_k=top_k,

@@ -175,7 +175,7 @@ async def test_a_chat_answer_without_the_labels_is_an_error_and_never_a_score() 
 def test_a_scorer_that_cannot_see_refuses_pictures_instead_of_scoring_without() -> None:
     scorer = TransformersScorer.of(kit_of(PromptLayout.LABEL_FIRST), None)
 
-    with pytest.raises(ValueError, match="pictures are scored by a served model alone"):
+    with pytest.raises(ValueError, match="a prompt has a picture, and this scorer no reader"):
         scorer.score([PROMPT, SHOWN])
 
 

@@ -119,7 +119,7 @@ def test_of_a_label_first_model_it_is_what_probabilities_imply(monkeypatch: pyte
             assert len(prompts) == len(rows)
             return LabelScores.of([LabelScore((row[0], row[1], row[2], row[3])) for row in rows])
 
-    monkeypatch.setattr(TransformersScorer, "of", lambda *_: Scores())
+    monkeypatch.setattr(TransformersScorer, "of", lambda *_, **__: Scores())
     found = meter(PromptLayout.LABEL_FIRST).measure(Still())
     assert found == {
         "tuneDerivedPassAt1": pytest.approx(0.7),
