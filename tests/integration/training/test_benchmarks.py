@@ -1,0 +1,38 @@
+"""The short forms of benchmarks that train: their arms are trained, compared, and leave nothing on the disk."""
+
+import json
+from pathlib import Path
+
+from ..short_forms import short
+
+
+def test_an_ablation_trains_its_arms_within_one_budget_and_says_what_is_reached(tmp_path: Path) -> None:
+    work, out, temporary = tmp_path / "work", tmp_path / "out", tmp_path / "temporary"
+    temporary.mkdir()
+    words = ("--work", str(work), "--out", str(out))
+
+    said = short("benchmarks.ablation", temporary, *words)
+
+    arms = ["SFT", "+ rules", "+ align"]
+    found = json.loads((out / "ablation.json").read_text())
+    assert list(found["arms"]) == arms
+    assert [one["contrast"] for one in found["verdicts"]] == ["+ align"]
+    assert "trained tokens of the arms from the base differ by at most" in said
+    assert (out / "ablation.svg").read_text().startswith("<svg")
+    trained = {path: path.stat().st_mtime_ns for path in work.glob("runs/stages/*/model/lore-manifest.json")}
+    assert len(trained) == len(arms)
+    assert short("benchmarks.ablation", temporary, *words) == said
+    assert {path: path.stat().st_mtime_ns for path in trained} == trained
+    assert list(temporary.iterdir()) == []
+
+
+def test_four_arms_are_trained_from_one_base_and_stand_side_by_side(tmp_path: Path) -> None:
+    said = short("benchmarks.pictures", tmp_path, "--seeds", "5")
+
+    assert "words read from the gate split's pictures  kind: " in said
+    arms = ("picture", "blank", "shuffled picture", "caption")
+    for arm in arms:
+        assert f"seed 5, {arm}: Accuracy@2 on the tune split by step  1: " in said
+        assert sum(line.startswith(f"{arm} ") for line in said.splitlines()) == 2
+    assert "visual: 48 pairs, 12 queries" in said
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith("torchinductor")] == []  # torch's own
