@@ -72,4 +72,5 @@ async def test_once_every_shard_is_scored_one_pod_judges_them(api: Api, operator
 
     assert found == [JUDGING, SCORING]
     assert judging["template"]["spec"]["containers"][0]["command"][-1] == "--reduce"
-    assert (await evaluation(api))["status"]["shards"] == {"total": 2, "scored": 2, "failed": 0}
+    scored = {"total": 2, "scored": 2, "failed": 0}  # a Job comes before the status that tells of it
+    await until(lambda: evaluation(api), lambda found: found["status"]["shards"] == scored)
