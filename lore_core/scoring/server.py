@@ -26,6 +26,9 @@ _READY_SECONDS: Final = 600.0
 _STOP_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.25
 _LOG_LINES: Final = 25
+_SOCKET_PATH: Final = 107
+_SOCKET_NAME: Final = 36
+"""Characters of a socket's path (unix(7)), and of the UUID that vLLM names it by."""
 
 
 class ServerError(Exception):
@@ -118,7 +121,13 @@ def _check_template(kit: ModelKit, folder: Path) -> None:
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, **engine_environment(cpu=not gpu_present())}
+    return {**_sockets(), **os.environ, **engine_environment(cpu=not gpu_present())}
+
+
+def _sockets() -> dict[str, str]:
+    """Where vLLM's processes keep the sockets they talk over, if the folder for temporary files has too long a name."""
+    fits = len(tempfile.gettempdir()) + len("/") + _SOCKET_NAME <= _SOCKET_PATH
+    return {} if fits else {"VLLM_RPC_BASE_PATH": "/tmp"}
 
 
 def _free_port() -> int:
