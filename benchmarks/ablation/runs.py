@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.ablation.arms import ALIGNED, Capabilities, Tuned, padded_steps, rule_mode, withheld
-from benchmarks.ablation.world import Site, artifact, digest_of, verb
+from benchmarks.ablation.world import Site, digest_of, verb
+from benchmarks.quality.runs import artifact
 from lore_core.artifacts import ArtifactRef, open_store, publish
 from lore_core.artifacts.manifest import sha256_digest
 from lore_core.benchmark.world import SUBSETS

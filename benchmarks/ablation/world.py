@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.quality.runs import artifact
 from hack.basemodel import DATA_SOURCES, content_key
 from lore_core.artifacts import ArtifactRef, open_store
 from lore_core.artifacts.manifest import canonical_json, sha256_digest
@@ -40,12 +41,6 @@ class Site:
     pairs: Path
     rules: Path
     gate: Path
-
-
-def artifact(folder: Path) -> ArtifactRef:
-    """An artifact on local disk with the digest it has now."""
-    ref = ArtifactRef(uri=folder.absolute().as_uri())
-    return ref.model_copy(update={"digest": open_store(ref).manifest().digest})
 
 
 def digest_of(*parts: object) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.pictures.arms import Arm, shown
-from lore_core.artifacts import ArtifactRef, open_store, publish
+from benchmarks.quality.runs import artifact
+from lore_core.artifacts import ArtifactRef, publish
 from lore_core.artifacts.manifest import canonical_json, sha256_digest
 from lore_core.benchmark.world import Scale, World
 from lore_core.evaluation.table import PairTable
@@ -69,10 +70,10 @@ def trained(root: Path, base: Path, world: World, arm: Arm, size: Size) -> Train
     config = TrainConfig(
         job=f"pictures-{world.seed}",
         stage=arm.name.lower(),
-        base_model=_artifact(base),
+        base_model=artifact(base),
         data=data,
         workspace=ArtifactRef(uri=(root / "runs").absolute().as_uri()),
-        input_key=sha256_digest(canonical_json([str(data.digest), str(_artifact(base).digest), spec.content_digest()])),
+        input_key=sha256_digest(canonical_json([str(data.digest), str(artifact(base).digest), spec.content_digest()])),
         spec=spec,
     )
     path, report = root / f"train-{name}.json", root / f"train-{name}-report.json"
@@ -106,12 +107,7 @@ def _published(folder: Path, world: World, arm: Arm) -> ArtifactRef:
         for split in ("train", "tune"):
             write_pairs(source / f"{split}.jsonl", shown(pairs_of(world, split), arm, world.seed))
         publish(source, ArtifactRef(uri=folder.absolute().as_uri()), "pairs")
-    return _artifact(folder)
-
-
-def _artifact(folder: Path) -> ArtifactRef:
-    ref = ArtifactRef(uri=folder.absolute().as_uri())
-    return ref.model_copy(update={"digest": open_store(ref).manifest().digest})
+    return artifact(folder)
 
 
 def _lore(*words: str, ranks: int = 1) -> None:
