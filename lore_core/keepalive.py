@@ -43,10 +43,30 @@ class KeepAlive:
 
     async def post(self, path: str, request: dict[str, Any], headers: str = "") -> dict[str, Any]:
         """One JSON request, with more header lines, and its JSON answer. Raises UpstreamError or OSError."""
-        content = json.dumps(request, separators=(",", ":")).encode()
+        content = self.encoded(request)
         async with self._slots:
             status, body = await self._exchange(self._message(path, content, headers))
-        return _answer(path, status, body)
+        return self._answer(path, status, body)
+
+    def encoded(self, request: dict[str, Any]) -> bytes:
+        """A request as JSON."""
+        return json.dumps(request, separators=(",", ":")).encode()
+
+    def decoded(self, body: bytes) -> Any:
+        """An answer from JSON. Raises ValueError."""
+        return json.loads(body)
+
+    def _answer(self, path: str, status: int, body: bytes) -> dict[str, Any]:
+        if status != _HTTP_OK:
+            said = body[:200].decode(errors="replace")
+            raise UpstreamError(f"{path}: status {status}: {said}", passing=status >= _SERVER_ERROR, status=status)
+        try:
+            answer = self.decoded(body)
+        except ValueError as error:
+            raise UpstreamError(f"{path}: not JSON: {error}") from error
+        if not isinstance(answer, dict):
+            raise UpstreamError(f"{path}: a JSON {type(answer).__name__}, not an object")
+        return answer
 
     async def _exchange(self, message: bytes) -> tuple[int, bytes]:
         while True:
@@ -87,19 +107,6 @@ class KeepAlive:
             f"content-length: {len(body)}\r\n{headers}\r\n"
         )
         return head.encode("latin-1") + body
-
-
-def _answer(path: str, status: int, body: bytes) -> dict[str, Any]:
-    if status != _HTTP_OK:
-        said = body[:200].decode(errors="replace")
-        raise UpstreamError(f"{path}: status {status}: {said}", passing=status >= _SERVER_ERROR, status=status)
-    try:
-        answer = json.loads(body)
-    except ValueError as error:
-        raise UpstreamError(f"{path}: not JSON: {error}") from error
-    if not isinstance(answer, dict):
-        raise UpstreamError(f"{path}: a JSON {type(answer).__name__}, not an object")
-    return answer
 
 
 class _Connection(asyncio.Protocol):

@@ -76,7 +76,10 @@ class TextEncoder:
 
     def encode(self, text: str) -> list[int]:
         """Ids of plain text, control tokens excluded whatever the text says."""
-        return [id_ for id_ in self._plain.encode(text, add_special_tokens=False).ids if id_ not in self.control_ids]
+        controls = self.control_ids
+        # A batch of one: the only way to ids without offsets, which nobody needs and which take longer than the ids.
+        (found,) = self._plain.encode_batch_fast([text], add_special_tokens=False)
+        return [id_ for id_ in found.ids if id_ not in controls]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, control tokens shown by name."""

@@ -1,8 +1,8 @@
 """What a record and the rules found for it say, as the text of each prompt field."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from lore_core.jobs.config import RuleMode
 from lore_core.prompts.contract import PromptField
@@ -39,20 +39,12 @@ NO_RULES = PromptRules()
 
 def record_fields(record: PromptRecord, rules: PromptRules = NO_RULES) -> dict[PromptField, str]:
     """Text of every prompt field; a field without content is the empty string."""
-    return {
-        PromptField.QUERY: record.query,
-        PromptField.TITLE: record.title,
-        PromptField.SHOP: record.shop_name,
-        PromptField.ATTRIBUTES: attributes_text(record.cpv_sku),
-        PromptField.PICTURE: record.vqa_result,
-        PromptField.QUERY_RULES: _lines(rules.query),
-        PromptField.ITEM_RULES: _lines(rules.item),
-    }
+    return {field: read(record, rules) for field, read in READERS.items()}
 
 
 def attributes_text(attributes: Mapping[str, str]) -> str:
     """`name value ; name value`, in the record's order, so that cutting from the end drops whole facts first."""
-    return " ; ".join(f"{name} {value}".strip() for name, value in attributes.items())
+    return " ; ".join([f"{name} {value}".strip() for name, value in attributes.items()]) if attributes else ""
 
 
 def trace_text(steps: Sequence[TraceStep], rule_mode: RuleMode) -> str:
@@ -68,5 +60,17 @@ def _parts(step: TraceStep, rule_mode: RuleMode) -> tuple[str, ...]:
     return step.dimension, step.demand, step.evidence, rule, step.verdict
 
 
-def _lines(texts: Iterable[str]) -> str:
-    return " ; ".join(text.strip() for text in texts if text.strip())
+def _lines(texts: Sequence[str]) -> str:
+    return " ; ".join([text.strip() for text in texts if text.strip()]) if texts else ""
+
+
+READERS: Final[Mapping[PromptField, Callable[[PromptRecord, PromptRules], str]]] = {
+    PromptField.QUERY: lambda record, _: record.query,
+    PromptField.TITLE: lambda record, _: record.title,
+    PromptField.SHOP: lambda record, _: record.shop_name,
+    PromptField.ATTRIBUTES: lambda record, _: attributes_text(record.cpv_sku),
+    PromptField.PICTURE: lambda record, _: record.vqa_result,
+    PromptField.QUERY_RULES: lambda _, rules: _lines(rules.query),
+    PromptField.ITEM_RULES: lambda _, rules: _lines(rules.item),
+}
+"""How the text of each field is read."""

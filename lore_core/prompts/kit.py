@@ -9,13 +9,12 @@ from lore_core.prompts.contract import (
     CONTRACT_NAME,
     ContractError,
     ControlSegment,
-    PromptField,
     PromptLayout,
     ServingContract,
 )
 from lore_core.prompts.encoder import TextEncoder
-from lore_core.prompts.fields import NO_RULES, PromptRecord, PromptRules, record_fields
-from lore_core.prompts.render import Piece, RenderedPrompt, fit, pieces
+from lore_core.prompts.fields import NO_RULES, PromptRecord, PromptRules
+from lore_core.prompts.render import Piece, RenderedPrompt, compiled, fit, pieces
 
 
 class ModelKit:
@@ -35,6 +34,9 @@ class ModelKit:
         ]
         if missing:
             raise ContractError(f"template: the tokenizer has no control tokens {missing}; use another template")
+        self._parts = compiled(contract.template, encoder.encode, encoder.control)
+        if contract.layout is PromptLayout.LABEL_FIRST and contract.verbaliser.prefix_ids:
+            self._parts += (Piece(None, contract.verbaliser.prefix_ids),)
 
     @classmethod
     def load(cls, folder: Path) -> "ModelKit":
@@ -47,14 +49,9 @@ class ModelKit:
         Label-first prompts end with the forced label prefix, so the next token is the label's; think-first ones end where
         the trace begins.
         """
-        contract, fields = self.contract, record_fields(record, rules)
         image = record.image_base64 if self._shows_pictures else ""
-        if image:
-            fields[PromptField.PICTURE] = ""
-        found = pieces(contract.template, fields, self.encoder.encode, self.encoder.control, image)
-        if contract.layout is PromptLayout.LABEL_FIRST and contract.verbaliser.prefix_ids:
-            found.append(Piece(None, list(contract.verbaliser.prefix_ids)))
-        return fit(found, contract.truncation)
+        found = pieces(self._parts, record, rules, self.encoder.encode, image)
+        return fit(found, self.contract.truncation)
 
     def label_position(self, prompt: RenderedPrompt, trace: tuple[int, ...]) -> tuple[int, ...]:
         """The ids up to the label of a think-first answer: prompt, trace, the trace's stop, the forced label prefix."""

@@ -1,7 +1,8 @@
 """Assembling a prompt from its template: pure functions on token ids."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from lore_core.prompts.contract import (
     ControlSegment,
@@ -12,6 +13,7 @@ from lore_core.prompts.contract import (
     TextSegment,
     Truncation,
 )
+from lore_core.prompts.fields import READERS, PromptRecord, PromptRules
 
 Encode = Callable[[str], list[int]]
 
@@ -42,39 +44,66 @@ class RenderedPrompt:
     picture: Picture | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """The ids of one segment; `field` is None for the template's own words. `image` is the base64 of a picture."""
+class Piece(NamedTuple):
+    """The ids of one part of a prompt; `field` is None for the template's own words. `image` is the base64 of a picture."""
 
     field: PromptField | None
-    ids: list[int]
+    ids: Sequence[int]
     image: str = ""
 
 
-def pieces(
-    template: tuple[Segment, ...],
-    fields: Mapping[PromptField, str],
-    encode: Encode,
-    control: Callable[[str], int],
-    image: str = "",
-) -> list[Piece]:
-    """The segments as ids, in template order. An empty field leaves nothing, its `before` included; so does no image."""
-    found: list[Piece] = []
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where a field's text goes: how it is read, and the ids that stand before it where it is not empty."""
+
+    field: PromptField
+    read: Callable[[PromptRecord, PromptRules], str]
+    before: tuple[int, ...]
+
+
+Part = Piece | Slot | None
+"""A template's part whose ids are known, a field's place, or the picture's."""
+
+
+def compiled(template: Sequence[Segment], encode: Encode, control: Callable[[str], int]) -> tuple[Part, ...]:
+    """A template with everything encoded that is the same in all its prompts; neighbouring words and controls are one part."""
+    parts, fixed = list[Part](), list[int]()
     for segment in template:
         if isinstance(segment, ControlSegment):
-            found.append(Piece(None, [control(segment.token)]))
+            fixed.append(control(segment.token))
         elif isinstance(segment, TextSegment):
-            found.append(Piece(None, encode(segment.text)))
-        elif isinstance(segment, ImageSegment):
-            found += [Piece(None, [], image)] if image else []
-        elif text := fields.get(segment.field, "").strip():
-            found.append(_field_piece(segment, text, encode))
+            fixed += encode(segment.text)
+        else:
+            parts += [*_fixed(fixed), _place(segment, encode)]
+            fixed = []
+    return (*parts, *_fixed(fixed))
+
+
+def _fixed(ids: list[int]) -> list[Part]:
+    return [Piece(None, tuple(ids))] if ids else []
+
+
+def _place(segment: FieldSegment | ImageSegment, encode: Encode) -> Slot | None:
+    if isinstance(segment, ImageSegment):
+        return None
+    return Slot(segment.field, READERS[segment.field], tuple(encode(segment.before)) if segment.before else ())
+
+
+def pieces(parts: Sequence[Part], record: PromptRecord, rules: PromptRules, encode: Encode, image: str) -> list[Piece]:
+    """The parts as ids, in template order. An empty field leaves nothing, what stands before it included; so does no image.
+
+    With a picture its words are left out.
+    """
+    found = list[Piece]()
+    for part in parts:
+        if isinstance(part, Slot):
+            if (text := part.read(record, rules).strip()) and not (image and part.field is PromptField.PICTURE):
+                found.append(Piece(part.field, [*part.before, *encode(text)]))
+        elif part is not None:
+            found.append(part)
+        elif image:
+            found.append(Piece(None, (), image))
     return found
-
-
-def _field_piece(segment: FieldSegment, text: str, encode: Encode) -> Piece:
-    before = encode(segment.before) if segment.before else []
-    return Piece(segment.field, before + encode(text))
 
 
 def fit(found: list[Piece], truncation: Truncation) -> RenderedPrompt:
@@ -93,7 +122,7 @@ def fit(found: list[Piece], truncation: Truncation) -> RenderedPrompt:
             f"query: query and template exceed truncation.maxPromptTokens={truncation.max_prompt_tokens} by {over} "
             "tokens; shorten the query or train with a larger maxPromptTokens"
         )
-    return _joined([replace(piece, ids=piece.ids[: kept[i]]) for i, piece in enumerate(found)], truncated=True)
+    return _joined([piece._replace(ids=piece.ids[: kept[i]]) for i, piece in enumerate(found)], truncated=True)
 
 
 def _joined(found: list[Piece], *, truncated: bool) -> RenderedPrompt:

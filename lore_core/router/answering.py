@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from lore_core.headcache.generation import Lookup, head_query_hash
 from lore_core.headcache.items import Features, QueryItem, content_hash, item_hash, text_hash
+from lore_core.records.label import LABELS
 from lore_core.router.config import Stratum, TierPolicy
-from lore_core.router.decision import Chain, Choice, chain, choose
+from lore_core.router.decision import Chain, Choice, choose
 from lore_core.router.heads import Pairs, Store
-from lore_core.router.loaded import KnownItem, LoadedComposition, Neutral, Serving
+from lore_core.router.loaded import Grader, KnownItem, LoadedComposition, Neutral, Serving
 from lore_core.router.predictor import Effort
 from lore_core.router.requests import Asked, AskedItem
 from lore_core.strata.normaliser import query_key
@@ -27,6 +29,9 @@ CACHE: Final = "cache"
 PREDICTOR: Final = "predictor"
 UNKNOWN: Final = "unknown"
 _NO_ITEM: Final = Features("")
+Shown = KnownItem | Features | str | None
+"""What a prompt can show of an asked item: one of the snapshot, features, a bare title, or nothing."""
+_LABELS: Final = tuple(label.value for label in LABELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +45,20 @@ class Fallback:
 
 @dataclass(slots=True)
 class Answer:
-    """n items answered by one composition. Per item: probabilities (n×4), grade, tier and source.
+    """n items answered by one composition. Per item: label, probabilities of L1 L2 L3 L4, grade, tier and source.
 
     `tier` is the one that answered the query: a stratum's name, or `neutral` where none did. `stale` counts items whose
-    content changed since the head generation was made. Items whose tier is `neutral` have the label `neutral_label`.
-    `weight_stratum` is the query's stratum in the stable composition's snapshot, which live traffic is counted by.
-    `efforts` is what each predictor that was asked had to do.
+    content changed since the head generation was made. `weight_stratum` is the query's stratum in the stable composition's
+    snapshot, which live traffic is counted by. `efforts` is what each predictor that was asked had to do.
     """
 
     revision: str
     stratum: Stratum
     weight_stratum: Stratum
     tier: str
-    neutral_label: str
-    probabilities: Array
-    grades: Array
+    labels: list[str]
+    probabilities: list[list[float]]
+    grades: list[float]
     tiers: list[str]
     sources: list[str]
     hits: int = 0
@@ -64,8 +68,7 @@ class Answer:
     efforts: dict[Stratum, Effort] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """A question that memory could not answer alone: what is left for a head store and for predictors.
 
     `pairs` are those to look up in the composition's store, of the rows `open`; None where nothing is. `whole` says that
@@ -76,15 +79,15 @@ class Question:
     loaded: LoadedComposition
     chain: Chain
     asked: Asked
-    items: list[KnownItem | None]
+    items: list[Shown]
     open: list[int]
     pairs: Pairs | None
     whole: bool
 
     def records(self, rows: list[int]) -> list[QueryItem]:
         """What predictors are asked about some rows."""
-        known = [self.items[row] for row in rows]
-        return [QueryItem(self.asked.query, self.asked.market, item.item) for item in known if item is not None]
+        shown = [self.items[row] for row in rows]
+        return [QueryItem(self.asked.query, self.asked.market, _features(item)) for item in shown if item is not None]
 
 
 def begin(serving: Serving, asked: Asked, bucket: str = "") -> Answer | Question:
@@ -107,7 +110,7 @@ def begin_on(serving: Serving, revision: str, asked: Asked) -> Answer | Question
 
 def _begun(serving: Serving, choice: Choice, key: str, asked: Asked) -> Answer | Question:
     loaded = serving.compositions[choice.composition.revision]
-    tiers = chain(choice.composition.tiers, choice.stratum)
+    tiers = loaded.chains[choice.stratum]
     items = [_resolved(item, loaded) for item in asked.items]
     answer = _neutral(choice, serving.neutral, items)
     known = rows = [row for row, item in enumerate(items) if item is not None]
@@ -139,7 +142,7 @@ async def finish(question: Question) -> Answer:
         except Exception as error:  # whatever a predictor does, the caller gets an answer
             answer.fallbacks.append(_fallback(stratum, error))
             continue
-        _put(answer, rows, probabilities, question.loaded.graders[stratum](probabilities), stratum, PREDICTOR)
+        _put(answer, rows, probabilities, question.loaded.graders[stratum], stratum, PREDICTOR)
         answer.tier = stratum
         return answer
     return answer
@@ -159,8 +162,8 @@ def _fallback(tier: Stratum, error: Exception) -> Fallback:
     return Fallback(tier, type(error).__name__, " ".join(str(error).split())[:300])
 
 
-def _resolved(asked: AskedItem, loaded: LoadedComposition) -> KnownItem | None:
-    """An item's features: the snapshot's, with what the caller gives put over them. None where there is nothing to show.
+def _resolved(asked: AskedItem, loaded: LoadedComposition) -> Shown:
+    """What a prompt can show of an item: the snapshot's features, with what the caller gives put over them.
 
     A picture counts only where a model of the composition is shown pictures: head scores stay valid where none is.
     """
@@ -170,7 +173,7 @@ def _resolved(asked: AskedItem, loaded: LoadedComposition) -> KnownItem | None:
         if known is not None and (asked.title is None or asked.title == known.item.title):
             return known
         if known is None:
-            return _text_only(asked)
+            return asked.title if asked.title and not asked.title.isspace() else None
     base = known.item if known is not None else _NO_ITEM
     item = Features(
         asked.title if asked.title is not None else base.title,
@@ -179,42 +182,51 @@ def _resolved(asked: AskedItem, loaded: LoadedComposition) -> KnownItem | None:
         asked.vqa_result if asked.vqa_result is not None else base.vqa_result,
         image,
     )
-    identity = known.identity if known is not None else item_hash(asked.id or "")
-    return KnownItem(item, identity, content_hash(item)) if item.shows_something else None
+    return item if item.shows_something else None
 
 
-def _text_only(asked: AskedItem) -> KnownItem | None:
-    if not asked.title or asked.title.isspace():
-        return None
-    return KnownItem(Features(asked.title), item_hash(asked.id or ""), text_hash(asked.title))
+def _features(shown: KnownItem | Features | str) -> Features:
+    if isinstance(shown, str):
+        return Features(shown)
+    return shown.item if isinstance(shown, KnownItem) else shown
 
 
-def _neutral(choice: Choice, neutral: Neutral, items: Sequence[KnownItem | None]) -> Answer:
+def _identity(shown: Shown, id_: str | None) -> int | None:
+    if isinstance(shown, KnownItem):
+        return shown.identity
+    return item_hash(id_) if id_ is not None else None
+
+
+def _content(shown: KnownItem | Features | str) -> int:
+    if isinstance(shown, str):
+        return text_hash(shown)
+    return shown.content if isinstance(shown, KnownItem) else content_hash(shown)
+
+
+def _neutral(choice: Choice, neutral: Neutral, items: Sequence[Shown]) -> Answer:
     """The answer before anybody was asked."""
     n = len(items)
-    probabilities = np.empty((n, 4))
-    probabilities[:] = neutral.probabilities
     return Answer(
         revision=choice.composition.revision,
         stratum=choice.stratum,
         weight_stratum=choice.weight_stratum,
         tier=NEUTRAL,
-        neutral_label=neutral.label,
-        probabilities=probabilities,
-        grades=np.full(n, neutral.grade),
+        labels=[neutral.label] * n,
+        probabilities=[neutral.probabilities] * n,
+        grades=[neutral.grade] * n,
         tiers=[NEUTRAL] * n,
         sources=[NEUTRAL if item is not None else UNKNOWN for item in items],
     )
 
 
-def _pairs(query: int, asked: Sequence[AskedItem], items: Sequence[KnownItem | None], known: list[int]) -> Pairs | None:
+def _pairs(query: int, asked: Sequence[AskedItem], items: Sequence[Shown], known: list[int]) -> Pairs | None:
     """What to look up; None where ids are given for some documents only: nothing says which are the same, so all are scored."""
-    chosen = [item for item in items if item is not None]
-    content = [item.content for item in chosen]
-    by_text = [asked[row].id is None for row in known]
-    if not any(by_text):
-        return Pairs.of(query, content, [item.identity for item in chosen])
-    return Pairs.of(query, content, None) if all(by_text) else None
+    content = [_content(item) for item in items if item is not None]
+    identities = [_identity(items[row], asked[row].id) for row in known]
+    named = [identity for identity in identities if identity is not None]
+    if len(named) == len(identities):
+        return Pairs.of(query, content, named)
+    return None if named else Pairs.of(query, content, None)
 
 
 def _take_hits(answer: Answer, loaded: LoadedComposition, known: list[int], found: Lookup) -> list[int]:
@@ -226,13 +238,18 @@ def _take_hits(answer: Answer, loaded: LoadedComposition, known: list[int], foun
         hits = [index for index, hit in zip(known, found.hit.tolist(), strict=True) if hit]
         probabilities = found.probabilities[found.hit].astype(np.float64)
     if hits:
-        _put(answer, hits, probabilities, loaded.graders["head"](probabilities), "head", CACHE)
+        _put(answer, hits, probabilities, loaded.graders["head"], "head", CACHE)
     return [index for index, hit in zip(known, found.hit.tolist(), strict=True) if not hit]
 
 
-def _put(answer: Answer, rows: list[int], probabilities: Array, grades: Array, tier: str, source: str) -> None:
-    answer.probabilities[rows] = probabilities
-    answer.grades[rows] = grades
-    for row in rows:
-        answer.tiers[row] = tier
-        answer.sources[row] = source
+def _put(answer: Answer, rows: list[int], probabilities: Array, grader: Grader, tier: str, source: str) -> None:
+    """What a tier says of some rows, in their order."""
+    labels = [_LABELS[best] for best in probabilities.argmax(axis=1).tolist()]
+    found, grades = probabilities.tolist(), grader(probabilities).tolist()
+    if (n := len(rows)) == len(answer.labels):
+        answer.labels, answer.probabilities, answer.grades = labels, found, grades
+        answer.tiers, answer.sources = [tier] * n, [source] * n
+        return
+    for row, label, of_row, grade in zip(rows, labels, found, grades, strict=True):
+        answer.labels[row], answer.probabilities[row], answer.grades[row] = label, of_row, grade
+        answer.tiers[row], answer.sources[row] = tier, source

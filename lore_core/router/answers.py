@@ -4,13 +4,11 @@ from typing import Final
 
 import msgspec
 
-from lore_core.records.label import LABELS
-from lore_core.router.answering import NEUTRAL, Answer
+from lore_core.router.answering import Answer
 from lore_core.router.explain import Explanation
 from lore_core.router.http import Response
 from lore_core.router.requests import Asked, AskedRerank
 
-_NAMES: Final = tuple(label.value for label in LABELS)
 _UNAUTHORIZED: Final = 401
 _CHALLENGE: Final = {"www-authenticate": "Bearer"}
 _LOWEST: Final = 1.0
@@ -87,31 +85,22 @@ _encode: Final = msgspec.json.Encoder().encode
 def relevance(asked: Asked, answer: Answer, seconds: float) -> Response:
     """The answer to `/v1/relevance`; items in the order asked."""
     rows = zip(
-        asked.items, _labels(answer), answer.probabilities.tolist(), answer.grades.tolist(), answer.tiers,
-        answer.sources, strict=True,
-    )  # fmt: skip
+        asked.items, answer.labels, answer.probabilities, answer.grades, answer.tiers, answer.sources, strict=True
+    )
     items = [ItemAnswer(item.id or "", label, p, grade, tier, source) for item, label, p, grade, tier, source in rows]
     body = RelevanceAnswer(answer.stratum, answer.revision, answer.tier, round(seconds * 1000, 3), items)
     return Response(200, _encode(body), headers=_headers(answer))
 
 
-def _labels(answer: Answer) -> list[str]:
-    best = answer.probabilities.argmax(axis=1).tolist()
-    return [
-        answer.neutral_label if tier == NEUTRAL else _NAMES[index]
-        for index, tier in zip(best, answer.tiers, strict=True)
-    ]
-
-
 def ranking(asked: AskedRerank, answer: Answer) -> list[int]:
     """Indexes of the best `top_n` documents, best first, equal ones in the order given."""
-    grades = answer.grades.tolist()
+    grades = answer.grades
     return sorted(range(len(grades)), key=lambda index: (-grades[index], index))[: asked.top_n]
 
 
 def rerank(asked: AskedRerank, answer: Answer, best: list[int], request_id: str) -> Response:
     """The answer to `/v1/rerank`: the documents `best`."""
-    grades = answer.grades.tolist()
+    grades = answer.grades
     results = [
         RankedDocument(
             index,

@@ -5,8 +5,9 @@ import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import Final
+
+import msgspec
 
 from lore_core.router import answers, openapi, requests
 from lore_core.router.answering import Answer, Fallback, Question, begin, finish
@@ -100,7 +101,7 @@ class RouterApp:
         if not wait:
             return None
         refusal = self.refuse(429, f"{client.name} may send {client.rate:g} requests a second to one router")
-        return replace(refusal, headers={"retry-after": str(math.ceil(wait))})
+        return msgspec.structs.replace(refusal, headers={"retry-after": str(math.ceil(wait))})
 
     def _relevance(self, serving: Serving, request: Request) -> Result:
         asked = requests.relevance(request.body, serving.config.limits)
@@ -140,12 +141,14 @@ class RouterApp:
 
     async def _waited(self, question: Question, traced: Traced, encoded: Callable[[Answer], Response]) -> Response:
         traced.enter()  # in this task alone
+        self.metrics.waiting += 1
         try:
-            with self.metrics.in_flight.track_inprogress():
-                return encoded(await finish(question))
+            return encoded(await finish(question))
         except Exception as error:
             traced.end({}, type(error).__name__)
             return self._internal(error)
+        finally:
+            self.metrics.waiting -= 1
 
     def _encoded(self, answer: Answer, encode: Encode, started: float) -> Response:
         seconds = time.perf_counter() - started

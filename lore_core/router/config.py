@@ -171,7 +171,8 @@ class StratumWeights(WireModel):
 
     def of(self, stratum: Stratum) -> int:
         """The weight of one stratum."""
-        return {"head": self.head, "torso": self.torso, "tail": self.tail}[stratum]
+        weight: int = getattr(self, stratum)
+        return weight
 
 
 class HeadStore(WireModel):

@@ -7,8 +7,9 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from lore_core.router.config import FULL_WEIGHT, STRATA, Composition, RouterConfig, Stratum, Tiers
 
@@ -18,8 +19,7 @@ StratumOf = Callable[[str], Stratum]
 """From a revision to the stratum that its snapshot gives the query at hand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, gc=False):
     """The composition that answers, the stratum whose weight chose it, and the stratum of its own snapshot."""
 
     composition: Composition
@@ -27,8 +27,7 @@ class Choice:
     stratum: Stratum
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(msgspec.Struct, frozen=True, gc=False):
     """The tiers to try: the head generation first where `cached`, then predictors in order, then the neutral answer."""
 
     cached: bool

@@ -7,37 +7,36 @@ import asyncio
 import contextlib
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
 
 import httptools
+import msgspec
 
 MAX_HEADER_BYTES: Final = 32 << 10
 KEPT_HEADERS: Final = frozenset({b"authorization", b"traceparent", b"tracestate", b"x-lore-bucket"})
 _LINGER_SECONDS: Final = 2.0
 _JSON: Final = "application/json"
+_FIRST_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One whole request; `path` without its query string, `headers` only those of `KEPT_HEADERS`, names in lower case."""
 
     method: str
     path: str
     body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """One whole answer."""
 
     status: int
     body: bytes
     content_type: str = _JSON
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = {}
 
 
 Handler = Callable[[Request], Response | Awaitable[Response]]
@@ -102,7 +101,7 @@ class _Connection(asyncio.Protocol):
         self._waiting: deque[tuple[Request, bool]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._last, self._writable = False, True
+        self._last, self._writable, self._receiving = False, True, False
         self._reset()
 
     def _reset(self) -> None:
@@ -142,13 +141,16 @@ class _Connection(asyncio.Protocol):
             pass  # refused from inside a callback, which has answered already
         except httptools.HttpParserError as error:
             self._refuse(HTTPStatus.BAD_REQUEST, f"not HTTP/1.1: {error}")
+        if self._receiving and self._timer is None:  # most requests arrive whole and need no timer
+            seconds = self._server.read_seconds
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(seconds, self._refuse, HTTPStatus.REQUEST_TIMEOUT, "too slow")
 
     # httptools' side
 
     def on_message_begin(self) -> None:
         self._reset()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._server.read_seconds, self._refuse, HTTPStatus.REQUEST_TIMEOUT, "too slow")
+        self._receiving = True
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -174,12 +176,14 @@ class _Connection(asyncio.Protocol):
         self._body += body
 
     def on_message_complete(self) -> None:
+        self._receiving = False
         self._stop_timer()
         keep_alive = self._parser.should_keep_alive()
         path = self._url.split(b"?", 1)[0].decode("latin-1")
         request = Request(self._parser.get_method().decode(), path, bytes(self._body), self._headers)
         if self._task is not None:
             self._waiting.append((request, keep_alive))
+            self._transport.pause_reading()
         else:
             self._handle(request, keep_alive)
 
@@ -190,19 +194,20 @@ class _Connection(asyncio.Protocol):
         if isinstance(found, Response):
             self._write(found, keep_alive)
             return
-        self._transport.pause_reading()
-        self._task = asyncio.ensure_future(self._finish(found, keep_alive))
+        self._task = asyncio.get_running_loop().create_task(self._finish(found, keep_alive))
 
     async def _finish(self, answer: Awaitable[Response], keep_alive: bool) -> None:
         self._write(await answer, keep_alive)
         self._task = None
+        if not self._waiting:
+            return
         while self._waiting and self._task is None and not self._last:
             self._handle(*self._waiting.popleft())
         self._read_on()
 
     def _read_on(self) -> None:
-        """Read again once the answer is written and the client takes it: a slow reader cannot fill our memory."""
-        if self._task is None and self._writable and not self._transport.is_closing():
+        """Read again once nobody waits and the client takes its answers: neither haste nor slowness fills our memory."""
+        if not self._waiting and self._writable and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def _count_header(self, length: int) -> None:
@@ -218,6 +223,7 @@ class _Connection(asyncio.Protocol):
     def _refuse(self, status: int, problem: str) -> None:
         """Answer and stop listening. What the client still sends is read for a moment: a reset would cost it the answer."""
         self._stop_timer()
+        self._receiving = False
         if self._last or self._transport.is_closing():
             return
         self._last = True
@@ -242,7 +248,7 @@ class _Connection(asyncio.Protocol):
 
     def close_if_idle(self) -> None:
         """Close a connection that has no request in flight."""
-        if self._task is None and self._timer is None:
+        if self._task is None and not self._receiving and not self._last:
             self._transport.close()
 
     def abort(self) -> None:
@@ -251,12 +257,8 @@ class _Connection(asyncio.Protocol):
 
 
 def _head(response: Response, keep_alive: bool) -> bytes:
-    lines = [
-        f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}",
-        f"content-type: {response.content_type}",
-        f"content-length: {len(response.body)}",
-        *(f"{name}: {value}" for name, value in response.headers.items()),
-    ]
-    if not keep_alive:
-        lines.append("connection: close")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    more = "".join([f"{name}: {value}\r\n" for name, value in response.headers.items()])
+    end = "\r\n" if keep_alive else "connection: close\r\n\r\n"
+    kind, length = response.content_type, len(response.body)
+    head = f"{_FIRST_LINES[response.status]}content-type: {kind}\r\ncontent-length: {length}\r\n{more}{end}"
+    return head.encode("latin-1")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +18,7 @@ from lore_core.headcache.reuse import Scorer
 from lore_core.prompts import ModelKit, RuleSource
 from lore_core.prompts.contract import Calibration as ContractCalibration
 from lore_core.router.config import (
+    STRATA,
     Calibration,
     Composition,
     HeadStore,
@@ -26,6 +28,7 @@ from lore_core.router.config import (
     RouterConfig,
     Stratum,
 )
+from lore_core.router.decision import Chain, chain
 from lore_core.router.guard import Guard, GuardLimits
 from lore_core.router.heads import Store
 from lore_core.router.predictor import Predictor
@@ -38,8 +41,7 @@ from lore_core.strata.snapshot import StrataSnapshot, traffic_shares
 Array = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class KnownItem:
+class KnownItem(msgspec.Struct, frozen=True):
     """An item of the snapshot with the hashes that find its score."""
 
     item: Features
@@ -80,6 +82,7 @@ class LoadedComposition:
     store: Store | None
     predictors: dict[Stratum, Predictor]
     graders: dict[Stratum, Grader]
+    chains: dict[Stratum, Chain]
 
     @property
     def pictures(self) -> bool:
@@ -92,13 +95,13 @@ class Neutral:
     """The declared neutral answer as numbers."""
 
     label: str
-    probabilities: Array
+    probabilities: list[float]
     grade: float
 
     @classmethod
     def of(cls, declared: NeutralAnswer) -> "Neutral":
         """From the configuration."""
-        return cls(declared.label, np.array([float(p) for p in declared.probabilities]), float(declared.grade))
+        return cls(declared.label, [float(p) for p in declared.probabilities], float(declared.grade))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +172,8 @@ class Library:
             graders["head"] = Grader(calibration, composition.calibration.get("head"))
         strata, shares = self._object(composition.strata, None, _open_strata)
         items = self._object(composition.items, None, _open_items) if composition.items else {}
-        return LoadedComposition(composition, strata, shares, items, head, store, predictors, graders)
+        chains = {stratum: chain(composition.tiers, stratum) for stratum in STRATA}
+        return LoadedComposition(composition, strata, shares, items, head, store, predictors, graders, chains)
 
     def _predictor(
         self, composition: Composition, stratum: Stratum, tier: PredictorTier, kit: ModelKit, rules: RuleSet | None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lore_core.headcache.items import QueryItem
+from lore_core.headcache.items import Features, QueryItem
 from lore_core.keepalive import UpstreamError
 from lore_core.prompts import ModelKit, PromptLayout, PromptTooLong, RenderedPrompt, RuleSource
 from lore_core.router.config import PredictorTier, Route
@@ -21,6 +21,8 @@ from lore_core.scoring.scores import LabelScore
 
 Array = npt.NDArray[np.float64]
 _SUM_TOLERANCE = 1e-3
+_FIRST_QUESTION = QueryItem("first question", "", Features("first question"))
+_FIRST_SECONDS = 15.0
 _NOT_TAKEN = frozenset({400, 413, 422})
 """What vLLM answers to a picture that it cannot read."""
 
@@ -68,7 +70,7 @@ class Predictor:
         self._kit, self._rules, self._guard, self._rests = kit, rules, guard, tier.rests
         self._hedge = tier.guard.hedge_ms / 1000 if tier.guard.hedge_ms is not None else None
         self._slots = asyncio.Semaphore(tier.max_connections)
-        self._route = LabelRoute(kit, tier.model_name, upstream.post)
+        self.backend, self._route = upstream, LabelRoute(kit, tier.model_name, upstream.post)
 
     async def score(self, records: Sequence[QueryItem], effort: Effort) -> Array:
         """n×4 probabilities of n records, all or nothing; what it took is added to `effort`.
@@ -81,6 +83,19 @@ class Predictor:
         with self._guard.admitted(_FAULTLESS):
             async with asyncio.timeout(self.deadline):
                 return await self._scored(records, effort)
+
+    @property
+    def cold(self) -> bool:
+        """Whether this router never had an answer from the backend, though it is to be asked."""
+        return not self._rests and not self.backend.answered
+
+    async def warm_up(self) -> None:
+        """Have a made-up question answered, so that no caller waits for names, connections and a model's first computation.
+
+        Raises what failed, TimeoutError after 15 seconds or the tier's deadline if that is longer. The breaker learns nothing.
+        """
+        async with asyncio.timeout(max(self.deadline, _FIRST_SECONDS)):
+            await self._one(_FIRST_QUESTION, Effort())
 
     async def _scored(self, records: Sequence[QueryItem], effort: Effort) -> Array:
         if len(records) == 1:
@@ -99,17 +114,16 @@ class Predictor:
     async def _one(self, record: QueryItem, effort: Effort) -> tuple[float, ...]:
         prompt = self._kit.render(record, self._rules(record))
         try:
-            found = (await self._asked(prompt, effort)).probabilities
+            found = (await (self._tried if self._hedge is None else self._hedged)(prompt, effort)).probabilities
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise BadScore(f"{type(error).__name__}: {error}") from error
         if not (all(math.isfinite(p) and p >= 0 for p in found) and abs(sum(found) - 1) <= _SUM_TOLERANCE):
             raise BadScore(f"not four probabilities: {found}")
         return found
 
-    async def _asked(self, prompt: RenderedPrompt, effort: Effort) -> LabelScore:
-        """Ask, beside a slow request once more where the tier hedges, as far as the retry budget goes."""
-        if self._hedge is None:
-            return await self._tried(prompt, effort)
+    async def _hedged(self, prompt: RenderedPrompt, effort: Effort) -> LabelScore:
+        """Ask, and beside a slow request once more, as far as the retry budget goes."""
+        assert self._hedge is not None
 
         def allowed() -> bool:
             effort.hedges += (may := self._guard.may_retry())

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import msgspec
@@ -70,8 +69,7 @@ class RerankBody(msgspec.Struct, frozen=True):
     market: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """A checked question: a query of one market with 1 to `max_items` items."""
 
     query: str
@@ -79,8 +77,7 @@ class Asked:
     items: list[AskedItem]
 
 
-@dataclass(frozen=True, slots=True)
-class AskedRerank:
+class AskedRerank(msgspec.Struct, frozen=True):
     """A checked rerank request; `texts` are the documents as given, `top_n` at most their number."""
 
     asked: Asked
@@ -107,7 +104,7 @@ def relevance(body: bytes, limits: Limits) -> Asked:
         first = seen.setdefault(item.id, number)
         if first != number:
             raise BadRequest(f"items[{number}].id", f"repeats items[{first}].id")
-        _check_item(f"items[{number}]", item, limits)
+        _check_item("items", number, item, limits)
     items = [
         item if item.image is None else _pictured(number, item, item.image) for number, item in enumerate(found.items)
     ]
@@ -137,7 +134,7 @@ def rerank(body: bytes, limits: Limits) -> AskedRerank:
         raise BadRequest("top_n", "must be at least 1")
     items = [_document(f"documents[{number}]", document) for number, document in enumerate(found.documents)]
     for number, item in enumerate(items):
-        _check_item(f"documents[{number}]", item, limits)
+        _check_item("documents", number, item, limits)
     top = min(found.top_n or len(items), len(items))
     texts = [item.title or "" for item in items]
     return AskedRerank(Asked(found.query, found.market, items), texts, found.model, top, found.return_documents)
@@ -185,13 +182,15 @@ def _check_count(field: str, count: int, limits: Limits) -> None:
         raise BadRequest(field, f"{count} given, at most {limits.max_items} are allowed")
 
 
-def _check_item(field: str, item: AskedItem, limits: Limits) -> None:
+def _check_item(field: str, number: int, item: AskedItem, limits: Limits) -> None:
     if item.id is not None and not 0 < len(item.id) <= limits.max_id_length:
-        raise BadRequest(f"{field}.id", f"must have 1 to {limits.max_id_length} characters")
+        raise BadRequest(f"{field}[{number}].id", f"must have 1 to {limits.max_id_length} characters")
     length = len(item.title or "")
     if item.attributes is not None or item.shop_name is not None or item.vqa_result is not None:
         attributes = item.attributes or {}
         length += len(item.shop_name or "") + len(item.vqa_result or "")
         length += sum(len(name) + len(value) for name, value in attributes.items())
     if length > limits.max_text_length:
-        raise BadRequest(field, f"{length} characters of text, at most {limits.max_text_length} are allowed")
+        raise BadRequest(
+            f"{field}[{number}]", f"{length} characters of text, at most {limits.max_text_length} are allowed"
+        )

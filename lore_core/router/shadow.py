@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from lore_core.router.answering import NEUTRAL, Answer, Question, begin_on, finish
 from lore_core.router.config import FULL_WEIGHT, Stratum
 from lore_core.router.decision import SLOTS, slot
@@ -65,7 +63,7 @@ def compare(shown: Answer, mirrored: Answer) -> Comparison:
         for row, tiers in enumerate(zip(shown.tiers, mirrored.tiers, strict=True))
         if NEUTRAL not in tiers
     ]  # fmt: skip
-    labels = shown.probabilities[rows].argmax(axis=1) == mirrored.probabilities[rows].argmax(axis=1)
-    difference = float(np.abs(shown.grades[rows] - mirrored.grades[rows]).sum())
+    agreeing = sum(shown.labels[row] == mirrored.labels[row] for row in rows)
+    difference = sum(abs(shown.grades[row] - mirrored.grades[row]) for row in rows)
     answered = mirrored.tier != NEUTRAL
-    return Comparison(mirrored.revision, shown.stratum, answered, len(rows), int(labels.sum()), difference)
+    return Comparison(mirrored.revision, shown.stratum, answered, len(rows), agreeing, difference)

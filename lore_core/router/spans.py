@@ -96,14 +96,18 @@ def untraced(_: str, headers: Mapping[str, str]) -> Traced:
     return Traced(lines) if (lines := trace_lines(headers)) else _ALONE
 
 
+def unsampled() -> str | None:
+    """The header lines of a request to a predictor whose question is not sampled; None where it is, which takes `asking`."""
+    return OUTGOING.get() if _QUESTION.get() is None else None
+
+
 @contextmanager
 def asking(path: str, host: str, port: int) -> Iterator[str]:
-    """A client span around one request to a predictor, if its question is sampled; gives the header lines to send."""
+    """A client span around one request to a predictor, whose question is sampled; gives the header lines to send."""
     question = _QUESTION.get()
-    if question is None or question.span is None:
-        yield OUTGOING.get()
-        return
+    assert question is not None
     above = question.span
+    assert above is not None  # `enter` sets only what has one
     about: dict[str, Attribute] = {
         "http.request.method": "POST", "url.path": path, "server.address": host, "server.port": port,
     }  # fmt: skip

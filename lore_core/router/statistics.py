@@ -1,5 +1,6 @@
 """What a router tells of each composition on `/state`, so that a rollout can be judged without Prometheus."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from lore_core.router.answering import NEUTRAL, Answer
@@ -23,22 +24,23 @@ class Statistics:
     """Counts by revision, since it came into the configuration."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, _Counts] = {}
+        self._counts: defaultdict[str, _Counts] = defaultdict(_Counts)
 
     def keep(self, revisions: set[str]) -> None:
         """Forget other revisions: one that comes back is judged anew."""
-        self._counts = {name: counts for name, counts in self._counts.items() if name in revisions}
+        for name in set(self._counts) - revisions:
+            del self._counts[name]
 
     def answered(self, answer: Answer) -> None:
         """One answer that a caller got."""
-        counts = self._counts.setdefault(answer.revision, _Counts())
+        counts = self._counts[answer.revision]
         counts.answers += 1
         counts.fallbacks += bool(answer.fallbacks)
         counts.neutral += answer.tier == NEUTRAL
 
     def compared(self, comparison: Comparison) -> None:
         """One mirrored question."""
-        counts = self._counts.setdefault(comparison.revision, _Counts())
+        counts = self._counts[comparison.revision]
         counts.mirrored += 1
         counts.mirrored_neutral += not comparison.answered
         counts.compared_items += comparison.items

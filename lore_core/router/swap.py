@@ -1,4 +1,4 @@
-"""From the newest configuration text to the one that serves: read, load everything, then swap in one assignment."""
+"""From the newest configuration text to the one that serves: read, load everything, ask new predictors, swap in one assignment."""
 
 import asyncio
 import contextlib
@@ -30,8 +30,10 @@ def read_config(text: str) -> RouterConfig:
 class Swapper:
     """Keeps trying the newest configuration until everything it names is there; the old one serves meanwhile.
 
-    A router that serves nothing yet begins with the part that carries weight, so that a broken candidate cannot keep it
-    from starting; that part has another hash, so it acknowledges nothing.
+    What a configuration names includes predictors: one that is new here has to answer a first question. A router that serves
+    nothing yet asks them as well, and begins whatever came of it: heads and fallbacks answer beside a predictor that is gone.
+    It also begins with the part that carries weight, so that a broken candidate cannot keep it from starting; that part has
+    another hash, so it acknowledges nothing.
     """
 
     def __init__(self, app: RouterApp, library: Library, *, retry_seconds: float = _RETRY_SECONDS) -> None:
@@ -76,8 +78,27 @@ class Swapper:
             serving = await asyncio.to_thread(self._library.load, config)
         except (ArtifactError, JobError, ValueError, OSError, KeyError) as error:
             return f"{type(error).__name__}: {error}"
+        unanswered = await self._first_questions(serving)
+        if unanswered is not None and self._app.serving is not None:
+            return unanswered
         self._swap_in(serving)
         return None
+
+    async def _first_questions(self, serving: Serving) -> str | None:
+        """Ask every predictor whose backend no composition here had before; which one does not answer, and why."""
+        served = self._app.serving.compositions.values() if self._app.serving is not None else ()
+        known = {predictor.backend for loaded in served for predictor in loaded.predictors.values()}
+        cold = {
+            f"composition {revision}: {stratum}": predictor
+            for revision, loaded in serving.compositions.items()
+            for stratum, predictor in loaded.predictors.items()
+            if predictor.cold and predictor.backend not in known
+        }
+        found = await asyncio.gather(*(one.warm_up() for one in cold.values()), return_exceptions=True)
+        failed = [(name, error) for name, error in zip(cold, found, strict=True) if error is not None]
+        return (
+            "; ".join(f"{name}: no answer to a first question: {type(e).__name__}: {e}" for name, e in failed) or None
+        )
 
     def _swap_in(self, serving: Serving) -> None:
         self._app.serving = serving

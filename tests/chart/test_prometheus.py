@@ -61,7 +61,7 @@ def documented(revision: str) -> str:
 
 
 def answered(metrics: RouterMetrics, tier: str) -> None:
-    answer = Answer("r2", "tail", "tail", tier, "L2", np.full((1, 4), 0.25), np.array([2.5]), [tier], ["predictor"])
+    answer = Answer("r2", "tail", "tail", tier, ["L2"], [[0.25] * 4], [2.5], [tier], ["predictor"])
     metrics.answered(answer, 0.01)
 
 

@@ -96,15 +96,15 @@ class Run:
         await load.passed(self._pause)
 
     async def _compositions(self, load: Load) -> None:
-        """r2 is promoted while its torso fails now and then; r3, whose torso is broken, is rolled back."""
-        await self._cluster.apply(self._world.deployment("r2", _GRADUALLY))
+        """r2 is promoted while its torso fails now and then; r3, whose torso breaks once it has queries, is rolled back."""
+        await self._has_queries("r2", _GRADUALLY)
         await self._cluster.behave("torso-r2", "garbage")
-        await self._cluster.until("r2 has queries", lambda status: (status.get("weight") or 0) > 0)
         await load.passed(self._pause)
         await self._cluster.behave("torso-r2", "well")
         stable = await self._served("r2", _GRADUALLY)
         await load.passed(self._pause)
-        await self._cluster.apply(self._world.deployment("r3", _JUDGED))
+        await self._has_queries("r3", _JUDGED)
+        await self._cluster.behave("torso-r3", "garbage")
         found = await self._cluster.until(
             "r3 is rolled back", lambda status: _reason(status, "Stalled") == "RolledBack"
         )
@@ -112,6 +112,10 @@ class Run:
         await self._served("r2", _AT_ONCE)
         await load.passed(self._pause)
         self._stable = "r2"
+
+    async def _has_queries(self, composition: str, how: dict[str, Any]) -> None:
+        await self._cluster.apply(self._world.deployment(composition, how))
+        await self._cluster.until(f"{composition} has queries", lambda status: (status.get("weight") or 0) > 0)
 
     async def _replaced(self, load: Load) -> None:
         """r4's torso comes where r2's was; the tail answers for it meanwhile."""

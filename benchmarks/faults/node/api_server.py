@@ -1,6 +1,6 @@
 """A stub that stands where a predictor's command expects vLLM's server: `benchmarks.faults.predictor` on the pod's port.
 
-What it answers, and how it behaves at first, is in `stub.json` of the model folder. It is mounted into the predictors' pods.
+What it answers is in `stub.json` of the model folder. It is mounted into the predictors' pods.
 """
 
 import argparse
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     args, _ = parser.parse_known_args()
     told = json.loads((args.model / STUB).read_text(encoding="utf-8"))
-    uvloop.run(serve(args.port, told["scores"], told["mode"], args.host))
+    uvloop.run(serve(args.port, told["scores"], "well", args.host))
 
 
 if __name__ == "__main__":

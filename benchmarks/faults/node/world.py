@@ -14,8 +14,6 @@ from lore_core.router.config import PinnedRef
 NAME: Final = "faults"
 CLAIM: Final = "workspace"
 COMPOSITIONS: Final = ("r1", "r2", "r3", "r4")
-BROKEN: Final = ("r3", "torso")
-"""Answers garbage from its start: what its rollout is rolled back for."""
 KEPT: Final = {("r4", "tail"): "r2"}
 """Predictors that a composition has from another one."""
 _TIERS: Final = {"torso": "tail", "tail": "torso"}
@@ -118,8 +116,7 @@ def model(composition: str, tier: str) -> str:
 
 
 def _model_files(composition: str, tier: str) -> dict[str, bytes]:
-    mode = "garbage" if (composition, tier) == BROKEN else "well"
-    return {**kit_files(), STUB: json.dumps({"scores": SCORES[composition, tier], "mode": mode}).encode()}
+    return {**kit_files(), STUB: json.dumps({"scores": SCORES[composition, tier]}).encode()}
 
 
 @dataclass

@@ -30,6 +30,14 @@ DATA_FOLDER: Final = "/var/lib/lore/router"
 _RBAC: Final = "rbac.authorization.k8s.io"
 _GRACE_SECONDS: Final = 30
 _PROBE_SECONDS: Final = 5
+# The resolver's five seconds for a lost datagram are a whole deadline, and asking for both address families from one socket is
+# what loses them (kubernetes/kubernetes#56903). Predictors' names are whole, so that they need no search list.
+_NAME_LOOKUPS: Final = [
+    {"name": "timeout", "value": "1"},
+    {"name": "attempts", "value": "4"},
+    {"name": "ndots", "value": "4"},
+    {"name": "single-request-reopen"},
+]
 _DEFAULT_RESOURCES: Final = {
     "requests": {"cpu": "100m", "memory": "256Mi"},
     "limits": {"cpu": "2", "memory": "2Gi"},
@@ -145,6 +153,7 @@ def _template(resource: Mapping[str, Any], router: Router, needs: Needs, setting
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
         "securityContext": POD_SECURITY,
+        "dnsConfig": {"options": _NAME_LOOKUPS},
         **{field: value for field, value in optional.items() if value},
         "containers": [
             _router(resource, router, settings, [*shared.mounts, *own.mounts]),

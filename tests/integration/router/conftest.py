@@ -23,8 +23,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 @pytest.fixture
-async def router(tmp_path: Path) -> AsyncIterator[RunningRouter]:
-    async with RunningRouter(tmp_path / "shelf").running() as running:
+async def router(world: World, tmp_path: Path) -> AsyncIterator[RunningRouter]:
+    async with RunningRouter(tmp_path / "shelf", world.torso, world.tail).running() as running:
         yield running
 
 

@@ -122,11 +122,15 @@ async def test_endless_headers_are_refused(ready: RunningRouter) -> None:
 
 
 async def test_pipelined_requests_are_answered_in_order(ready: RunningRouter) -> None:
-    def post(query: str) -> bytes:
+    def post(query: str, headers: bytes = b"") -> bytes:
         body = json.dumps({"query": query, "items": [ITEM]}).encode()
-        return b"POST /v1/relevance HTTP/1.1\r\nhost: r\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+        head = b"POST /v1/relevance HTTP/1.1\r\nhost: r\r\n%scontent-length: %d\r\n\r\n" % (headers, len(body))
+        return head + body
 
-    answer = await raw(ready, post(QUERIES["tail"]) + post(QUERIES["head"]) + post(QUERIES["torso"]))
+    reader, writer = await asyncio.open_connection("127.0.0.1", ready.port)
+    writer.write(post(QUERIES["tail"]) + post(QUERIES["head"]) + post(QUERIES["torso"], b"connection: close\r\n"))
+    answer = await reader.read()
+    writer.close()
     order = [part.split(b'"')[2:4] for part in answer.split(b'{"stratum"')[1:]]
     assert [answer.split(b"x-lore-stratum: ")[n + 1].split(b"\r\n")[0] for n in range(3)] == [
         b"tail",
@@ -158,6 +162,9 @@ async def test_a_caller_that_goes_away_cancels_its_work(ready: RunningRouter, wo
         finally:
             cancelled.set()
 
+    patient = world.composition("r2")
+    patient["tiers"]["tail"]["predictor"]["deadlineMs"] = 600_000
+    await ready.serve(world.config(patient, stable="r2"))
     world.tail.behave = hang
     body = json.dumps({"query": QUERIES["tail"], "items": [ITEM]}).encode()
     _, writer = await asyncio.open_connection("127.0.0.1", ready.port)

@@ -3,10 +3,11 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
-from integration.router.world import HEAD_SCORES, QUERIES, STRATA, RunningRouter, World
+from integration.router.world import HEAD_SCORES, QUERIES, STRATA, Backend, RunningRouter, World, running_backend
 
 from lore_core.artifacts import DigestMismatch
 from lore_core.router.config import PinnedRef
@@ -313,3 +314,43 @@ async def test_the_snapshots_own_shares_stand_beside_live_traffic(router: Runnin
     await router.serve(world.config(world.composition("r2"), stable="r2"))  # its strata.json says nothing
     assert (await router.client.get("/state")).json()["traffic"] is None
     assert router.app.metrics.registry.get_sample_value("lore_router_snapshot_share", {"stratum": "head"}) is None
+
+
+async def test_a_predictor_answers_a_first_question_before_the_router_is_ready(
+    router: RunningRouter, world: World
+) -> None:
+    await router.serve(world.config())
+    assert (len(world.torso.first), len(world.tail.first)) == (1, 2)  # the tail writes its reasoning, then scores
+    await router.serve(world.config(world.composition("r2"), stable="r2"))
+    assert (len(world.torso.first), len(world.tail.first)) == (1, 2)
+
+
+async def test_a_candidate_whose_predictor_does_not_answer_is_not_acknowledged(
+    ready: RunningRouter, world: World
+) -> None:
+    behave: dict[str, Any] = {"status": 500}
+
+    async def fresh(_: web.Request) -> web.Response:
+        return web.json_response({"data": [{"index": 0, "probs": list(OTHER_SCORES)}]}, **behave)
+
+    async with running_backend(Backend(OTHER_SCORES, behave=fresh)) as other:
+        candidate = world.composition("r2", 0)
+        candidate["tiers"]["torso"]["predictor"]["url"] = other.url
+        config = world.config(world.composition(), candidate)
+        ready.texts.put(config)
+        waiting = await ready.until(lambda state: state["pending"] is not None)
+        assert "composition r2: torso: no answer to a first question" in waiting["pending"]["reason"]
+        assert waiting["loaded"] == ["r1"]
+        behave.clear()
+        state = await ready.until(lambda state: state["configHash"] == config.content_digest())
+        assert state["loaded"] == ["r1", "r2"]
+
+
+async def test_a_router_that_starts_beside_a_dead_predictor_serves_the_rest(
+    router: RunningRouter, world: World
+) -> None:
+    composition = world.composition()
+    composition["tiers"]["torso"]["predictor"]["url"] = "http://127.0.0.1:1"
+    await router.serve(world.config(composition))
+    assert (await router.ask(QUERIES["head"], "i1"))["tier"] == "head"
+    assert (await router.ask(QUERIES["torso"], "i1"))["tier"] == "tail"

@@ -104,6 +104,7 @@ async def test_one_trace_goes_from_the_caller_to_the_predictor(world: World, tmp
     question = {"query": QUERIES["torso"], "items": [{"id": "i1"}, {"id": "free", "title": "secret title"}]}
     async with receiving() as receiver, serving(world, tmp_path, receiver.url) as client:
         sent = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
+        heard.clear()  # the router's own first question
         answer = await client.post("/v1/relevance", json=question, headers=sent)
         assert answer.json()["tier"] == "torso"
         spans = await receiver.next(3)

@@ -40,12 +40,16 @@ TAIL_SCORES = (0.5, 0.25, 0.125, 0.125)
 
 @dataclass
 class Backend:
-    """A stub with the shape of vLLM's API. `behave` replaces the answer: it gets the request and gives a response."""
+    """A stub with the shape of vLLM's API. `behave` replaces the answer: it gets the request and gives a response.
+
+    `requests` are those of questions, `first` those that a router sent before it acknowledged a configuration.
+    """
 
     scores: tuple[float, ...]
     label_ids: tuple[int, ...] = ()
     behave: Callable[[web.Request], Any] | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
+    first: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
     cancelled: int = 0
 
@@ -214,8 +218,8 @@ class Texts:
 class RunningRouter:
     """A router on a loopback port, its shelf and its source of configurations."""
 
-    def __init__(self, root: Path) -> None:
-        self.shelf = Shelf(root)
+    def __init__(self, root: Path, *backends: Backend) -> None:
+        self.shelf, self.backends = Shelf(root), backends
         self.app = RouterApp(RouterMetrics())
         self.server = HttpServer(self.app, self.app.refuse, self.app.max_body)
         self.texts = Texts()
@@ -241,6 +245,8 @@ class RunningRouter:
         assert await asyncio.to_thread(Loader(self.shelf).reconcile, config) == {}
         self.texts.put(config)
         await self.until(lambda state: state["configHash"] == config.content_digest())
+        for backend in self.backends:
+            backend.first, backend.requests = [*backend.first, *backend.requests], []
 
     async def until(self, reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         async with asyncio.timeout(20):

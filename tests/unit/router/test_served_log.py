@@ -6,7 +6,6 @@ import threading
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from lore_core.goodrate.rows import read_served
@@ -15,7 +14,15 @@ from lore_core.router.requests import Asked, AskedItem
 from lore_core.router.served_log import _QUEUE, ServedLog
 
 ANSWER = Answer(
-    "search-7", "torso", "torso", "torso", "L2", np.full((3, 4), 0.25), np.zeros(3), ["torso"] * 3, ["predictor"] * 3
+    "search-7",
+    "torso",
+    "torso",
+    "torso",
+    ["L2"] * 3,
+    [[0.25] * 4] * 3,
+    [2.5] * 3,
+    ["torso"] * 3,
+    ["predictor"] * 3,
 )
 ASKED = Asked('red "shirt"\n{"request": 1}', "eu", [AskedItem(id=name) for name in ("a", "b", "c")])
 
