@@ -1,5 +1,6 @@
 """The router's endpoints. Each request sees one configuration from beginning to end, whatever is swapped meanwhile."""
 
+import asyncio
 import math
 import sys
 import time
@@ -129,11 +130,11 @@ class RouterApp:
         found = begin(serving, asked, request.headers.get(_BUCKET, ""))
 
         def encoded(answer: Answer) -> Response:
-            response = self._encoded(answer, encode, started)
+            seconds = time.perf_counter() - started
             if traced.span is not None:
                 traced.end(_told(answer))
-            self._shadow.offer(serving, asked, answer)
-            return response
+            asyncio.get_running_loop().call_soon(self._account, serving, asked, answer, seconds)
+            return encode(answer, seconds)
 
         if isinstance(found, Question):
             return self._waited(found, traced, encoded)
@@ -150,14 +151,14 @@ class RouterApp:
         finally:
             self.metrics.waiting -= 1
 
-    def _encoded(self, answer: Answer, encode: Encode, started: float) -> Response:
-        seconds = time.perf_counter() - started
+    def _account(self, serving: Serving, asked: requests.Asked, answer: Answer, seconds: float) -> None:
+        """What an answer is counted and mirrored for, once its caller has it."""
         self.metrics.answered(answer, seconds)
         self.statistics.answered(answer)
         self.traffic.asked(answer.weight_stratum)
         for fallback in answer.fallbacks:
             self._tell(answer.revision, fallback)
-        return encode(answer, seconds)
+        self._shadow.offer(serving, asked, answer)
 
     def _mirrored(self, comparison: Comparison) -> None:
         self.metrics.mirrored(comparison)

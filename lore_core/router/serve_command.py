@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -81,7 +82,8 @@ async def serve(args: argparse.Namespace) -> None:
         app.served = ServedLog(args.served_log_percent, app.metrics.served)
     servers = await _listening(args, app, tls)
     library = Library(Shelf(args.data))
-    swapper = Swapper(app, library)
+    # A catalogue of millions of items is not to be walked while callers wait; what is dropped of it is freed all the same.
+    swapper = Swapper(app, library, swapped=gc.freeze)
     follower = asyncio.create_task(swapper.follow(config_texts(args.config, client_from_environment())))
     tasks = [follower, *([asyncio.create_task(tls.follow())] if tls is not None else [])]
     await asyncio.wait([*tasks, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)

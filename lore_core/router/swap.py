@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from pydantic import ValidationError
@@ -36,8 +36,16 @@ class Swapper:
     another hash, so it acknowledges nothing.
     """
 
-    def __init__(self, app: RouterApp, library: Library, *, retry_seconds: float = _RETRY_SECONDS) -> None:
-        self._app, self._library, self._retry_seconds = app, library, retry_seconds
+    def __init__(
+        self,
+        app: RouterApp,
+        library: Library,
+        *,
+        retry_seconds: float = _RETRY_SECONDS,
+        swapped: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`swapped` is called whenever a configuration begins to serve."""
+        self._app, self._library, self._retry_seconds, self._swapped = app, library, retry_seconds, swapped
         self._wanted: RouterConfig | None = None
         self._changed = asyncio.Event()
 
@@ -108,6 +116,7 @@ class Swapper:
         self._app.metrics.serves_snapshot(stable.shares)
         self._app.metrics.swaps.inc()
         self._library.forget_unused()
+        self._swapped()
         print(f"router: serves {serving.config_hash}: {', '.join(serving.compositions)}", file=sys.stderr)
 
     def _waits(self, config_hash: str | None, reason: str) -> None:
