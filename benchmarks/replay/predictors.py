@@ -142,7 +142,7 @@ def pages(count: int, size: int) -> list[Page]:
     for query, market in queries:
         items = own[query, market]
         others = [every[name] for name in random.sample(sorted(every.keys() - items.keys()), size)]
-        found.append([QueryItem(query, market, item) for item in [*items.values(), *others][:size]])
+        found.append([QueryItem.of(query, market, item) for item in [*items.values(), *others][:size]])
     return found
 
 

@@ -28,7 +28,7 @@ import uvloop
 from benchmarks.router import world
 from benchmarks.router.contenders import item_text
 from benchmarks.router.wire import closed_loop, open_loop, post
-from lore_core.headcache import Features, QueryItem
+from lore_core.headcache import QueryItem
 from lore_core.prompts import ModelKit
 
 PASS_BODY = json.dumps({"model": "m", "input": list(range(40))}).encode()
@@ -141,7 +141,7 @@ def percentile_99(seconds: list[float]) -> float:
 
 def rendering(kit: ModelKit) -> float:
     """Milliseconds to render the one-item request's prompt, median."""
-    record, times = QueryItem("odd query", "", Features(str(world.TAIL_ITEM["title"]))), []
+    record, times = QueryItem("odd query", "", str(world.TAIL_ITEM["title"])), []
     for _ in range(2_000):
         start = time.perf_counter()
         kit.render(record)

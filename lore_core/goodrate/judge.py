@@ -33,7 +33,7 @@ def shown(drawn: Sequence[Drawn], items: Mapping[str, Item]) -> list[Shown]:
     if missing := next((item for row in drawn for item in row.items if item not in items), None):
         raise ValueError(f"item {missing!r} was shown and has no text; give the items of the day that was served")
     return [
-        Shown(row.request, item, QueryItem(row.query, row.market, Features.of(items[item])))
+        Shown(row.request, item, QueryItem.of(row.query, row.market, Features.of(items[item])))
         for row in drawn
         for item in row.items
     ]

@@ -69,6 +69,6 @@ def wanted_pairs(candidates: Iterator[Candidate], items: dict[str, Features]) ->
             if item is None:
                 unknown += 1
                 continue
-            record = QueryItem(candidate.query, candidate.market, item)
+            record = QueryItem.of(candidate.query, candidate.market, item)
             pairs.append(WantedPair(query, identity, content_hash(item), record))
     return Wanted(tuple(pairs), unknown)

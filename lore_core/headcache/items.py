@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from lore_core.records.item import ITEMS_NAME, Item, read_items
 
@@ -29,39 +30,22 @@ class Features:
         return bool(self.title.strip() or self.cpv_sku or self.vqa_result.strip() or self.image_base64)
 
 
-@dataclass(frozen=True, slots=True)
-class QueryItem:
+class QueryItem(NamedTuple):
     """A query with one item, in the shape that prompts and rules read; it has no rule text of its own, hence no gold."""
 
     query: str
     market: str
-    item: Features
+    title: str = ""
+    shop_name: str = ""
+    cpv_sku: dict[str, str] = {}  # nobody writes to it
+    vqa_result: str = ""
+    image_base64: str = ""
     rule_list: str = ""
 
-    @property
-    def title(self) -> str:
-        """Title of the item."""
-        return self.item.title
-
-    @property
-    def shop_name(self) -> str:
-        """Shop of the item."""
-        return self.item.shop_name
-
-    @property
-    def cpv_sku(self) -> dict[str, str]:
-        """Attributes of the item."""
-        return self.item.cpv_sku
-
-    @property
-    def vqa_result(self) -> str:
-        """Picture of the item, as words."""
-        return self.item.vqa_result
-
-    @property
-    def image_base64(self) -> str:
-        """Picture of the item, as the base64 of its file."""
-        return self.item.image_base64
+    @classmethod
+    def of(cls, query: str, market: str, item: Features) -> Self:
+        """A query with an item's features."""
+        return cls(query, market, item.title, item.shop_name, item.cpv_sku, item.vqa_result, item.image_base64)
 
 
 def read_features(folder: Path) -> Iterator[tuple[str, Features]]:

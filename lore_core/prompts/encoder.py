@@ -5,6 +5,7 @@ on a copy of the tokenizer that knows no added tokens and no post-processor; con
 """
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,6 +15,8 @@ from typing import Any, Final
 from lore_core.artifacts.manifest import sha256_digest
 
 TOKENIZER_NAME: Final = "tokenizer.json"
+# Texts are encoded one at a time: handing one to a thread takes ten times as long as encoding it.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 class TextEncoder:

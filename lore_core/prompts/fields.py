@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from operator import attrgetter
+from typing import Any, Final, Protocol
 
 from lore_core.jobs.config import RuleMode
 from lore_core.prompts.contract import PromptField
@@ -39,7 +40,8 @@ NO_RULES = PromptRules()
 
 def record_fields(record: PromptRecord, rules: PromptRules = NO_RULES) -> dict[PromptField, str]:
     """Text of every prompt field; a field without content is the empty string."""
-    return {field: read(record, rules) for field, read in READERS.items()}
+    said = {field: read(record) for field, read in RECORD_READERS.items()}
+    return said | {field: read(rules) for field, read in RULE_READERS.items()}
 
 
 def attributes_text(attributes: Mapping[str, str]) -> str:
@@ -64,13 +66,16 @@ def _lines(texts: Sequence[str]) -> str:
     return " ; ".join([text.strip() for text in texts if text.strip()]) if texts else ""
 
 
-READERS: Final[Mapping[PromptField, Callable[[PromptRecord, PromptRules], str]]] = {
-    PromptField.QUERY: lambda record, _: record.query,
-    PromptField.TITLE: lambda record, _: record.title,
-    PromptField.SHOP: lambda record, _: record.shop_name,
-    PromptField.ATTRIBUTES: lambda record, _: attributes_text(record.cpv_sku),
-    PromptField.PICTURE: lambda record, _: record.vqa_result,
-    PromptField.QUERY_RULES: lambda _, rules: _lines(rules.query),
-    PromptField.ITEM_RULES: lambda _, rules: _lines(rules.item),
+RECORD_READERS: Final[Mapping[PromptField, Callable[[Any], str]]] = {
+    PromptField.QUERY: attrgetter("query"),
+    PromptField.TITLE: attrgetter("title"),
+    PromptField.SHOP: attrgetter("shop_name"),
+    PromptField.ATTRIBUTES: lambda record: attributes_text(record.cpv_sku),
+    PromptField.PICTURE: attrgetter("vqa_result"),
 }
-"""How the text of each field is read."""
+"""How the text of each field is read from a PromptRecord."""
+RULE_READERS: Final[Mapping[PromptField, Callable[[PromptRules], str]]] = {
+    PromptField.QUERY_RULES: lambda rules: _lines(rules.query),
+    PromptField.ITEM_RULES: lambda rules: _lines(rules.item),
+}
+"""How it is read from the rules."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lore_core.prompts.contract import (
     ControlSegment,
@@ -13,7 +13,7 @@ from lore_core.prompts.contract import (
     TextSegment,
     Truncation,
 )
-from lore_core.prompts.fields import READERS, PromptRecord, PromptRules
+from lore_core.prompts.fields import RECORD_READERS, RULE_READERS, PromptRecord, PromptRules
 
 Encode = Callable[[str], list[int]]
 
@@ -54,10 +54,11 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where a field's text goes: how it is read, and the ids that stand before it where it is not empty."""
+    """Where a field's text goes: how it is read from the record or from the rules, and the ids before it unless it is empty."""
 
     field: PromptField
-    read: Callable[[PromptRecord, PromptRules], str]
+    of_rules: bool
+    read: Callable[[Any], str]
     before: tuple[int, ...]
 
 
@@ -86,7 +87,9 @@ def _fixed(ids: list[int]) -> list[Part]:
 def _place(segment: FieldSegment | ImageSegment, encode: Encode) -> Slot | None:
     if isinstance(segment, ImageSegment):
         return None
-    return Slot(segment.field, READERS[segment.field], tuple(encode(segment.before)) if segment.before else ())
+    of_rules = segment.field in RULE_READERS
+    read = RULE_READERS[segment.field] if of_rules else RECORD_READERS[segment.field]
+    return Slot(segment.field, of_rules, read, tuple(encode(segment.before)) if segment.before else ())
 
 
 def pieces(parts: Sequence[Part], record: PromptRecord, rules: PromptRules, encode: Encode, image: str) -> list[Piece]:
@@ -97,8 +100,11 @@ def pieces(parts: Sequence[Part], record: PromptRecord, rules: PromptRules, enco
     found = list[Piece]()
     for part in parts:
         if isinstance(part, Slot):
-            if (text := part.read(record, rules).strip()) and not (image and part.field is PromptField.PICTURE):
-                found.append(Piece(part.field, [*part.before, *encode(text)]))
+            if (text := part.read(rules if part.of_rules else record).strip()) and not (
+                image and part.field is PromptField.PICTURE
+            ):
+                ids = encode(text)
+                found.append(Piece(part.field, [*part.before, *ids] if part.before else ids))
         elif part is not None:
             found.append(part)
         elif image:
@@ -108,9 +114,10 @@ def pieces(parts: Sequence[Part], record: PromptRecord, rules: PromptRules, enco
 
 def fit(found: list[Piece], truncation: Truncation) -> RenderedPrompt:
     """Cut fields from their end, in the contract's order, until the prompt fits. Raises PromptTooLong."""
-    over = sum(len(piece.ids) for piece in found) - truncation.max_prompt_tokens
+    whole = _joined(found, truncated=False)
+    over = len(whole.token_ids) - truncation.max_prompt_tokens
     if over <= 0:
-        return _joined(found, truncated=False)
+        return whole
     kept = {index: len(piece.ids) for index, piece in enumerate(found)}
     for field in truncation.cut_order:
         for index in (i for i, piece in enumerate(found) if piece.field is field):

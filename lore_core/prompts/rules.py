@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from lore_core.jobs.config import RuleMode
-from lore_core.prompts.fields import PromptRules
+from lore_core.prompts.fields import NO_RULES, PromptRules
 from lore_core.rules import RuleSet, rule_lines
 from lore_core.rules.retrieve import RuledRecord
 
@@ -28,5 +28,7 @@ class RuleSource:
 
     def __call__(self, record: RuledRecord) -> PromptRules:
         """Rule lines before and after the query."""
+        if self.mode is RuleMode.NONE:
+            return NO_RULES
         before, after = rule_lines(self.mode, record, self.rules)
         return PromptRules(before, after)

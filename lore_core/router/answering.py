@@ -9,20 +9,16 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from lore_core.headcache.generation import Lookup, head_query_hash
 from lore_core.headcache.items import Features, QueryItem, content_hash, item_hash, text_hash
-from lore_core.records.label import LABELS
 from lore_core.router.config import Stratum, TierPolicy
 from lore_core.router.decision import Chain, Choice, choose
 from lore_core.router.heads import Pairs, Store
-from lore_core.router.loaded import Grader, KnownItem, LoadedComposition, Neutral, Serving
+from lore_core.router.loaded import Graded, KnownItem, LoadedComposition, Neutral, Serving
 from lore_core.router.predictor import Effort
 from lore_core.router.requests import Asked, AskedItem
 from lore_core.strata.normaliser import query_key
-
-Array = npt.NDArray[np.float64]
 
 NEUTRAL: Final = "neutral"
 CACHE: Final = "cache"
@@ -31,7 +27,6 @@ UNKNOWN: Final = "unknown"
 _NO_ITEM: Final = Features("")
 Shown = KnownItem | Features | str | None
 """What a prompt can show of an asked item: one of the snapshot, features, a bare title, or nothing."""
-_LABELS: Final = tuple(label.value for label in LABELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +52,7 @@ class Answer:
     weight_stratum: Stratum
     tier: str
     labels: list[str]
-    probabilities: list[list[float]]
+    probabilities: list[Sequence[float]]
     grades: list[float]
     tiers: list[str]
     sources: list[str]
@@ -86,8 +81,9 @@ class Question(msgspec.Struct, frozen=True):
 
     def records(self, rows: list[int]) -> list[QueryItem]:
         """What predictors are asked about some rows."""
+        query, market = self.asked.query, self.asked.market
         shown = [self.items[row] for row in rows]
-        return [QueryItem(self.asked.query, self.asked.market, _features(item)) for item in shown if item is not None]
+        return [_record(query, market, item) for item in shown if item is not None]
 
 
 def begin(serving: Serving, asked: Asked, bucket: str = "") -> Answer | Question:
@@ -138,11 +134,11 @@ async def finish(question: Question) -> Answer:
     for stratum in question.chain.predictors:
         effort = answer.efforts[stratum] = Effort()
         try:
-            probabilities = await question.loaded.predictors[stratum].score(records, effort)
+            scores = await question.loaded.predictors[stratum].score(records, effort)
         except Exception as error:  # whatever a predictor does, the caller gets an answer
             answer.fallbacks.append(_fallback(stratum, error))
             continue
-        _put(answer, rows, probabilities, question.loaded.graders[stratum], stratum, PREDICTOR)
+        _put(answer, rows, question.loaded.graders[stratum].graded(scores), stratum, PREDICTOR)
         answer.tier = stratum
         return answer
     return answer
@@ -185,10 +181,10 @@ def _resolved(asked: AskedItem, loaded: LoadedComposition) -> Shown:
     return item if item.shows_something else None
 
 
-def _features(shown: KnownItem | Features | str) -> Features:
+def _record(query: str, market: str, shown: KnownItem | Features | str) -> QueryItem:
     if isinstance(shown, str):
-        return Features(shown)
-    return shown.item if isinstance(shown, KnownItem) else shown
+        return QueryItem(query, market, shown)
+    return QueryItem.of(query, market, shown.item if isinstance(shown, KnownItem) else shown)
 
 
 def _identity(shown: Shown, id_: str | None) -> int | None:
@@ -233,23 +229,21 @@ def _take_hits(answer: Answer, loaded: LoadedComposition, known: list[int], foun
     answer.looked_up, answer.stale = len(known), int(found.stale.sum())
     answer.hits = int(found.hit.sum())
     if answer.hits == len(known):
-        hits, probabilities = known, found.probabilities.astype(np.float64)
+        hits, probabilities = known, found.probabilities
     else:
         hits = [index for index, hit in zip(known, found.hit.tolist(), strict=True) if hit]
-        probabilities = found.probabilities[found.hit].astype(np.float64)
+        probabilities = found.probabilities[found.hit]
     if hits:
-        _put(answer, hits, probabilities, loaded.graders["head"], "head", CACHE)
+        _put(answer, hits, loaded.graders["head"].graded_all(probabilities.astype(np.float64)), "head", CACHE)
     return [index for index, hit in zip(known, found.hit.tolist(), strict=True) if not hit]
 
 
-def _put(answer: Answer, rows: list[int], probabilities: Array, grader: Grader, tier: str, source: str) -> None:
+def _put(answer: Answer, rows: list[int], graded: Graded, tier: str, source: str) -> None:
     """What a tier says of some rows, in their order."""
-    labels = [_LABELS[best] for best in probabilities.argmax(axis=1).tolist()]
-    found, grades = probabilities.tolist(), grader(probabilities).tolist()
     if (n := len(rows)) == len(answer.labels):
-        answer.labels, answer.probabilities, answer.grades = labels, found, grades
+        answer.labels, answer.probabilities, answer.grades = graded
         answer.tiers, answer.sources = [tier] * n, [source] * n
         return
-    for row, label, of_row, grade in zip(rows, labels, found, grades, strict=True):
-        answer.labels[row], answer.probabilities[row], answer.grades[row] = label, of_row, grade
+    for row, label, probabilities, grade in zip(rows, *graded, strict=True):
+        answer.labels[row], answer.probabilities[row], answer.grades[row] = label, probabilities, grade
         answer.tiers[row], answer.sources[row] = tier, source

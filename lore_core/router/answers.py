@@ -1,5 +1,6 @@
 """Answers as JSON: relevance, rerank (Cohere v2 and Jina shape) and refusals."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -21,7 +22,7 @@ class ItemAnswer(msgspec.Struct, gc=False):
 
     id: str
     label: str
-    probabilities: list[float]
+    probabilities: Sequence[float]
     grade: float
     tier: str
     source: str

@@ -141,7 +141,8 @@ class RouterApp:
         return encoded(found)
 
     async def _waited(self, question: Question, traced: Traced, encoded: Callable[[Answer], Response]) -> Response:
-        traced.enter()  # in this task alone
+        if traced.lines:
+            traced.enter()  # in this task alone
         self.metrics.waiting += 1
         try:
             return encoded(await finish(question))

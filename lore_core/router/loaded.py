@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import mul
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,6 +18,7 @@ from lore_core.headcache.items import Features, content_hash, item_hash, read_fe
 from lore_core.headcache.reuse import Scorer
 from lore_core.prompts import ModelKit, RuleSource
 from lore_core.prompts.contract import Calibration as ContractCalibration
+from lore_core.records.label import LABELS
 from lore_core.router.config import (
     STRATA,
     Calibration,
@@ -39,6 +41,8 @@ from lore_core.scoring.scores import expected_grade
 from lore_core.strata.snapshot import StrataSnapshot, traffic_shares
 
 Array = npt.NDArray[np.float64]
+_LABELS: Final = tuple(label.value for label in LABELS)
+_FEW: Final = 4
 
 
 class KnownItem(msgspec.Struct, frozen=True):
@@ -52,22 +56,41 @@ class KnownItem(msgspec.Struct, frozen=True):
 Items = dict[str, KnownItem]
 
 
+class Graded(NamedTuple):
+    """n items: the likeliest label, probabilities of L1 L2 L3 L4, and a comparable grade of each."""
+
+    labels: list[str]
+    probabilities: list[Sequence[float]]
+    grades: list[float]
+
+
 class Grader:
-    """n×4 probabilities to n comparable grades: the contract's expected grade, then the composition's line."""
+    """Probabilities to labels and comparable grades: the contract's expected grade, then the composition's line."""
 
     def __init__(self, contract: ContractCalibration, line: Calibration | None) -> None:
         knots = line.knots if line is not None else ()
         self._contract = contract
         self._plain = float(contract.temperature) == 1.0
         self._grades = np.array([float(grade) for grade in contract.grades])
+        self._each = self._grades.tolist()
         self._raw = [float(knot.raw) for knot in knots]
         self._calibrated = [float(knot.calibrated) for knot in knots]
 
-    def __call__(self, probabilities: Array) -> Array:
-        """Grades in the contract's unit, usually 1 to 4."""
+    def graded(self, scores: Sequence[Sequence[float]]) -> Graded:
+        """As `graded_all`. A few at temperature 1 without a line are summed here: vectors take longer to set up."""
+        if len(scores) > _FEW or self._raw or not self._plain:
+            return self.graded_all(np.array(scores))
+        labels = [_LABELS[score.index(max(score))] for score in scores]
+        grades = [sum(map(mul, score, self._each)) for score in scores]
+        return Graded(labels, list(scores), grades)
+
+    def graded_all(self, probabilities: Array) -> Graded:
+        """N×4 probabilities with labels and grades in the contract's unit, usually 1 to 4."""
+        labels = [_LABELS[best] for best in probabilities.argmax(axis=1).tolist()]
         # At temperature 1 the calibrated probabilities are the probabilities.
         grades = probabilities @ self._grades if self._plain else expected_grade(probabilities, self._contract)
-        return np.interp(grades, self._raw, self._calibrated) if self._raw else grades
+        lined = np.interp(grades, self._raw, self._calibrated) if self._raw else grades
+        return Graded(labels, probabilities.tolist(), lined.tolist())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,27 +1,25 @@
 """Scores of one tier's predictor, checked before anybody believes them."""
 
 import asyncio
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from lore_core.headcache.items import Features, QueryItem
+from lore_core.headcache.items import QueryItem
 from lore_core.keepalive import UpstreamError
 from lore_core.prompts import ModelKit, PromptLayout, PromptTooLong, RenderedPrompt, RuleSource
 from lore_core.router.config import PredictorTier, Route
+from lore_core.router.deadline import Deadline
 from lore_core.router.guard import Guard
 from lore_core.router.hedge import hedged
 from lore_core.router.upstream import Upstream
 from lore_core.scoring.client import LabelRoute
 from lore_core.scoring.scores import LabelScore
 
-Array = npt.NDArray[np.float64]
+Score = tuple[float, float, float, float]
+Scores = list[Score]
 _SUM_TOLERANCE = 1e-3
-_FIRST_QUESTION = QueryItem("first question", "", Features("first question"))
+_FIRST_QUESTION = QueryItem("first question", "", "first question")
 _FIRST_SECONDS = 15.0
 _NOT_TAKEN = frozenset({400, 413, 422})
 """What vLLM answers to a picture that it cannot read."""
@@ -72,17 +70,16 @@ class Predictor:
         self._slots = asyncio.Semaphore(tier.max_connections)
         self.backend, self._route = upstream, LabelRoute(kit, tier.model_name, upstream.post)
 
-    async def score(self, records: Sequence[QueryItem], effort: Effort) -> Array:
-        """n×4 probabilities of n records, all or nothing; what it took is added to `effort`.
+    async def score(self, records: Sequence[QueryItem], effort: Effort) -> Scores:
+        """Four probabilities of each of n records, all or nothing; what it took is added to `effort`.
 
         Raises Resting, Shed or CircuitOpen at once, TimeoutError after the tier's deadline, or whatever failed.
         """
         if self._rests:
             raise Resting("its predictor is being replaced")
         # A query that no prompt can hold says nothing about the backend.
-        with self._guard.admitted(_FAULTLESS):
-            async with asyncio.timeout(self.deadline):
-                return await self._scored(records, effort)
+        with self._guard.admitted(_FAULTLESS), Deadline(self.deadline):
+            return await self._scored(records, effort)
 
     @property
     def cold(self) -> bool:
@@ -97,27 +94,28 @@ class Predictor:
         async with asyncio.timeout(max(self.deadline, _FIRST_SECONDS)):
             await self._one(_FIRST_QUESTION, Effort())
 
-    async def _scored(self, records: Sequence[QueryItem], effort: Effort) -> Array:
+    async def _scored(self, records: Sequence[QueryItem], effort: Effort) -> Scores:
         if len(records) == 1:
-            return np.array([await self._one(records[0], effort)])
+            return [await self._one(records[0], effort)]
         tasks = [asyncio.ensure_future(self._bounded(record, effort)) for record in records]
         try:
-            return np.array(await asyncio.gather(*tasks))
+            return await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
 
-    async def _bounded(self, record: QueryItem, effort: Effort) -> tuple[float, ...]:
+    async def _bounded(self, record: QueryItem, effort: Effort) -> Score:
         async with self._slots:
             return await self._one(record, effort)
 
-    async def _one(self, record: QueryItem, effort: Effort) -> tuple[float, ...]:
+    async def _one(self, record: QueryItem, effort: Effort) -> Score:
         prompt = self._kit.render(record, self._rules(record))
         try:
             found = (await (self._tried if self._hedge is None else self._hedged)(prompt, effort)).probabilities
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise BadScore(f"{type(error).__name__}: {error}") from error
-        if not (all(math.isfinite(p) and p >= 0 for p in found) and abs(sum(found) - 1) <= _SUM_TOLERANCE):
+        # What is no number makes a sum that fails the comparison.
+        if not (min(found) >= 0 and abs(sum(found) - 1) <= _SUM_TOLERANCE):
             raise BadScore(f"not four probabilities: {found}")
         return found
 

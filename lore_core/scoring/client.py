@@ -43,19 +43,26 @@ class LabelRoute:
     def __init__(self, kit: ModelKit, model: str, post: Post) -> None:
         """`post(path, request)` sends one JSON request and returns the JSON answer."""
         self._kit, self._model, self._send = kit, model, post
+        self._layout, self._label_ids = kit.contract.layout, kit.contract.verbaliser.token_ids
 
     @property
     def together(self) -> bool:
         """Whether one request scores many prompts; reasoning ends at another time for each."""
-        return self._kit.contract.layout is not PromptLayout.THINK_FIRST
+        return self._layout is not PromptLayout.THINK_FIRST
 
     async def score_one(self, prompt: RenderedPrompt) -> LabelScore:
         """Score of one prompt. Raises ScoringError."""
-        return await self._thought(prompt) if not self.together else (await self.score_each([prompt]))[0]
+        match self._layout:
+            case PromptLayout.THINK_FIRST:
+                return await self._thought(prompt)
+            case PromptLayout.CLASSIFIER:
+                return (await self._classes([prompt.token_ids]))[0]
+            case PromptLayout.LABEL_FIRST:
+                return (await self._labels([prompt]))[0]
 
     async def score_each(self, prompts: Sequence[RenderedPrompt]) -> list[LabelScore]:
         """Scores of n prompts in their order, all or none; one request where `together`. Raises ScoringError."""
-        match self._kit.contract.layout:
+        match self._layout:
             case PromptLayout.CLASSIFIER:
                 return await self._classes([prompt.token_ids for prompt in prompts])
             case PromptLayout.LABEL_FIRST:
@@ -109,10 +116,11 @@ class LabelRoute:
         return [self._class(one["probs"]) for one in found]
 
     def _class(self, found: Sequence[float | None]) -> LabelScore:
-        if len(found) != len(self._kit.contract.verbaliser.token_ids):
+        if len(found) != len(self._label_ids):
             raise ScoringError(f"the server returned {len(found)} class probabilities, four are needed")
-        ordered = [found[index] for index in self._kit.contract.verbaliser.token_ids]
-        first, second, third, fourth = (math.nan if value is None else float(value) for value in ordered)
+        first, second, third, fourth = [
+            math.nan if (value := found[index]) is None else float(value) for index in self._label_ids
+        ]
         return LabelScore((first, second, third, fourth))
 
     async def _answers(self, path: str, request: dict[str, Any], field: str, count: int) -> list[dict[str, Any]]:

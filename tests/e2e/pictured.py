@@ -91,7 +91,7 @@ class Pictured:
 
     def own(self, place: str, stratum: str, *shown: Features) -> npt.NDArray[np.float64]:
         """The probabilities that transformers computes of the weights at a place, a row an item."""
-        prompts = [self.world.kit.render(QueryItem(QUERIES[stratum], "", item)) for item in shown]
+        prompts = [self.world.kit.render(QueryItem.of(QUERIES[stratum], "", item)) for item in shown]
         return np.array([seeing.probabilities(self.world.weights[place], prompt) for prompt in prompts])
 
     def get(self, plural: str, *names: str) -> Any:
