@@ -65,7 +65,7 @@ class Predictor:
             raise ValueError(f"route {tier.route} cannot serve a model of layout {kit.contract.layout}")
         self.deadline = tier.deadline_ms / 1000
         self.shows_pictures = kit.contract.image_tokens is not None
-        self._kit, self._rules, self._guard, self._rests = kit, rules, guard, tier.rests
+        self._kit, self._rules, self._guard, self.rests = kit, rules, guard, tier.rests
         self._hedge = tier.guard.hedge_ms / 1000 if tier.guard.hedge_ms is not None else None
         self._slots = asyncio.Semaphore(tier.max_connections)
         self.backend, self._route = upstream, LabelRoute(kit, tier.model_name, upstream.post)
@@ -75,7 +75,7 @@ class Predictor:
 
         Raises Resting, Shed or CircuitOpen at once, TimeoutError after the tier's deadline, or whatever failed.
         """
-        if self._rests:
+        if self.rests:
             raise Resting("its predictor is being replaced")
         # A query that no prompt can hold says nothing about the backend.
         with self._guard.admitted(_FAULTLESS), Deadline(self.deadline):
@@ -84,7 +84,7 @@ class Predictor:
     @property
     def cold(self) -> bool:
         """Whether this router never had an answer from the backend, though it is to be asked."""
-        return not self._rests and not self.backend.answered
+        return not self.rests and not self.backend.answered
 
     async def warm_up(self) -> None:
         """Have a made-up question answered, so that no caller waits for names, connections and a model's first computation.

@@ -95,7 +95,7 @@ class Swapper:
     async def _first_questions(self, serving: Serving) -> str | None:
         """Ask every predictor whose backend no composition here had before; which one does not answer, and why."""
         served = self._app.serving.compositions.values() if self._app.serving is not None else ()
-        known = {predictor.backend for loaded in served for predictor in loaded.predictors.values()}
+        known = {one.backend for loaded in served for one in loaded.predictors.values() if not one.rests}
         cold = {
             f"composition {revision}: {stratum}": predictor
             for revision, loaded in serving.compositions.items()

@@ -354,3 +354,22 @@ async def test_a_router_that_starts_beside_a_dead_predictor_serves_the_rest(
     await router.serve(world.config(composition))
     assert (await router.ask(QUERIES["head"], "i1"))["tier"] == "head"
     assert (await router.ask(QUERIES["torso"], "i1"))["tier"] == "tail"
+
+
+async def test_a_tier_is_asked_a_first_question_when_its_rest_is_over(router: RunningRouter, world: World) -> None:
+    async def garbage(_: web.Request) -> web.Response:
+        return web.json_response({"data": [{"index": 0, "probs": [1, 1, 1, 1]}]})
+
+    resting = world.composition()
+    resting["tiers"]["torso"]["predictor"]["rests"] = True
+    await router.serve(world.config(resting))
+    assert not world.torso.first
+    world.torso.behave = garbage
+    awake = world.config()
+    router.texts.put(awake)
+    waiting = await router.until(lambda state: state["pending"] is not None)
+    assert "torso: no answer to a first question: BadScore" in waiting["pending"]["reason"]
+    assert (await router.ask(QUERIES["torso"], "i1"))["tier"] == "tail"
+    world.torso.behave = None
+    await router.until(lambda state: state["configHash"] == awake.content_digest())
+    assert (await router.ask(QUERIES["torso"], "i1"))["tier"] == "torso"
