@@ -43,9 +43,12 @@ class KeepAlive:
 
     async def post(self, path: str, request: dict[str, Any], headers: str = "") -> dict[str, Any]:
         """One JSON request, with more header lines, and its JSON answer. Raises UpstreamError or OSError."""
-        content = self.encoded(request)
-        async with self._slots:
-            status, body = await self._exchange(self._message(path, content, headers))
+        message = self._message(path, self.encoded(request), headers)
+        await self._slots.acquire()
+        try:
+            status, body = await self._exchange(message)
+        finally:
+            self._slots.release()
         return self._answer(path, status, body)
 
     def encoded(self, request: dict[str, Any]) -> bytes:
@@ -115,6 +118,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._answer: asyncio.Future[tuple[int, bytes]] | None = None
         self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
         self.reusable = True
 
     def send(self, message: bytes) -> asyncio.Future[tuple[int, bytes]]:
@@ -123,7 +127,6 @@ class _Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             self._answer.set_exception(_Stale("closed while idle", passing=True))
             return self._answer
-        self._parser = httptools.HttpResponseParser(self)
         self._body, self._started = bytearray(), False
         self._transport.write(message)
         return self._answer

@@ -56,11 +56,10 @@ def choose(config: RouterConfig, key: str, stratum_of: StratumOf, bucket: str = 
     """The composition for a query key, of a caller who may have named a user's bucket."""
     weight_stratum = stratum_of(config.stable)
     candidate = config.candidate()
-    place = split_key(config, key, bucket)
-    if (
-        candidate is None
-        or slot(place, candidate.revision) * FULL_WEIGHT >= candidate.weights.of(weight_stratum) * SLOTS
-    ):
+    if candidate is None:
+        return Choice(config.stable_composition(), weight_stratum, weight_stratum)
+    place = slot(split_key(config, key, bucket), candidate.revision)
+    if place * FULL_WEIGHT >= candidate.weights.of(weight_stratum) * SLOTS:
         return Choice(config.stable_composition(), weight_stratum, weight_stratum)
     return Choice(candidate, weight_stratum, stratum_of(candidate.revision))
 

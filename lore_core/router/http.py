@@ -154,10 +154,14 @@ class _Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         self._url += url
-        self._count_header(len(url))
+        self._header_bytes += len(url)
+        if self._header_bytes > MAX_HEADER_BYTES:
+            self._too_much_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count_header(len(name) + len(value))
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MAX_HEADER_BYTES:
+            self._too_much_head()
         lowered = name.lower()
         if lowered == b"content-length" and value.isdigit() and int(value) > self._limit:
             self._too_large()
@@ -210,11 +214,9 @@ class _Connection(asyncio.Protocol):
         if not self._waiting and self._writable and not self._transport.is_closing():
             self._transport.resume_reading()
 
-    def _count_header(self, length: int) -> None:
-        self._header_bytes += length
-        if self._header_bytes > MAX_HEADER_BYTES:
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"headers exceed {MAX_HEADER_BYTES} bytes")
-            raise ValueError("headers too large")
+    def _too_much_head(self) -> None:
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"headers exceed {MAX_HEADER_BYTES} bytes")
+        raise ValueError("headers too large")
 
     def _too_large(self) -> None:
         self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"body: larger than {self._limit} bytes")

@@ -79,11 +79,13 @@ class Predictor:
             raise Resting("its predictor is being replaced")
         # A query that no prompt can hold says nothing about the backend.
         with self._guard.admitted(_FAULTLESS), Deadline(self.deadline):
-            return await self._scored(records, effort)
+            if len(records) == 1:
+                return [await self._one(records[0], effort)]
+            return await self._together(records, effort)
 
     @property
     def cold(self) -> bool:
-        """Whether this router never had an answer from the backend, though it is to be asked."""
+        """Whether this router never had a score from the backend, though it is to be asked."""
         return not self.rests and not self.backend.answered
 
     async def warm_up(self) -> None:
@@ -94,9 +96,7 @@ class Predictor:
         async with asyncio.timeout(max(self.deadline, _FIRST_SECONDS)):
             await self._one(_FIRST_QUESTION, Effort())
 
-    async def _scored(self, records: Sequence[QueryItem], effort: Effort) -> Scores:
-        if len(records) == 1:
-            return [await self._one(records[0], effort)]
+    async def _together(self, records: Sequence[QueryItem], effort: Effort) -> Scores:
         tasks = [asyncio.ensure_future(self._bounded(record, effort)) for record in records]
         try:
             return await asyncio.gather(*tasks)
@@ -117,6 +117,7 @@ class Predictor:
         # What is no number makes a sum that fails the comparison.
         if not (min(found) >= 0 and abs(sum(found) - 1) <= _SUM_TOLERANCE):
             raise BadScore(f"not four probabilities: {found}")
+        self.backend.answered = True
         return found
 
     async def _hedged(self, prompt: RenderedPrompt, effort: Effort) -> LabelScore:
@@ -131,23 +132,27 @@ class Predictor:
 
     async def _tried(self, prompt: RenderedPrompt, effort: Effort) -> LabelScore:
         """Ask, and where the backend broke off, ask once more as far as the retry budget goes."""
-        try:
-            return await self._sent(prompt, effort)
-        except (UpstreamError, OSError) as error:
-            passing = not isinstance(error, UpstreamError) or error.passing
-            if prompt.picture is not None and isinstance(error, UpstreamError) and error.status in _NOT_TAKEN:
-                raise PictureRefused(str(error)) from error
-            if isinstance(error, TimeoutError) or not passing or not self._guard.may_retry():
-                raise
-        effort.retries += 1
-        return await self._sent(prompt, effort)
+        again = False
+        while True:
+            started = time.perf_counter()
+            effort.prompt_tokens += len(prompt.token_ids)
+            try:
+                score = await self._route.score_one(prompt)
+            except (UpstreamError, OSError) as error:
+                if again or not self._may_pass(prompt, error):
+                    raise
+                again = True
+                effort.retries += 1
+            else:
+                effort.output_tokens += score.output_tokens
+                return score
+            finally:
+                effort.seconds += time.perf_counter() - started
 
-    async def _sent(self, prompt: RenderedPrompt, effort: Effort) -> LabelScore:
-        started = time.perf_counter()
-        effort.prompt_tokens += len(prompt.token_ids)
-        try:
-            score = await self._route.score_one(prompt)
-        finally:
-            effort.seconds += time.perf_counter() - started
-        effort.output_tokens += score.output_tokens
-        return score
+    def _may_pass(self, prompt: RenderedPrompt, error: UpstreamError | OSError) -> bool:
+        """Whether another attempt may succeed, and the budget has one. Raises PictureRefused where the picture is at fault."""
+        if not isinstance(error, UpstreamError):
+            return not isinstance(error, TimeoutError) and self._guard.may_retry()
+        if prompt.picture is not None and error.status in _NOT_TAKEN:
+            raise PictureRefused(str(error)) from error
+        return error.passing and self._guard.may_retry()

@@ -1,5 +1,6 @@
 """Requests to one predictor, each a client span of its question."""
 
+from collections.abc import Coroutine
 from typing import Any, Final
 
 import msgspec
@@ -11,20 +12,20 @@ _decode: Final = msgspec.json.Decoder().decode
 
 
 class Upstream(KeepAlive):
-    """A pool of connections to one predictor. `answered`: whether it ever gave one."""
+    """A pool of connections to one predictor. `answered`: whether it ever gave a score that could be believed."""
 
     answered = False
 
-    async def post(self, path: str, request: dict[str, Any], headers: str = "") -> dict[str, Any]:
+    def post(
+        self, path: str, request: dict[str, Any], headers: str = ""
+    ) -> Coroutine[Any, Any, dict[str, Any]]:  # not a coroutine itself: one less on the path of every question
         """One JSON request and its JSON answer. Raises UpstreamError or OSError."""
         lines = unsampled()
-        if lines is not None:
-            found = await super().post(path, request, lines + headers)
-        else:
-            with asking(path, self.host, self.port) as lines:
-                found = await super().post(path, request, lines + headers)
-        self.answered = True
-        return found
+        return self._sampled(path, request, headers) if lines is None else super().post(path, request, lines + headers)
+
+    async def _sampled(self, path: str, request: dict[str, Any], headers: str) -> dict[str, Any]:
+        with asking(path, self.host, self.port) as lines:
+            return await super().post(path, request, lines + headers)
 
     def encoded(self, request: dict[str, Any]) -> bytes:
         """A request as JSON."""

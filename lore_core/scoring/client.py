@@ -44,21 +44,20 @@ class LabelRoute:
         """`post(path, request)` sends one JSON request and returns the JSON answer."""
         self._kit, self._model, self._send = kit, model, post
         self._layout, self._label_ids = kit.contract.layout, kit.contract.verbaliser.token_ids
+        self._each_one = {
+            PromptLayout.CLASSIFIER: self._class_of,
+            PromptLayout.LABEL_FIRST: self._label_of,
+            PromptLayout.THINK_FIRST: self._thought,
+        }[self._layout]
 
     @property
     def together(self) -> bool:
         """Whether one request scores many prompts; reasoning ends at another time for each."""
         return self._layout is not PromptLayout.THINK_FIRST
 
-    async def score_one(self, prompt: RenderedPrompt) -> LabelScore:
-        """Score of one prompt. Raises ScoringError."""
-        match self._layout:
-            case PromptLayout.THINK_FIRST:
-                return await self._thought(prompt)
-            case PromptLayout.CLASSIFIER:
-                return (await self._classes([prompt.token_ids]))[0]
-            case PromptLayout.LABEL_FIRST:
-                return (await self._labels([prompt]))[0]
+    def score_one(self, prompt: RenderedPrompt) -> Coroutine[Any, Any, LabelScore]:
+        """Score of one prompt; awaiting it raises ScoringError."""
+        return self._each_one(prompt)
 
     async def score_each(self, prompts: Sequence[RenderedPrompt]) -> list[LabelScore]:
         """Scores of n prompts in their order, all or none; one request where `together`. Raises ScoringError."""
@@ -69,6 +68,14 @@ class LabelRoute:
                 return await self._labels(prompts)
             case PromptLayout.THINK_FIRST:
                 return await all_of([self._thought(prompt) for prompt in prompts])
+
+    async def _class_of(self, prompt: RenderedPrompt) -> LabelScore:
+        (found,) = await self._answers("/classify", {"input": list(prompt.token_ids)}, "data", 1)
+        return self._class(found["probs"])
+
+    async def _label_of(self, prompt: RenderedPrompt) -> LabelScore:
+        (score,) = await self._labels([prompt])
+        return score
 
     async def _thought(self, prompt: RenderedPrompt) -> LabelScore:
         trace = await self._trace(prompt)
@@ -125,16 +132,13 @@ class LabelRoute:
 
     async def _answers(self, path: str, request: dict[str, Any], field: str, count: int) -> list[dict[str, Any]]:
         """What `field` of the answer has for each of `count` prompts, in their order."""
-        found: list[dict[str, Any]] = (await self._post(path, request))[field]
+        answer = await self._send(path, {"model": self._model, **request})
+        if (answered := answer.get("model", self._model)) != self._model:
+            raise ScoringError(f"{path}: model {answered!r} answered, asked was {self._model!r}; check the endpoint")
+        found: list[dict[str, Any]] = answer[field]
         if len(found) != count:
             raise ScoringError(f"{path}: {len(found)} answers to {count} prompts")
         return sorted(found, key=lambda one: int(one["index"])) if count > 1 else found
-
-    async def _post(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
-        found = await self._send(path, {"model": self._model, **request})
-        if (answered := found.get("model", self._model)) != self._model:
-            raise ScoringError(f"{path}: model {answered!r} answered, asked was {self._model!r}; check the endpoint")
-        return found
 
 
 class VllmClient:
