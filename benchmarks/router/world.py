@@ -85,6 +85,13 @@ def prepare(root: Path, backend: int) -> tuple[list[str], ModelKit]:
     return [*command, "--data", str(root / "shelf"), "--host", "127.0.0.1"], ModelKit.load(shelf.folder(kit.digest))
 
 
+def rendered_once(command: list[str]) -> list[str]:
+    """The same router, which renders a prompt that it had before no more."""
+    python, *_ = command
+    arguments = command[command.index("serve") + 1 :]
+    return [python, "-m", "benchmarks.router.rendered", *arguments]
+
+
 def one_item() -> list[bytes]:
     return [post("/v1/relevance", msgspec.json.encode({"query": "odd query", "items": [TAIL_ITEM]}))]
 
