@@ -36,7 +36,8 @@ class KeepAlive:
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self.host = parts.hostname or ""
         self.port = parts.port or (443 if self._tls else 80)
-        self._prefix, self._authority = parts.path.rstrip("/"), parts.netloc
+        self._prefix = parts.path.rstrip("/")
+        self._same = f"host: {parts.netloc}\r\ncontent-type: application/json\r\n"
         self._slots = asyncio.Semaphore(limit)
         self._idle: list[_Connection] = []
         self._retired = False
@@ -105,11 +106,8 @@ class KeepAlive:
             self._idle.pop().close()
 
     def _message(self, path: str, body: bytes, headers: str) -> bytes:
-        head = (
-            f"POST {self._prefix}{path} HTTP/1.1\r\nhost: {self._authority}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\n{headers}\r\n"
-        )
-        return head.encode("latin-1") + body
+        first = f"POST {self._prefix}{path} HTTP/1.1\r\n{self._same}content-length: {len(body)}\r\n{headers}\r\n"
+        return first.encode("latin-1") + body
 
 
 class _Connection(asyncio.Protocol):

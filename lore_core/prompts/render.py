@@ -32,8 +32,7 @@ class Picture:
     after: int
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedPrompt:
+class RenderedPrompt(NamedTuple):
     """What a model is given: token ids up to and including the forced label prefix, and whether a field was cut.
 
     With a picture the ids are those of the words around it.

@@ -93,8 +93,9 @@ def begin(serving: Serving, asked: Asked, bucket: str = "") -> Answer | Question
     def stratum_of(revision: str) -> Stratum:
         return serving.compositions[revision].strata.stratum_of_key(key)
 
-    choice = choose(serving.config, key, stratum_of, bucket)
-    return _begun(serving, choice, key, asked)
+    if serving.alone is not None:
+        return _begun(serving, serving.alone[stratum_of(serving.config.stable)], key, asked)
+    return _begun(serving, choose(serving.config, key, stratum_of, bucket), key, asked)
 
 
 def begin_on(serving: Serving, revision: str, asked: Asked) -> Answer | Question:

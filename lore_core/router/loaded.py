@@ -30,7 +30,7 @@ from lore_core.router.config import (
     RouterConfig,
     Stratum,
 )
-from lore_core.router.decision import Chain, chain
+from lore_core.router.decision import Chain, Choice, chain
 from lore_core.router.guard import Guard, GuardLimits
 from lore_core.router.heads import Store
 from lore_core.router.predictor import Predictor
@@ -129,12 +129,16 @@ class Neutral:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What the router serves at one moment. Never changed, only replaced."""
+    """What the router serves at one moment. Never changed, only replaced.
+
+    `alone` has the choice for each stratum where only the stable composition carries weight, as most of the time.
+    """
 
     config: RouterConfig
     config_hash: str
     compositions: dict[str, LoadedComposition]
     neutral: Neutral
+    alone: dict[Stratum, Choice] | None
 
 
 class Library:
@@ -156,7 +160,11 @@ class Library:
         """
         self._used = set()
         compositions = {c.revision: self._composition(c) for c in config.compositions}
-        return Serving(config, config.content_digest(), compositions, Neutral.of(config.neutral))
+        stable = config.stable_composition()
+        alone = (
+            {stratum: Choice(stable, stratum, stratum) for stratum in STRATA} if config.candidate() is None else None
+        )
+        return Serving(config, config.content_digest(), compositions, Neutral.of(config.neutral), alone)
 
     def forget_unused(self) -> None:
         """Drop what the last `load` did not use. Call it in the event loop, once that configuration serves."""

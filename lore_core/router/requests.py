@@ -105,10 +105,9 @@ def relevance(body: bytes, limits: Limits) -> Asked:
         if first != number:
             raise BadRequest(f"items[{number}].id", f"repeats items[{first}].id")
         _check_item("items", number, item, limits)
-    items = [
-        item if item.image is None else _pictured(number, item, item.image) for number, item in enumerate(found.items)
-    ]
-    return Asked(found.query, found.market, items)
+        if item.image is not None:
+            found.items[number] = _pictured(number, item, item.image)
+    return Asked(found.query, found.market, found.items)
 
 
 def _pictured(number: int, item: AskedItem, url: str) -> AskedItem:

@@ -4,7 +4,6 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -79,9 +78,9 @@ class LabelRoute:
 
     async def _thought(self, prompt: RenderedPrompt) -> LabelScore:
         trace = await self._trace(prompt)
-        at_label = replace(prompt, token_ids=self._kit.label_position(prompt, trace))
+        at_label = prompt._replace(token_ids=self._kit.label_position(prompt, trace))
         (score,) = await self._labels([at_label])
-        return replace(score, trace=self._kit.trace_text(trace), output_tokens=len(trace))
+        return score._replace(trace=self._kit.trace_text(trace), output_tokens=len(trace))
 
     async def generate(self, prompt: RenderedPrompt, max_tokens: int, **sampling: Any) -> tuple[int, ...]:
         """Ids of a generated answer, greedy unless `sampling` (temperature, seed, stop_token_ids) says otherwise."""
@@ -197,7 +196,7 @@ class VllmClient:
             started = time.perf_counter()
             scores = await self._route.score_each(prompts)
             seconds = time.perf_counter() - started
-            return [replace(score, seconds=seconds) for score in scores]
+            return [score._replace(seconds=seconds) for score in scores]
 
     async def _post(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
         try:

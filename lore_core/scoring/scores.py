@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,7 @@ _Softmax = tuple[tuple[float, float, float, float], float]
 _NO_SCORE: Final[_Softmax] = ((math.nan, math.nan, math.nan, math.nan), math.nan)
 
 
-@dataclass(frozen=True, slots=True)
-class LabelScore:
+class LabelScore(NamedTuple):
     """One pair: four probabilities in the order L1 L2 L3 L4, the mass outside them, the generated trace if any.
 
     `output_tokens` counts what was generated before the label, `seconds` how long the server took.

@@ -43,7 +43,7 @@ def reasoned(kit: ModelKit) -> Callable[[RenderedPrompt, Pair], Example]:
 
     def build(prompt: RenderedPrompt, pair: Pair) -> Example:
         ids = prompt.token_ids[: len(prompt.token_ids) - prefix]
-        return causal_example(replace(prompt, token_ids=ids), answer_ids(think, pair))
+        return causal_example(prompt._replace(token_ids=ids), answer_ids(think, pair))
 
     return build
 
