@@ -47,10 +47,22 @@ class KeepAlive:
         message = self._message(path, self.encoded(request), headers)
         await self._slots.acquire()
         try:
-            status, body = await self._exchange(message)
+            while True:
+                kept = bool(self._idle)
+                connection = self._idle.pop() if kept else await self._connect()
+                try:
+                    status, body = await connection.send(message)
+                except _Stale:
+                    if not kept:
+                        raise
+                except BaseException:
+                    connection.close()
+                    raise
+                else:
+                    self._keep(connection)
+                    return self._answer(path, status, body)
         finally:
             self._slots.release()
-        return self._answer(path, status, body)
 
     def encoded(self, request: dict[str, Any]) -> bytes:
         """A request as JSON."""
@@ -71,22 +83,6 @@ class KeepAlive:
         if not isinstance(answer, dict):
             raise UpstreamError(f"{path}: a JSON {type(answer).__name__}, not an object")
         return answer
-
-    async def _exchange(self, message: bytes) -> tuple[int, bytes]:
-        while True:
-            kept = bool(self._idle)
-            connection = self._idle.pop() if kept else await self._connect()
-            try:
-                answer = await connection.send(message)
-            except _Stale:
-                if kept:
-                    continue
-                raise
-            except BaseException:
-                connection.close()
-                raise
-            self._keep(connection)
-            return answer
 
     async def _connect(self) -> "_Connection":
         loop = asyncio.get_running_loop()

@@ -9,7 +9,7 @@ from lore_core.headcache.items import QueryItem
 from lore_core.keepalive import UpstreamError
 from lore_core.prompts import ModelKit, PromptLayout, PromptTooLong, RenderedPrompt, RuleSource
 from lore_core.router.config import PredictorTier, Route
-from lore_core.router.deadline import Deadline
+from lore_core.router.deadline import Deadlines
 from lore_core.router.guard import Guard
 from lore_core.router.hedge import hedged
 from lore_core.router.upstream import Upstream
@@ -63,7 +63,7 @@ class Predictor:
         classifier = kit.contract.layout is PromptLayout.CLASSIFIER
         if classifier != (tier.route is Route.CLASSIFY):
             raise ValueError(f"route {tier.route} cannot serve a model of layout {kit.contract.layout}")
-        self.deadline = tier.deadline_ms / 1000
+        self._deadlines = Deadlines(tier.deadline_ms / 1000)
         self.shows_pictures = kit.contract.image_tokens is not None
         self._kit, self._rules, self._guard, self.rests = kit, rules, guard, tier.rests
         self._hedge = tier.guard.hedge_ms / 1000 if tier.guard.hedge_ms is not None else None
@@ -78,7 +78,7 @@ class Predictor:
         if self.rests:
             raise Resting("its predictor is being replaced")
         # A query that no prompt can hold says nothing about the backend.
-        with self._guard.admitted(_FAULTLESS), Deadline(self.deadline):
+        with self._guard.admitted(_FAULTLESS), self._deadlines.begin():
             if len(records) == 1:
                 return [await self._one(records[0], effort)]
             return await self._together(records, effort)
@@ -93,7 +93,7 @@ class Predictor:
 
         Raises what failed, TimeoutError after 15 seconds or the tier's deadline if that is longer. The breaker learns nothing.
         """
-        async with asyncio.timeout(max(self.deadline, _FIRST_SECONDS)):
+        async with asyncio.timeout(max(self._deadlines.seconds, _FIRST_SECONDS)):
             await self._one(_FIRST_QUESTION, Effort())
 
     async def _together(self, records: Sequence[QueryItem], effort: Effort) -> Scores:

@@ -69,7 +69,8 @@ class LabelRoute:
                 return await all_of([self._thought(prompt) for prompt in prompts])
 
     async def _class_of(self, prompt: RenderedPrompt) -> LabelScore:
-        (found,) = await self._answers("/classify", {"input": list(prompt.token_ids)}, "data", 1)
+        answer = await self._send("/classify", {"model": self._model, "input": list(prompt.token_ids)})
+        (found,) = self._found("/classify", answer, "data", 1)
         return self._class(found["probs"])
 
     async def _label_of(self, prompt: RenderedPrompt) -> LabelScore:
@@ -131,7 +132,9 @@ class LabelRoute:
 
     async def _answers(self, path: str, request: dict[str, Any], field: str, count: int) -> list[dict[str, Any]]:
         """What `field` of the answer has for each of `count` prompts, in their order."""
-        answer = await self._send(path, {"model": self._model, **request})
+        return self._found(path, await self._send(path, {"model": self._model, **request}), field, count)
+
+    def _found(self, path: str, answer: dict[str, Any], field: str, count: int) -> list[dict[str, Any]]:
         if (answered := answer.get("model", self._model)) != self._model:
             raise ScoringError(f"{path}: model {answered!r} answered, asked was {self._model!r}; check the endpoint")
         found: list[dict[str, Any]] = answer[field]
