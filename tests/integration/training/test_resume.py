@@ -1,7 +1,11 @@
 """A killed stage goes on from its last whole checkpoint and ends with the weights of an undisturbed run."""
 
+import contextlib
 import os
+import signal
+import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +14,9 @@ from lore_core.artifacts import ArtifactRef, open_store
 from lore_core.jobs import Report
 from lore_core.training.checkpoints import complete_checkpoints
 
-from .killing import killed_after_a_checkpoint, killed_many_times
-from .site import Site
+from .conftest import Site
 
 RANKS = 2
-CAMPAIGN = os.environ.get("LORE_CAMPAIGN") == "1"
-KILLS, STEPS = (20, 800) if CAMPAIGN else (3, 120)
 SFT: dict[str, Any] = {
     "kind": "sft",
     "optimizer": {"batch_size": 4, "max_steps": 120, "checkpoint_every": 20, "warmup_steps": 2},
@@ -23,36 +24,44 @@ SFT: dict[str, Any] = {
 }
 
 
-def stage(site: Site, kind: str, thinker: ArtifactRef, labeller: ArtifactRef) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The spec of a stage whose every batch is drawn beforehand, and its inputs."""
-    optimizer = {"batch_size": 4, "max_steps": STEPS, "checkpoint_every": 20, "warmup_steps": 2}
-    match kind:
-        case "sft":
-            return {"kind": "sft", "optimizer": optimizer, "selection": {"pairs": 16}}, {}
-        case "dpo":
-            align = {"kind": "align", "method": "Dpo", "preset": "Tiny", "below": "1", "candidates": 48}
-            return {**align, "optimizer": optimizer, "guard_every": 1_000_000}, {"base_model": thinker}
-        case _:
-            distill = {"kind": "distill", "student": "Causal", "base": site.base, "teacher": labeller}
-            return {**distill, "optimizer": optimizer}, {}
+def rank_pid(launcher: int, rank: int) -> int:
+    """The process of one rank: a descendant of the launcher with that RANK in its environment."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and launcher in ancestors(int(entry.name)):
+            with contextlib.suppress(OSError):
+                if f"RANK={rank}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                    return int(entry.name)
+    raise AssertionError(f"no process of rank {rank}")
 
 
-@pytest.mark.parametrize("kind", ["sft", "dpo", "distill"])
-def test_a_stage_killed_again_and_again_ends_with_the_same_weights(
-    site: Site, thinker: ArtifactRef, labeller: ArtifactRef, kind: str
-) -> None:
-    spec, inputs = stage(site, kind, thinker, labeller)
-    undisturbed = site.config(f"{kind}-undisturbed", spec, **inputs)
-    site.run(f"{kind}-undisturbed", undisturbed, RANKS)
-    disturbed = site.config(f"{kind}-disturbed", spec, **inputs)
+def ancestors(pid: int) -> list[int]:
+    found = []
+    while pid > 1:
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            break
+        found.append(pid)
+    return found
 
-    seed = int(os.environ.get("LORE_SEED", "1"))
-    fell = killed_many_times(site, f"{kind}-disturbed", disturbed, RANKS, KILLS, seed)
+
+def killed_after_a_checkpoint(process: "subprocess.Popen[bytes]", where: ArtifactRef, rank: int = 1) -> int:
+    """Wait for the first whole checkpoint, kill -9 one rank, and return the launcher's status."""
+    while not complete_checkpoints(where):
+        assert process.poll() is None, "the stage ended before its first checkpoint"
+        time.sleep(0.02)  # polls a file of another process; nothing here depends on how long it takes
+    os.kill(rank_pid(process.pid, rank), signal.SIGKILL)
+    return process.wait()
+
+
+def test_a_killed_stage_resumes_and_ends_with_the_same_weights(site: Site) -> None:
+    undisturbed = site.config("undisturbed", SFT)
+    site.run("undisturbed", undisturbed, RANKS)
+    disturbed = site.config("disturbed", SFT)
+    assert killed_after_a_checkpoint(site.start("disturbed", disturbed, RANKS), disturbed.checkpoints) != 0
     assert not open_store(disturbed.output).exists()
     newest = complete_checkpoints(disturbed.checkpoints)[0].step
-    report = site.run(f"{kind}-disturbed", disturbed, RANKS)
-
-    print(f"{kind}, seed {seed}: killed {', '.join(fell)}; went on from step {newest}")
+    report = site.run("disturbed", disturbed, RANKS)
     assert report.summary["resumedFromStep"] == newest
     assert report.result is not None
     assert report.result.digest == open_store(undisturbed.output).manifest().digest

@@ -19,7 +19,7 @@ from lore_core.scoring.scores import LabelScores
 from lore_core.scoring.server import LocalServer
 from lore_core.training.checkpoints import complete_checkpoints
 
-from .site import WORLD, Site
+from .conftest import WORLD, Site
 from .test_resume import killed_after_a_checkpoint
 
 TOLERANCE = 1e-4
