@@ -294,7 +294,7 @@ class RouterConfig(WireModel):
 
     def candidate(self) -> Composition | None:
         """The one other composition that carries weight, if any."""
-        return next(iter(self._weighted_candidates()), None) if len(self.compositions) > 1 else None
+        return next(iter(self._weighted_candidates()), None)
 
     def shadowed(self) -> Composition | None:
         """The composition that answers beside the stable one, unseen."""
