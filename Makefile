@@ -8,6 +8,8 @@ export LORE_CACHE ?= $(HOME)/.cache/lore-platform
 export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE := hardlink
 UV := $(LORE_CACHE)/bootstrap/bin/uv
+# Debian's own where there is one, as in the images: it is built with optimizations that another build may lack.
+PYTHON := $(or $(wildcard /usr/bin/python3.11),3.11)
 PY := .venv/bin/python
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest
 COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --python-platform x86_64-manylinux_2_28 pyproject.toml
@@ -16,7 +18,7 @@ LOCKS := operator router strata training serving-cpu serving-gpu
 AUDIT := $(LORE_CACHE)/audit
 
 $(AUDIT)/.complete: requirements/audit.txt $(UV)
-	$(UV) venv --quiet --clear --python 3.11 $(AUDIT)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(AUDIT)
 	VIRTUAL_ENV=$(AUDIT) $(UV) pip install --quiet --require-hashes -r requirements/audit.txt
 	cp requirements/audit.txt $@
 
@@ -39,13 +41,13 @@ $(UV): requirements/bootstrap.txt
 
 # Not `.lock`: uv leaves a file of that name itself, before anything is installed.
 .venv/.complete: requirements/dev.txt $(UV)
-	$(UV) venv --quiet --clear --python 3.11 .venv
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv
 	VIRTUAL_ENV=.venv $(UV) pip install --quiet --compile-bytecode --require-hashes -r requirements/dev.txt
 	VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	cp requirements/dev.txt $@
 
 .venv-serving/.complete: requirements/serving-cpu.txt $(UV)
-	$(UV) venv --quiet --clear --python 3.11 .venv-serving
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-serving
 	VIRTUAL_ENV=.venv-serving $(UV) pip install --quiet --compile-bytecode --no-deps --require-hashes -r requirements/serving-cpu.txt
 	cp requirements/serving-cpu.txt $@
 
@@ -120,7 +122,7 @@ bench-quality: setup ## three seeds of the generated benchmark's yardsticks, and
 	$(PY) -m benchmarks.pictures
 
 .venv-spark/.complete: requirements/spark.txt $(UV)
-	$(UV) venv --quiet --clear --python 3.11 .venv-spark
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-spark
 	VIRTUAL_ENV=.venv-spark $(UV) pip install --quiet --no-deps --require-hashes -r requirements/spark.txt
 	cp requirements/spark.txt $@
 

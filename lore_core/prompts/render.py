@@ -13,7 +13,7 @@ from lore_core.prompts.contract import (
     TextSegment,
     Truncation,
 )
-from lore_core.prompts.fields import RECORD_READERS, RULE_READERS, PromptRecord, PromptRules
+from lore_core.prompts.fields import NO_RULES, RECORD_READERS, RULE_READERS, PromptRecord, PromptRules
 
 Encode = Callable[[str], list[int]]
 
@@ -99,6 +99,8 @@ def pieces(parts: Sequence[Part], record: PromptRecord, rules: PromptRules, enco
     found = list[Piece]()
     for part in parts:
         if isinstance(part, Slot):
+            if part.of_rules and rules is NO_RULES:
+                continue
             if (text := part.read(rules if part.of_rules else record).strip()) and not (
                 image and part.field is PromptField.PICTURE
             ):

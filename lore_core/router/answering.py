@@ -4,7 +4,7 @@ Nothing here raises because a predictor is slow or wrong: that is what the next 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -38,8 +38,7 @@ class Fallback:
     message: str = ""
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(msgspec.Struct):
     """n items answered by one composition. Per item: label, probabilities of L1 L2 L3 L4, grade, tier and source.
 
     `tier` is the one that answered the query: a stratum's name, or `neutral` where none did. `stale` counts items whose
@@ -59,8 +58,8 @@ class Answer:
     hits: int = 0
     stale: int = 0
     looked_up: int = 0
-    fallbacks: list[Fallback] = field(default_factory=list)
-    efforts: dict[Stratum, Effort] = field(default_factory=dict)
+    fallbacks: list[Fallback] = []
+    efforts: dict[Stratum, Effort] = {}
 
 
 class Question(msgspec.Struct, frozen=True):

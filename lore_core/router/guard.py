@@ -56,14 +56,15 @@ class Guard:
 
         An exception of the question counts as a failure of the backend, unless it is one of `faultless` or the caller left.
         """
-        if self.open and (self._probing or self._clock() < self._closed_again):
+        broken = self.open
+        if broken and (self._probing or self._clock() < self._closed_again):
             raise CircuitOpen(f"{self._failed} failures in a row")
         if self.in_flight >= self._limits.concurrent:
             raise Shed(f"{self.in_flight} questions in flight")
         self.in_flight += 1
-        self._probing = self.open
+        self._probing = broken
         self._budget = min(_BUDGET_MOST, self._budget + self._limits.retry_ratio)
-        return Admission(self, self._probing, faultless)
+        return Admission(self, broken, faultless)
 
     def leave(self, probe: bool, failed: bool | None) -> None:
         """A question is over; `failed` is None where that says nothing about the backend."""

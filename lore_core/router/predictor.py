@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from lore_core.headcache.items import QueryItem
 from lore_core.keepalive import UpstreamError
@@ -40,8 +41,7 @@ class Resting(Exception):
     """The tier's predictor is being replaced; the next tier is asked instead."""
 
 
-@dataclass(slots=True)
-class Effort:
+class Effort(msgspec.Struct):
     """What a tier was asked for one question, attempts that failed included.
 
     `seconds` are those of all its requests together, from sending to answer or failure; tokens are those of the prompts
