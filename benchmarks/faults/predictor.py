@@ -38,7 +38,13 @@ class Server:
 
     def __init__(self, scores: list[float], mode: str) -> None:
         self.mode, self.garbage = mode, itertools.cycle(GARBAGE)
-        self.body = json.dumps({"data": [{"index": 0, "probs": scores}]}).encode()
+        self._scores = scores
+
+    def answer(self, question: bytes) -> bytes:
+        """Equal scores for each prompt of a question."""
+        asked = json.loads(question)["input"]
+        rows = range(len(asked) if isinstance(asked[0], list) else 1)
+        return json.dumps({"data": [{"index": row, "probs": self._scores} for row in rows]}).encode()
 
 
 class Connection(asyncio.Protocol):
@@ -57,13 +63,14 @@ class Connection(asyncio.Protocol):
         while (length := self._whole()) is not None:
             message = bytes(self._buffer[:length])
             del self._buffer[:length]
+            body = message.partition(b"\r\n\r\n")[2]
             if message.startswith(b"POST /behave "):
-                self._server.mode = message.partition(b"\r\n\r\n")[2].decode()
+                self._server.mode = body.decode()
                 self._write(200, b"{}")
             elif message.startswith(b"GET "):
                 self._write(200, b"{}")
             else:
-                self._answer(self._server.mode)
+                self._answer(self._server.mode, body)
 
     def _whole(self) -> int | None:
         """Bytes of the first whole message; a GET has no body and says no length."""
@@ -72,9 +79,10 @@ class Connection(asyncio.Protocol):
         end = self._buffer.find(b"\r\n\r\n")
         return end + 4 if end >= 0 else None
 
-    def _answer(self, mode: str) -> None:
+    def _answer(self, mode: str, question: bytes) -> None:
         if mode in SECONDS:
-            asyncio.get_running_loop().call_later(SECONDS[mode], self._write, 200, self._server.body)
+            answer = self._server.answer(question)
+            asyncio.get_running_loop().call_later(SECONDS[mode], self._write, 200, answer)
         elif mode == "fail":
             self._write(500, b'{"error":"engine dead"}')
         elif mode == "garbage":

@@ -34,6 +34,8 @@ from lore_core.prompts import ModelKit
 PASS_BODY = json.dumps({"model": "m", "input": list(range(40))}).encode()
 RUNTIMES = ("granian+raw", "granian+aiohttp", "raw+raw", "aiohttp+raw", "aiohttp+aiohttp")
 APART = "lore, rendered once"
+LISTS = f"lore, {world.LIST} items"
+ONE_BY_ONE = f"{LISTS} one by one"
 ITEMS = 100
 SHORT = {"rounds": 1, "seconds": 0.5}
 TARGET_ITEMS = 100_000
@@ -110,6 +112,12 @@ def other(named: str, backend: int) -> Server:
     return Server(name, words, port, [post("/pass", PASS_BODY)], minimal_head())
 
 
+def listing(name: str, command: list[str]) -> Server:
+    """The router itself, asked about many items at once that the predictor must score."""
+    port = free_port()
+    return Server(name, [*command, "--port", str(port)], port, world.list_of_items(), [])
+
+
 def kserve(binary: str, backend: int) -> Server:
     """KServe's router with a graph of one step. It listens on 8080 and nowhere else."""
     graph = {"nodes": {"root": {"routerType": "Sequence", "steps": [{"serviceUrl": f"http://127.0.0.1:{backend}/"}]}}}
@@ -166,13 +174,13 @@ def table(servers: list[Server]) -> str:
         "head items/s",
         "head items/core s",
     )
-    lines = ["".join(f"{name:>26}" for name in ("", *columns))]
+    lines = ["".join(f"{name:>28}" for name in ("", *columns))]
     for s in servers:
         cells = [
             spread(s.added, ".3f"), spread(s.p99, ".2f"), spread(s.rate, ".0f"), spread(s.core, ".0f"),
             spread(s.items, ".0f"), spread(s.head_core, ".0f"),
         ]  # fmt: skip
-        lines.append("".join(f"{cell:>26}" for cell in (s.name, *cells)))
+        lines.append("".join(f"{cell:>28}" for cell in (s.name, *cells)))
     return "\n".join(lines)
 
 
@@ -181,6 +189,16 @@ def compared(servers: list[Server]) -> str:
     added = {s.name: statistics.median(s.added) for s in servers}
     found = ", ".join(f"{name} {added[name] / added['kserve']:.2f}" for name in ("lore", APART))
     return f"times the median that KServe's router adds (aim {PASS_AIM}): {found}"
+
+
+def batching(lists: Server, one_by_one: Server) -> str:
+    """What lists of prompts take and save, an item."""
+
+    def each(server: Server) -> str:
+        waited, core = (statistics.median(found) / world.LIST for found in (server.added, server.core))
+        return f"{waited * 1e3:.0f} us and {core:.0f} us of a core"
+
+    return f"lore: an item of {world.LIST} adds {each(lists)} by lists, {each(one_by_one)} one by one"
 
 
 def spread(values: list[float], form: str) -> str:
@@ -220,7 +238,8 @@ def main() -> int:
     root, backend = Path(tempfile.mkdtemp(prefix="lore-bench-")), free_port()
     command, kit = world.prepare(root, backend)
     lore, apart = whole("lore", command), whole(APART, world.rendered_once(command))
-    servers = [lore, apart, *(runtime(name, backend) for name in RUNTIMES if args.runtimes)]
+    lists, one_by_one = listing(LISTS, command), listing(ONE_BY_ONE, world.one_by_one(command))
+    servers = [lore, apart, lists, one_by_one, *(runtime(name, backend) for name in RUNTIMES if args.runtimes)]
     servers += [other(named, backend) for named in args.also]
     servers += [kserve(args.kserve_router, backend)] if args.kserve_router else []
     os.sched_setaffinity(0, {0})
@@ -229,8 +248,8 @@ def main() -> int:
         stack.enter_context(running([sys.executable, "-m", "benchmarks.router.stub", str(backend)], backend, 0))
         for server in servers:
             server.pid = stack.enter_context(running(server.command, server.port, 1))
-        await_ready(lore.port)
-        await_ready(apart.port)
+        for server in (lore, apart, lists, one_by_one):
+            await_ready(server.port)
         for _ in range(int(rounds)):
             for server in servers:
                 uvloop.run(measure(server, backend, seconds))
@@ -238,6 +257,7 @@ def main() -> int:
         late = uvloop.run(open_loop(lore.port, lore.head, half, 16, 4 * seconds))
     print(table(servers))
     print(f"lore: head p99 at {half * ITEMS:,.0f} items/s: {percentile_99(late) * 1e3:.2f} ms")
+    print(batching(lists, one_by_one))
     print(f"lore: rendering the prompt takes {rendering(kit):.3f} ms by itself")
     if args.kserve_router:
         print(compared(servers))

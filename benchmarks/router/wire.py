@@ -23,11 +23,11 @@ def message_length(buffer: bytes | bytearray) -> int | None:
 
 
 class StubBackend(asyncio.Protocol):
-    """A server that answers every request with the same JSON body: the cheapest predictor there is."""
+    """A server that answers every request of n prompts with the same nth JSON body: the cheapest predictor there is."""
 
-    def __init__(self, body: bytes) -> None:
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        self._answer, self._buffer = head.encode() + body, bytearray()
+    def __init__(self, bodies: Sequence[bytes]) -> None:
+        head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        self._answers, self._buffer = [(head % len(body)).encode() + body for body in bodies], bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where to write."""
@@ -37,8 +37,9 @@ class StubBackend(asyncio.Protocol):
         """Answer each whole request."""
         self._buffer += data
         while (length := message_length(self._buffer)) is not None:
+            more = self._buffer.count(b"],[", 0, length)
             del self._buffer[:length]
-            self._transport.write(self._answer)
+            self._transport.write(self._answers[more])
 
 
 class _Caller(asyncio.Protocol):

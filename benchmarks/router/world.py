@@ -19,6 +19,8 @@ from lore_core.strata.snapshot import snapshot_bytes
 
 QUERIES = 100
 ITEMS = 100
+LIST = 32
+"""Items of a question that memory does not answer, where lists are compared with requests of one item."""
 TAIL_ITEM = {"id": "1", "title": item_text(1)}
 
 
@@ -87,13 +89,26 @@ def prepare(root: Path, backend: int) -> tuple[list[str], ModelKit]:
 
 def rendered_once(command: list[str]) -> list[str]:
     """The same router, which renders a prompt that it had before no more."""
-    python, *_ = command
-    arguments = command[command.index("serve") + 1 :]
-    return [python, "-m", "benchmarks.router.rendered", *arguments]
+    return _by(command, "benchmarks.router.rendered")
+
+
+def one_by_one(command: list[str]) -> list[str]:
+    """The same router, which asks about each item of a question by itself."""
+    return _by(command, "benchmarks.router.one_by_one")
+
+
+def _by(command: list[str], module: str) -> list[str]:
+    return [command[0], "-m", module, *command[command.index("serve") + 1 :]]
 
 
 def one_item() -> list[bytes]:
     return [post("/v1/relevance", msgspec.json.encode({"query": "odd query", "items": [TAIL_ITEM]}))]
+
+
+def list_of_items() -> list[bytes]:
+    """One request of `LIST` items that the predictor is asked about."""
+    items = [{"id": str(number), "title": item_text(number)} for number in range(LIST)]
+    return [post("/v1/relevance", msgspec.json.encode({"query": "odd query", "items": items}))]
 
 
 def hundred_items() -> list[bytes]:

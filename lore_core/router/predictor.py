@@ -20,6 +20,8 @@ from lore_core.scoring.scores import LabelScore
 Score = tuple[float, float, float, float]
 Scores = list[Score]
 _SUM_TOLERANCE = 1e-3
+_LIST = 8
+"""Prompts of one question in a request, at most: what a request costs beside its tokens is then shared (docs/scoring.md)."""
 _FIRST_QUESTION = QueryItem("first question", "", "first question")
 _FIRST_SECONDS = 15.0
 _NOT_TAKEN = frozenset({400, 413, 422})
@@ -69,6 +71,7 @@ class Predictor:
         self._hedge = tier.guard.hedge_ms / 1000 if tier.guard.hedge_ms is not None else None
         self._slots = asyncio.Semaphore(tier.max_connections)
         self.backend, self._route = upstream, LabelRoute(kit, tier.model_name, upstream.post)
+        self._list = _LIST if self._route.together and not self.shows_pictures else 1
 
     async def score(self, records: Sequence[QueryItem], effort: Effort) -> Scores:
         """Four probabilities of each of n records, all or nothing; what it took is added to `effort`.
@@ -79,8 +82,8 @@ class Predictor:
             raise Resting("its predictor is being replaced")
         # A query that no prompt can hold says nothing about the backend.
         with self._guard.admitted(_FAULTLESS), self._deadlines.begin():
-            if len(records) == 1:
-                return [await self._one(records[0], effort)]
+            if len(records) <= self._list:
+                return await self._asked(records, effort)
             return await self._together(records, effort)
 
     @property
@@ -94,33 +97,38 @@ class Predictor:
         Raises what failed, TimeoutError after 15 seconds or the tier's deadline if that is longer. The breaker learns nothing.
         """
         async with asyncio.timeout(max(self._deadlines.seconds, _FIRST_SECONDS)):
-            await self._one(_FIRST_QUESTION, Effort())
+            await self._asked([_FIRST_QUESTION], Effort())
 
     async def _together(self, records: Sequence[QueryItem], effort: Effort) -> Scores:
-        tasks = [asyncio.ensure_future(self._bounded(record, effort)) for record in records]
+        """Lists side by side: nobody waits for another question's prompts, however idle or busy the backend is."""
+        lists = [records[start : start + self._list] for start in range(0, len(records), self._list)]
+        tasks = [asyncio.ensure_future(self._bounded(one, effort)) for one in lists]
         try:
-            return await asyncio.gather(*tasks)
+            return [score for scores in await asyncio.gather(*tasks) for score in scores]
         finally:
             for task in tasks:
                 task.cancel()
 
-    async def _bounded(self, record: QueryItem, effort: Effort) -> Score:
+    async def _bounded(self, records: Sequence[QueryItem], effort: Effort) -> Scores:
         async with self._slots:
-            return await self._one(record, effort)
+            return await self._asked(records, effort)
 
-    async def _one(self, record: QueryItem, effort: Effort) -> Score:
-        prompt = self._kit.render(record, self._rules(record))
+    async def _asked(self, records: Sequence[QueryItem], effort: Effort) -> Scores:
+        """Scores of what one request holds."""
+        prompts = [self._kit.render(record, self._rules(record)) for record in records]
         try:
-            found = (await (self._tried if self._hedge is None else self._hedged)(prompt, effort)).probabilities
+            found = await (self._tried if self._hedge is None else self._hedged)(prompts, effort)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise BadScore(f"{type(error).__name__}: {error}") from error
-        # What is no number makes a sum that fails the comparison.
-        if not (min(found) >= 0 and abs(sum(found) - 1) <= _SUM_TOLERANCE):
-            raise BadScore(f"not four probabilities: {found}")
+        scores = [one.probabilities for one in found]
+        for four in scores:
+            # What is no number makes a sum that fails the comparison.
+            if not (min(four) >= 0 and abs(sum(four) - 1) <= _SUM_TOLERANCE):
+                raise BadScore(f"not four probabilities: {four}")
         self.backend.answered = True
-        return found
+        return scores
 
-    async def _hedged(self, prompt: RenderedPrompt, effort: Effort) -> LabelScore:
+    async def _hedged(self, prompts: Sequence[RenderedPrompt], effort: Effort) -> list[LabelScore]:
         """Ask, and beside a slow request once more, as far as the retry budget goes."""
         assert self._hedge is not None
 
@@ -128,24 +136,28 @@ class Predictor:
             effort.hedges += (may := self._guard.may_retry())
             return may
 
-        return await hedged(lambda: self._tried(prompt, effort), self._hedge, allowed)
+        return await hedged(lambda: self._tried(prompts, effort), self._hedge, allowed)
 
-    async def _tried(self, prompt: RenderedPrompt, effort: Effort) -> LabelScore:
+    async def _tried(self, prompts: Sequence[RenderedPrompt], effort: Effort) -> list[LabelScore]:
         """Ask, and where the backend broke off, ask once more as far as the retry budget goes."""
         again = False
         while True:
             started = time.perf_counter()
-            effort.prompt_tokens += len(prompt.token_ids)
+            effort.prompt_tokens += sum([len(prompt.token_ids) for prompt in prompts])
             try:
-                score = await self._route.score_one(prompt)
+                scores = (
+                    [await self._route.score_one(prompts[0])]  # by a shorter way
+                    if len(prompts) == 1
+                    else await self._route.score_each(prompts)
+                )
             except (UpstreamError, OSError) as error:
-                if again or not self._may_pass(prompt, error):
+                if again or not self._may_pass(prompts[0], error):
                     raise
                 again = True
                 effort.retries += 1
             else:
-                effort.output_tokens += score.output_tokens
-                return score
+                effort.output_tokens += sum([score.output_tokens for score in scores])
+                return scores
             finally:
                 effort.seconds += time.perf_counter() - started
 

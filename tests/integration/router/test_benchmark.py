@@ -21,3 +21,5 @@ def test_a_short_run_measures_both_routers_on_one_stub() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     rows = {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
     assert {"lore", "kserve"} <= rows
+    for apart in ("rendering the prompt takes", "by lists", "one by one"):
+        assert apart in done.stdout

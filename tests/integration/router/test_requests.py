@@ -179,8 +179,9 @@ async def test_rerank_orders_texts_by_grade_in_the_shape_of_cohere_and_jina(read
     async def by_length(request: Any) -> Any:
         from aiohttp import web
 
-        share = len((await request.json())["input"]) / 100
-        return web.json_response({"data": [{"probs": [1 - share, 0.0, 0.0, share]}]})
+        shares = [len(prompt) / 100 for prompt in (await request.json())["input"]]
+        found = [{"index": row, "probs": [1 - share, 0.0, 0.0, share]} for row, share in enumerate(shares)]
+        return web.json_response({"data": found})
 
     world.torso.behave = by_length
     documents = ["red", "red shirt cotton", {"text": "red shirt"}]

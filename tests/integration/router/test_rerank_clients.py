@@ -22,8 +22,9 @@ async def rerank(router: RunningRouter, query: str, documents: list[str], key: s
 
 async def test_documents_come_back_by_relevance_with_their_index(ready: RunningRouter, world: World) -> None:
     async def by_length(request: web.Request) -> web.Response:
-        share = len((await request.json())["input"]) / 100
-        return web.json_response({"data": [{"probs": [1 - share, 0.0, 0.0, share]}]})
+        shares = [len(prompt) / 100 for prompt in (await request.json())["input"]]
+        found = [{"index": row, "probs": [1 - share, 0.0, 0.0, share]} for row, share in enumerate(shares)]
+        return web.json_response({"data": found})
 
     world.torso.behave = by_length
     documents = ["red", "red shirt cotton", "red shirt"]

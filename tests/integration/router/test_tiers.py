@@ -2,7 +2,16 @@
 
 import pytest
 from aiohttp import web
-from integration.router.world import HEAD_SCORES, ITEMS, QUERIES, TAIL_SCORES, TORSO_SCORES, RunningRouter, World
+from integration.router.world import (
+    HEAD_SCORES,
+    ITEMS,
+    QUERIES,
+    TAIL_SCORES,
+    TORSO_SCORES,
+    RunningRouter,
+    World,
+    prompts,
+)
 
 from lore_core.headcache import Features
 
@@ -32,6 +41,39 @@ async def test_a_tail_query_is_answered_by_the_language_model_after_its_trace(
     assert (answer["stratum"], answer["tier"]) == ("tail", "tail")
     assert answer["items"][0]["probabilities"] == pytest.approx(TAIL_SCORES)
     assert ["logprob_token_ids" in request for request in world.tail.requests] == [False, True]
+
+
+async def test_items_of_one_question_go_to_the_student_by_lists_and_come_back_in_their_order(
+    ready: RunningRouter, world: World
+) -> None:
+    async def by_length_backwards(request: web.Request) -> web.Response:
+        asked = (await request.json())["input"]
+        prompts = asked if isinstance(asked[0], list) else [asked]
+        found = [{"index": row, "probs": [1 - len(ids) / 100, 0, 0, len(ids) / 100]} for row, ids in enumerate(prompts)]
+        return web.json_response({"data": found[::-1]})
+
+    world.torso.behave = by_length_backwards
+    titles = ["red " * (number + 1) for number in range(17)]
+
+    answer = await ready.ask(QUERIES["torso"], *({"id": title, "title": title} for title in titles))
+
+    assert [prompts(request) for request in world.torso.requests] == [8, 8, 1]
+    grades = [item["grade"] for item in answer["items"]]
+    assert grades == sorted(set(grades))
+
+
+async def test_a_list_with_an_answer_too_few_is_no_answer(ready: RunningRouter, world: World) -> None:
+    async def one_alone(_: web.Request) -> web.Response:
+        return web.json_response({"data": [{"index": 0, "probs": list(TORSO_SCORES)}]})
+
+    world.torso.behave = one_alone
+    answer = await ready.ask(QUERIES["torso"], "i1", "i2")
+    assert [item["tier"] for item in answer["items"]] == ["tail", "tail"]
+
+
+async def test_each_item_has_a_trace_of_its_own(ready: RunningRouter, world: World) -> None:
+    await ready.ask(QUERIES["tail"], "i1", "i2")
+    assert [prompts(request) for request in world.tail.requests] == [1] * 4
 
 
 async def test_stratum_and_revision_are_headers_too(ready: RunningRouter) -> None:

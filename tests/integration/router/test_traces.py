@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 from aiohttp import web
-from integration.router.world import QUERIES, World
+from integration.router.world import QUERIES, World, prompts
 
 from lore_core.router.loader import Loader
 from lore_core.router.shelf import Shelf
@@ -98,10 +98,12 @@ async def test_one_trace_goes_from_the_caller_to_the_predictor(world: World, tmp
 
     async def note(request: web.Request) -> web.Response:
         heard.append(request.headers.get("traceparent"))
-        return web.json_response({"data": [{"probs": list(world.torso.scores)}]})
+        rows = range(prompts(await request.json()))
+        return web.json_response({"data": [{"index": row, "probs": list(world.torso.scores)} for row in rows]})
 
     world.torso.behave = note
-    question = {"query": QUERIES["torso"], "items": [{"id": "i1"}, {"id": "free", "title": "secret title"}]}
+    free = [{"id": f"free {number}", "title": "secret title"} for number in range(8)]  # with i1, two requests
+    question = {"query": QUERIES["torso"], "items": [{"id": "i1"}, *free]}
     async with receiving() as receiver, serving(world, tmp_path, receiver.url) as client:
         sent = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
         heard.clear()  # the router's own first question
@@ -122,7 +124,7 @@ async def test_one_trace_goes_from_the_caller_to_the_predictor(world: World, tmp
     assert {f"00-{TRACE}-{span['spanId']}-01" for span in asked} == set(heard[:2])
     told = attributes(server)
     assert (told["lore.stratum"], told["lore.tier"], told["lore.revision"]) == ("torso", "torso", "r1")
-    assert (told["lore.items"], told["lore.sources"]) == ("2", {"values": [{"stringValue": "predictor"}]})
+    assert (told["lore.items"], told["lore.sources"]) == ("9", {"values": [{"stringValue": "predictor"}]})
     assert (root["parentSpanId"], root["name"], root["traceId"] == TRACE) == ("", "POST /v1/rerank", False)
     for private in ("secret", *QUERIES.values(), '"i1"'):
         assert private not in receiver.said

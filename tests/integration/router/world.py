@@ -61,9 +61,11 @@ class Backend:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
+        asked = self.requests[-1]
+        rows = range(prompts(asked))
         if request.path == "/classify":
-            return web.json_response({"data": [{"index": 0, "probs": list(self.scores)}]})
-        return web.json_response({"choices": [self._choice(self.requests[-1])]})
+            return web.json_response({"data": [{"index": row, "probs": list(self.scores)} for row in rows]})
+        return web.json_response({"choices": [self._choice(asked) for _ in rows]})
 
     def _choice(self, asked: dict[str, Any]) -> dict[str, Any]:
         if "logprob_token_ids" not in asked:
@@ -72,6 +74,12 @@ class Backend:
         if "messages" in asked:
             return {"logprobs": {"content": [{"top_logprobs": [{"token": t, "logprob": p} for t, p in logs.items()]}]}}
         return {"logprobs": {"top_logprobs": [logs]}}
+
+
+def prompts(asked: dict[str, Any]) -> int:
+    """How many prompts a request holds."""
+    said = asked.get("input", asked.get("prompt", [0]))
+    return len(said) if isinstance(said[0], list) else 1
 
 
 def _log(probability: float) -> float:
