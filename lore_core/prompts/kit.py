@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
+from typing import Final
 
 from lore_core.prompts.contract import (
     CONTRACT_NAME,
@@ -15,6 +16,8 @@ from lore_core.prompts.contract import (
 from lore_core.prompts.encoder import TextEncoder
 from lore_core.prompts.fields import NO_RULES, PromptRecord, PromptRules
 from lore_core.prompts.render import Piece, RenderedPrompt, compiled, fit, pieces
+
+_PLACEHOLDERS: Final = ("<|image_pad|>", "<|video_pad|>")
 
 
 class ModelKit:
@@ -73,6 +76,12 @@ class ModelKit:
             "".join(map(self.encoder.name, run)) if control else self.encoder.defused(self.encoder.decode(list(run)))
             for control, run in runs
         )
+
+    @cached_property
+    def unsaid(self) -> tuple[int, ...]:
+        """Ids that stand for pictures, which no answer may have: read again, it would ask for a picture that is not there."""
+        names = _PLACEHOLDERS if self._shows_pictures else ()
+        return tuple(self.encoder.control(name) for name in names if self.encoder.has_control(name))
 
     @cached_property
     def max_sequence(self) -> int:

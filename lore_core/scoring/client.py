@@ -10,7 +10,7 @@ from typing import Any, Final, Self, TypeVar
 from lore_core.keepalive import KeepAlive, UpstreamError
 from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt
 from lore_core.scoring.scores import LabelScore, LabelScores, label_softmax
-from lore_core.scoring.wire import asked, listed, next_logprobs, one_token
+from lore_core.scoring.wire import asked, forbidden, listed, next_logprobs, one_token
 
 _CONCURRENCY: Final = 32
 _TOGETHER: Final = 8
@@ -92,6 +92,7 @@ class LabelRoute:
             "temperature": 0,
             "return_token_ids": True,
             "skip_special_tokens": False,
+            **forbidden(self._kit.unsaid),
             **sampling,
         }
         (found,) = await self._answers(path, request, "choices", 1)

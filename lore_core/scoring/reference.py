@@ -81,6 +81,7 @@ class TransformersScorer:
             do_sample=False,
             eos_token_id=bounds.stop_token_id,
             pad_token_id=0,
+            suppress_tokens=list(self._kit.unsaid) or None,
         )
         return [tuple(row) for row in generated[:, inputs["input_ids"].shape[1] :].tolist()]
 

@@ -12,6 +12,8 @@ from lore_core.records.picture import data_url
 
 COMPLETIONS: Final = "/v1/completions"
 CHAT: Final = "/v1/chat/completions"
+_NEVER: Final = -100
+"""The least bias that the API takes."""
 
 CHAT_TEMPLATE_NAME: Final = "chat_template.jinja"
 CHAT_TEMPLATE: Final = (
@@ -54,6 +56,11 @@ def one_token(path: str, labels: tuple[int, ...]) -> dict[str, Any]:
         "logprob_token_ids": list(labels),
         "return_tokens_as_token_ids": True,
     }
+
+
+def forbidden(ids: Sequence[int]) -> dict[str, Any]:
+    """What keeps these ids out of an answer."""
+    return {"logit_bias": {str(id_): _NEVER for id_ in ids}} if ids else {}
 
 
 def next_logprobs(path: str, choice: Mapping[str, Any]) -> dict[str, float]:

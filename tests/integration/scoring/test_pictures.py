@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from integration.scoring.seeing import IMAGE_TOKENS, label_logprobs, picture, probabilities, write_model
+from integration.scoring.seeing import IDS, IMAGE_TOKENS, label_logprobs, picture, probabilities, write_model
 
 from lore_core.cli import main
 from lore_core.jobs import ServingProfile
@@ -96,3 +96,17 @@ def test_a_picture_that_cannot_be_read_is_an_error_and_never_a_score(site: Site)
 
     with pytest.raises(ScoringError, match="/v1/chat/completions: status 400"):
         site.score([site.kit.render(pair(torn))])
+
+
+def test_an_answer_never_says_a_picture(site: Site) -> None:
+    """Read again for the label, its placeholder would ask for a picture that is not there: an error that ends an evaluation."""
+    placeholder, letter = IDS["<|image_pad|>"], site.kit.encoder.encode("r")[0]
+
+    async def said() -> tuple[int, ...]:
+        async with VllmClient(site.kit, site.server.base_url, site.server.model) as client:
+            prompt = site.kit.render(pair(PICTURES[0]))
+            return (await client.generate(prompt, 24, allowed_token_ids=[placeholder, letter], temperature=2, seed=1))[
+                0
+            ]
+
+    assert set(asyncio.run(said())) == {letter}
