@@ -153,6 +153,7 @@ class StageLoop:
         A termination signal (a suspended job, a drained node) ends it with a checkpoint and SystemExit.
         """
         stop, last = StopSignal(), self._optimizer.max_steps
+        self.engine.train()  # loaded weights come in evaluation mode, and only a look at the tune split would end that
         for step in range(start, last):
             if self._patience_is_over(checkpoint_every):
                 break

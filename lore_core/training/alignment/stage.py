@@ -87,7 +87,6 @@ class Alignment:
 
     def _exactly(self, scratch: Path, on_step: OnStep) -> Aligned:
         config, spec = self._config, self._spec
-        self.model.train()
         stage = ExpectedModel(self.kit, self.model, self.pool.candidates, float(self._preset.settings()["beta"]))
         reference = load_causal(self._inputs.base, self.kit.encoder.size).to(_device(self._ranks)).eval()
         loop = StageLoop(stage, self._ranks, spec.optimizer, config.deepspeed, config.checkpoints, scratch)
