@@ -138,11 +138,11 @@ gitops: venv ## promotion through Git with Flux's real source- and kustomize-con
 	$(PY) -m hack.cluster build --profile control-plane gitops
 	$(PYTEST) tests/gitops
 
-campaign: setup ## the routers' fault runs without and with a cluster, the fault tests ten rounds in a row, then outages, crashes at every write of a roll-out and spec transitions whole
+campaign: setup ## the routers' fault runs without and with a cluster, the fault tests ten rounds in a row, then outages, crashes at every write of a roll-out, spec transitions and killed training stages whole
 	$(PY) -m benchmarks.faults
 	$(PY) -m benchmarks.faults.node
 	for round in 1 2 3 4 5 6 7 8 9 10; do echo "round $$round"; $(PYTEST) tests/controlplane/test_operator_train.py tests/controlplane/test_operator_serving.py tests/controlplane/test_faults.py tests/controlplane/test_leader.py tests/e2e/test_resilience.py; done
-	LORE_CAMPAIGN=1 LORE_SEED=$${LORE_SEED:-$$RANDOM} $(PYTEST) -s tests/controlplane/test_outage.py tests/controlplane/test_faults_serving.py tests/controlplane/test_transitions.py
+	LORE_CAMPAIGN=1 LORE_SEED=$${LORE_SEED:-$$RANDOM} $(PYTEST) -s tests/controlplane/test_outage.py tests/controlplane/test_faults_serving.py tests/controlplane/test_transitions.py tests/integration/training/test_resume.py
 
 cluster-up: setup ## the one-node cluster; prints its KUBECONFIG
 	$(PY) -m hack.cluster up --profile node

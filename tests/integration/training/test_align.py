@@ -10,76 +10,18 @@ from typing import Any
 import pytest
 
 from lore_core.artifacts import ArtifactRef, open_store, publish, verify
-from lore_core.benchmark.lexicon import vocabulary
-from lore_core.benchmark.rulebook import rulebook
-from lore_core.jobs import Phase, RuleMode
-from lore_core.prompts import ModelKit, PromptLayout, RuleSource
+from lore_core.jobs import Phase
+from lore_core.prompts import ModelKit, PromptLayout
 from lore_core.records import Label, Pair, write_pairs
-from lore_core.training.base import BaseSettings, small_model, write_tokenizer
 from lore_core.training.checkpoints import complete_checkpoints
 
-from .conftest import WORLD, Site
-from .test_resume import killed_after_a_checkpoint
+from .killing import killed_after_its_first_checkpoint
+from .site import Site
+from .tuned import PAIRS
 
 OPTIMIZER: dict[str, Any] = {"learning_rate": "0.0003", "batch_size": 8, "max_steps": 18, "checkpoint_every": 6}
 ALIGN: dict[str, Any] = {"kind": "align", "preset": "Tiny", "below": "1", "candidates": 48, "optimizer": OPTIMIZER}
-PAIRS = list(WORLD.pairs("train", "general"))
 OPPOSITE = dict(zip(Label, reversed(Label), strict=True))
-
-
-def tuned(site: Site, layout: PromptLayout) -> ArtifactRef:
-    """A small model that was taught these very pairs, as a stage before would publish it."""
-    import torch
-
-    from lore_core.jobs.config import Layout, Optimizer, SftStage
-    from lore_core.training.export import publish_model, write_model
-    from lore_core.training.sft import SftModel, sft_kit
-
-    name = f"tuned-{layout.lower()}"
-    base, folder = site.root / f"{name}-base", site.root / f"{name}-source"
-    base.mkdir()
-    folder.mkdir()
-    encoder = write_tokenizer(vocabulary(), base)
-    torch.manual_seed(1)
-    small_model(BaseSettings(layers=1, width=64, heads=2, feed_forward=64), encoder).save_pretrained(str(base))
-    spec = SftStage(layout=Layout(layout.value), optimizer=Optimizer(max_steps=100, batch_size=16))
-    stage = SftModel(sft_kit(spec, encoder, PAIRS), base, PAIRS, RuleSource(RuleMode.RETRIEVED, rulebook()), spec)
-    _fit(stage, spec)
-    write_model(stage.model, stage.model.state_dict(), stage.kit, base, folder)
-    return publish_model(folder, ArtifactRef(uri=(site.root / name).as_uri()), stage.kit, {}, {})
-
-
-class Plain:
-    """The model alone, in place of DeepSpeed's engine around it."""
-
-    device = "cpu"
-
-    def __init__(self, module: Any) -> None:
-        self.module = module
-
-    def __call__(self, **inputs: Any) -> Any:
-        return self.module(**inputs)
-
-
-def _fit(stage: Any, spec: Any) -> None:
-    import torch
-
-    adam = torch.optim.AdamW(stage.model.parameters(), lr=3e-3, betas=(0.9, 0.98), fused=True)
-    for step in range(spec.optimizer.max_steps):
-        adam.zero_grad()
-        stage.loss(Plain(stage.model), stage.order.batch(step)).backward()
-        torch.nn.utils.clip_grad_norm_(stage.model.parameters(), 1.0)
-        adam.step()
-
-
-@pytest.fixture(scope="module")
-def thinker(site: Site) -> ArtifactRef:
-    return tuned(site, PromptLayout.THINK_FIRST)
-
-
-@pytest.fixture(scope="module")
-def labeller(site: Site) -> ArtifactRef:
-    return tuned(site, PromptLayout.LABEL_FIRST)
 
 
 def pairs_with_known_canaries(site: Site, name: str, train: list[Pair]) -> ArtifactRef:
@@ -98,7 +40,7 @@ def mean(points: list[list[float]]) -> float:
 def test_a_killed_grpo_stage_goes_on_and_ends_with_more_reward(site: Site, thinker: ArtifactRef) -> None:
     sampling = {"guard_every": 6, "pass_at_k": {"pairs": 8, "samples": 4}}
     config = site.config("grpo", {**ALIGN, **sampling}, base_model=thinker)
-    assert killed_after_a_checkpoint(site.start("grpo", config, 2), config.checkpoints) != 0
+    killed_after_its_first_checkpoint(site, "grpo", config, 2)
     newest = complete_checkpoints(config.checkpoints)[0].step
     report = site.run("grpo", config, ranks=2)
     assert report.summary["resumedFromStep"] == newest

@@ -16,7 +16,7 @@ from lore_core.records import write_pairs
 from lore_core.training.base import BaseSettings, small_model, write_tokenizer
 from lore_core.training.export import write_model
 
-from .conftest import WORLD
+from .site import WORLD
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from lore_core.quantization.weights import quantize
 from lore_core.scoring.reference import TransformersScorer
 from lore_core.training.sft import load_causal
 
-from .conftest import Site
+from .site import Site
 from .test_served import OPTIMIZER, fetched, prompts_of, served_scores
 
 pytestmark = [pytest.mark.serving, pytest.mark.usefixtures("serving_environment")]

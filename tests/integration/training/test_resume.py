@@ -1,70 +1,69 @@
 """A killed stage goes on from its last whole checkpoint and ends with the weights of an undisturbed run."""
 
-import contextlib
-import os
-import signal
-import subprocess
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster.campaign import SEED, WHOLE
 
 from lore_core.artifacts import ArtifactRef, open_store
 from lore_core.jobs import Report
+from lore_core.prompts import PromptLayout
 from lore_core.training.checkpoints import complete_checkpoints
+from lore_core.training.curves import CURVES_NAME
 
-from .conftest import Site
+from .killing import EVERY, enough_steps, killed_after_its_first_checkpoint, killed_again_and_again, whole
+from .site import Site, write_base
+from .tuned import tuned
 
 RANKS = 2
+KILLS = 20 if WHOLE else 3
+DROPOUT = 0.1
+"""Random numbers matter at every step."""
 SFT: dict[str, Any] = {
     "kind": "sft",
-    "optimizer": {"batch_size": 4, "max_steps": 120, "checkpoint_every": 20, "warmup_steps": 2},
+    "optimizer": {"batch_size": 4, "max_steps": 60, "checkpoint_every": 20, "warmup_steps": 2},
     "selection": {"pairs": 16},
 }
+Changes = dict[str, Any]
 
 
-def rank_pid(launcher: int, rank: int) -> int:
-    """The process of one rank: a descendant of the launcher with that RANK in its environment."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and launcher in ancestors(int(entry.name)):
-            with contextlib.suppress(OSError):
-                if f"RANK={rank}".encode() in (entry / "environ").read_bytes().split(b"\0"):
-                    return int(entry.name)
-    raise AssertionError(f"no process of rank {rank}")
+@pytest.fixture(scope="module")
+def stages(site: Site, labeller: ArtifactRef) -> dict[str, Changes]:
+    """What a stage's config says, by the name of a stage whose every batch is known beforehand."""
+    base = site.publish("dropping", "base-model", lambda folder: write_base(folder, DROPOUT))
+    thinker = tuned(site, PromptLayout.THINK_FIRST, DROPOUT)
+    optimizer = {"batch_size": 4, "max_steps": enough_steps(KILLS), "checkpoint_every": EVERY, "warmup_steps": 2}
+    sft = {"kind": "sft", "curriculum_share": "0.5", "balance_labels": True}
+    distill = {"kind": "distill", "student": "Causal", "base": base, "teacher": labeller}
+    chosen = {"metric": "LogLikelihood", "pairs": 16}
+    dpo = {"kind": "align", "method": "Dpo", "preset": "Tiny", "below": "1", "candidates": 48}
+    return {
+        "sft": {"spec": {**sft, "optimizer": optimizer}, "base_model": base},
+        "distill": {"spec": {**distill, "optimizer": optimizer, "selection": chosen}},
+        "dpo": {"spec": {**dpo, "optimizer": optimizer}, "base_model": thinker},
+    }
 
 
-def ancestors(pid: int) -> list[int]:
-    found = []
-    while pid > 1:
-        try:
-            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            break
-        found.append(pid)
-    return found
+@pytest.mark.timeout(3600 if WHOLE else 600)
+@pytest.mark.parametrize(("kind", "ranks"), [("sft", RANKS), ("distill", RANKS), ("dpo", RANKS if WHOLE else 1)])
+def test_a_stage_killed_again_and_again_ends_with_the_weights_of_an_undisturbed_run(
+    site: Site, stages: dict[str, Changes], kind: str, ranks: int
+) -> None:
+    undisturbed = site.config(f"{kind}-undisturbed", **stages[kind])
+    site.run(f"{kind}-undisturbed", undisturbed, ranks)
+    disturbed = site.config(f"{kind}-killed", **stages[kind])
 
+    kills = killed_again_and_again(site, f"{kind}-killed", disturbed, ranks, KILLS, SEED)
+    print(f"{kind}, seed {SEED}: killed {', '.join(map(str, kills))}")
+    newest = whole(disturbed.checkpoints)
+    report = site.run(f"{kind}-killed", disturbed, ranks)
 
-def killed_after_a_checkpoint(process: "subprocess.Popen[bytes]", where: ArtifactRef, rank: int = 1) -> int:
-    """Wait for the first whole checkpoint, kill -9 one rank, and return the launcher's status."""
-    while not complete_checkpoints(where):
-        assert process.poll() is None, "the stage ended before its first checkpoint"
-        time.sleep(0.02)  # polls a file of another process; nothing here depends on how long it takes
-    os.kill(rank_pid(process.pid, rank), signal.SIGKILL)
-    return process.wait()
-
-
-def test_a_killed_stage_resumes_and_ends_with_the_same_weights(site: Site) -> None:
-    undisturbed = site.config("undisturbed", SFT)
-    site.run("undisturbed", undisturbed, RANKS)
-    disturbed = site.config("disturbed", SFT)
-    assert killed_after_a_checkpoint(site.start("disturbed", disturbed, RANKS), disturbed.checkpoints) != 0
-    assert not open_store(disturbed.output).exists()
-    newest = complete_checkpoints(disturbed.checkpoints)[0].step
-    report = site.run("disturbed", disturbed, RANKS)
+    assert (len(kills), sum(kill.inside for kill in kills)) == (KILLS, (KILLS + 1) // 3)
     assert report.summary["resumedFromStep"] == newest
-    assert report.result is not None
-    assert report.result.digest == open_store(undisturbed.output).manifest().digest
+    before, after = open_store(undisturbed.output), open_store(disturbed.output)
+    assert after.read_bytes(CURVES_NAME) == before.read_bytes(CURVES_NAME)
+    assert after.manifest().digest == before.manifest().digest
 
 
 @pytest.mark.parametrize(("zero", "before", "after"), [(2, 2, 1), (2, 1, 2), (3, 2, 1)])
@@ -72,11 +71,10 @@ def test_a_stage_goes_on_with_another_number_of_ranks(site: Site, zero: int, bef
     """The optimizer's state comes along: the losses are those of the undisturbed run but for the order of sums."""
     name = f"zero{zero}-{before}-{after}"
     # Answers of one length: a rank's loss is a mean over its tokens, so the mean over ranks is the same however many they are.
-    spec = {**SFT, "layout": "LabelFirst", "optimizer": {**SFT["optimizer"], "max_steps": 60}}
+    spec = {**SFT, "layout": "LabelFirst"}
     undisturbed = site.run(f"{name}-whole", site.config(f"{name}-whole", spec, deepspeed={"zero_stage": zero}), before)
     config = site.config(name, spec, deepspeed={"zero_stage": zero})
-    assert killed_after_a_checkpoint(site.start(name, config, before), config.checkpoints, before - 1) != 0
-    newest = complete_checkpoints(config.checkpoints)[0].step
+    newest = killed_after_its_first_checkpoint(site, name, config, before, before - 1).step
 
     report = site.run(name, config, after)
 

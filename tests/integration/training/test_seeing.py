@@ -19,8 +19,8 @@ from lore_core.scoring.scores import LabelScores
 from lore_core.scoring.server import LocalServer
 from lore_core.training.checkpoints import complete_checkpoints
 
-from .conftest import WORLD, Site
-from .test_resume import killed_after_a_checkpoint
+from .killing import killed_after_its_first_checkpoint
+from .site import WORLD, Site
 
 TOLERANCE = 1e-4
 PROFILE = ServingProfile(image="local", dtype="float32", max_model_len=200)
@@ -156,7 +156,7 @@ def test_a_killed_stage_resumes_with_the_same_pictures(pictured: Pictured) -> No
     data = {"base_model": pictured.base, "data": pictured.pairs}
     undisturbed = pictured.site.run("seen-whole", pictured.site.config("seen-whole", spec, **data), 2)
     config = pictured.site.config("seen-killed", spec, **data)
-    assert killed_after_a_checkpoint(pictured.site.start("seen-killed", config, 2), config.checkpoints) != 0
+    killed_after_its_first_checkpoint(pictured.site, "seen-killed", config, 2)
     newest = complete_checkpoints(config.checkpoints)[0].step
 
     report = pictured.site.run("seen-killed", config, 2)

@@ -13,7 +13,7 @@ from lore_core.scoring.reference import TransformersScorer
 from lore_core.training.checkpoints import complete_checkpoints
 from lore_core.training.tune import tune_sample, tune_scores
 
-from .conftest import WORLD, Site
+from .site import WORLD, Site
 
 OPTIMIZER: dict[str, Any] = {"batch_size": 4, "max_steps": 18, "warmup_steps": 1, "checkpoint_every": 4}
 SFT: dict[str, Any] = {"kind": "sft", "layout": "LabelFirst"}

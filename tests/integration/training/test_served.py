@@ -16,7 +16,7 @@ from lore_core.scoring.scores import LabelScores
 from lore_core.scoring.server import LocalServer
 from lore_core.training.sft import load_causal
 
-from .conftest import WORLD, Site
+from .site import WORLD, Site
 
 pytestmark = [pytest.mark.serving, pytest.mark.usefixtures("serving_environment")]
 

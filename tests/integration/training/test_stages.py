@@ -9,7 +9,7 @@ from lore_core.prompts import ModelKit, PromptLayout
 from lore_core.scoring.reference import TransformersScorer
 from lore_core.training.base_command import publish_packaged
 
-from .conftest import WORLD, Site
+from .site import WORLD, Site
 
 SHORT: dict[str, Any] = {"batch_size": 4, "max_steps": 8, "warmup_steps": 1, "checkpoint_every": 100}
 
