@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from lore_core.jobs.config import AlignSettings
+from lore_core.jobs.config import AlignMethod, AlignSettings
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt
 from lore_core.prompts.rules import RuleSource
@@ -60,7 +60,7 @@ def choose(
 ) -> Pool:
     """Unsure pairs first; think-first ones are answered, and only those both right and wrong are kept; labels balanced.
 
-    Collective: every rank looks at its share, all return the same pool. Raises JobError where nothing is left.
+    Collective: every rank looks at its share, all return the same pool. Raises JobError where too few are left for a step.
     """
     seed = settings.optimizer.seed
     drawn = np.random.default_rng(seed).permutation(len(pairs))[: _SCORED_PER_CANDIDATE * settings.candidates]
@@ -76,8 +76,10 @@ def choose(
         counts["inWindow"] = len(found)
     labels = [one.pair.groundtruth for one in found]
     kept = [found[row] for row in balanced(labels, MOST_VARIATION)]
-    if not kept:
-        raise JobError("NothingToAlign", _nothing(counts, settings), field="spec.below")
+    # A step of GRPO that is not full is left out, so fewer pairs than it takes would make no step at all.
+    least = settings.optimizer.batch_size if settings.method is AlignMethod.GRPO else 1
+    if len(kept) < least:
+        raise JobError("NothingToAlign", _nothing(counts, len(kept), least, settings), field="spec.below")
     spread = {
         "labelVariationBefore": variation(labels),
         "labelVariation": variation([c.pair.groundtruth for c in kept]),
@@ -85,10 +87,11 @@ def choose(
     return Pool(kept, {**counts, "chosen": len(kept), **{name: round(value, 4) for name, value in spread.items()}})
 
 
-def _nothing(counts: Mapping[str, float], settings: AlignSettings) -> str:
+def _nothing(counts: Mapping[str, float], kept: int, least: int, settings: AlignSettings) -> str:
     return (
-        f"of {counts['looked']} pairs looked at, {counts['unsure']} are held for less likely than {settings.below} and "
-        f"{counts.get('inWindow', 0)} of those were answered both right and wrong; raise below, or there is nothing to gain"
+        f"of {counts['looked']} pairs looked at, {counts['unsure']} are held for less likely than {settings.below}, "
+        f"{counts.get('inWindow', 0)} of those were answered both right and wrong, and {kept} stayed when labels were balanced, "
+        f"where a step needs {least}; raise below or candidates, lower optimizer.batchSize, or there is nothing to gain"
     )
 
 

@@ -458,8 +458,8 @@ REPORTS: Final = (
     ),
     Reason(
         "NothingToAlign",
-        "No pair is left that alignment could learn from.",
-        "Raise align.below, give other pairs, or leave the stage out.",
+        "Too few pairs are left that alignment could learn from: fewer than a step takes.",
+        "Raise align.below or align.candidates, lower optimizer.batchSize, give other pairs, or leave the stage out.",
     ),
     Reason(
         "LossNotFinite",

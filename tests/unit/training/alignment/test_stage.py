@@ -10,7 +10,7 @@ from lore_core.benchmark.lexicon import vocabulary
 from lore_core.benchmark.rulebook import rulebook
 from lore_core.benchmark.world import Scale, World
 from lore_core.jobs import AlignStage, RuleMode
-from lore_core.jobs.config import AlignPreset
+from lore_core.jobs.config import AlignMethod, AlignOptimizer, AlignPreset
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import CONTRACT_NAME, ModelKit, PromptLayout, RuleSource, TextEncoder, build_contract
 from lore_core.records import LABELS, Label, Pair
@@ -82,7 +82,7 @@ def stood_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("stood_in")
 def test_unsure_pairs_with_mixed_answers_are_learned_from() -> None:
-    spec = AlignStage(below="0.7", candidates=12)
+    spec = AlignStage(below="0.7", candidates=12, optimizer=AlignOptimizer(batch_size=4))
     pool = choose(kit(), None, PAIRS, RULES, spec, PRESETS[AlignPreset.TINY], ALONE)
     assert pool.counts["unsure"] == 12
     assert pool.counts["inWindow"] == 11
@@ -96,6 +96,23 @@ def test_a_stage_with_nothing_to_learn_says_why() -> None:
     with pytest.raises(JobError, match=r"0 are held for less likely than 0\.1") as caught:
         choose(kit(), None, PAIRS, RULES, AlignStage(below="0.1"), PRESETS[AlignPreset.TINY], ALONE)
     assert caught.value.failure.reason == "NothingToAlign"
+
+
+FEW = AlignStage(below="0.7", candidates=12, optimizer=AlignOptimizer(batch_size=12))
+
+
+@pytest.mark.usefixtures("stood_in")
+def test_fewer_pairs_than_a_step_of_grpo_takes_are_none() -> None:
+    why = r"11 of those were answered both right and wrong, and \d+ stayed .* needs 12;"
+    with pytest.raises(JobError, match=why) as caught:
+        choose(kit(), None, PAIRS, RULES, FEW, PRESETS[AlignPreset.TINY], ALONE)
+    assert (caught.value.failure.reason, caught.value.failure.field) == ("NothingToAlign", "spec.below")
+
+
+@pytest.mark.usefixtures("stood_in")
+def test_dpo_takes_steps_of_however_few_pairs() -> None:
+    spec = FEW.model_copy(update={"method": AlignMethod.DPO})
+    assert choose(kit(), None, PAIRS, RULES, spec, PRESETS[AlignPreset.TINY], ALONE).candidates
 
 
 def test_each_part_of_the_reward_is_told_apart() -> None:
