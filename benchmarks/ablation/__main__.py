@@ -24,7 +24,7 @@ from benchmarks.ablation.world import VerbFailed, made
 from lore_core.benchmark.world import Scale
 
 SCALE: Final = Scale(train=160, tune=10, calibration=1, gate=60)
-BUDGET: Final = Budget(steps=2400, batch=8, extra=40, prompts=8, candidates=512)
+BUDGET: Final = Budget(steps=2400, batch=8, extra=40, prompts=8, candidates=4_096)
 Arms = tuple[Sequence[Tuned], Sequence[str]]
 """From the base, and from the arm with all capabilities."""
 ARMS: Final[Arms] = (TUNED, (ALIGNED, LONGER))
