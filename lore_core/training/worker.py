@@ -150,12 +150,14 @@ def build_stage(config: TrainConfig, inputs: StageInputs) -> Any:
 
 
 def _build_student(spec: DistillStage, inputs: StageInputs, encoder: TextEncoder, pairs: list[Any]) -> Any:
-    from lore_core.training.distill import StudentModel, distill_kit
+    from lore_core.training.distill import StudentModel, distill_kit, without_dropout
     from lore_core.training.teacher import Teacher
 
     rules = RuleSource.load(RuleMode.RETRIEVED if inputs.rules else RuleMode.NONE, inputs.rules)
     teacher = Teacher(inputs.teacher, rules).probabilities if inputs.teacher else None
-    return StudentModel(distill_kit(spec, encoder, rules.mode), inputs.base, pairs, rules, teacher)
+    student = StudentModel(distill_kit(spec, encoder, rules.mode), inputs.base, pairs, rules, teacher)
+    without_dropout(student.model)
+    return student
 
 
 def _progress(reporter: Reporter, start: int, total: int) -> OnStep:

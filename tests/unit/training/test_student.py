@@ -8,7 +8,7 @@ import pytest
 
 from lore_core.benchmark.world import Scale, World
 from lore_core.records import Pair
-from lore_core.training.distill import Judgements
+from lore_core.training.distill import Judgements, without_dropout
 
 torch = pytest.importorskip("torch")
 
@@ -17,7 +17,7 @@ from lore_core.training.rows import TrainedRows, train_rows, whole_weights  # no
 PAIRS = list(World(3, Scale(1, 0, 0, 0)).pairs("train", "general"))
 
 
-def small(words: int = 40) -> object:
+def small(words: int = 40, dropout: float = 0.0) -> object:
     from transformers import BertConfig, BertForSequenceClassification
 
     torch.manual_seed(5)
@@ -28,8 +28,8 @@ def small(words: int = 40) -> object:
         num_attention_heads=2,
         intermediate_size=32,
         num_labels=4,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
     )
     return BertForSequenceClassification(shape)
 
@@ -53,6 +53,14 @@ def test_rows_that_no_pair_names_are_kept_and_all_else_is_trained_as_before() ->
     assert expected.keys() == found.keys()
     for name, value in expected.items():
         assert torch.allclose(found[name], value, atol=1e-6), name
+
+
+def test_a_student_learns_with_all_of_its_units() -> None:
+    model = small(dropout=0.5)
+    without_dropout(model)
+    ids = torch.tensor([[3, 7, 9]])
+    learning = model.train()(input_ids=ids).logits  # type: ignore[attr-defined]
+    assert torch.equal(learning, model.eval()(input_ids=ids).logits)  # type: ignore[attr-defined]
 
 
 def test_a_word_that_no_pair_named_is_still_looked_up() -> None:
