@@ -116,7 +116,6 @@ class Running(NamedTuple):
         return found
 
     def _kill(self, victim: int | None, *, inside: bool) -> Kill:
-        step = begun(self.where) if inside else whole(self.where)
         assert self.process.poll() is None, "the stage ended before it could be killed"
         if victim is None:
             gone = self.end()
@@ -126,6 +125,7 @@ class Running(NamedTuple):
         assert self.process.wait() != 0, "the stage ended before it could be killed"
         while any(state(pid) not in ("", "Z") for pid in gone):
             time.sleep(_POLL_SECONDS)  # what is killed last still holds the files that the next start writes
+        step = begun(self.where) if inside else whole(self.where)
         return Kill("everything" if victim is None else f"rank {victim}", inside, step)
 
 

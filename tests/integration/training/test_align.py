@@ -37,13 +37,19 @@ def mean(points: list[list[float]]) -> float:
     return sum(value for _, value in points) / len(points)
 
 
-def test_a_killed_grpo_stage_goes_on_and_ends_with_more_reward(site: Site, thinker: ArtifactRef) -> None:
-    sampling = {"guard_every": 6, "pass_at_k": {"pairs": 8, "samples": 4}}
-    config = site.config("grpo", {**ALIGN, **sampling}, base_model=thinker)
+def test_a_killed_grpo_stage_goes_on_without_a_batch_lost_or_doubled(site: Site, thinker: ArtifactRef) -> None:
+    spec = {**ALIGN, "guard_every": 6, "pass_at_k": {"pairs": 8, "samples": 4}}
+    undisturbed = site.run("grpo-undisturbed", site.config("grpo-undisturbed", spec, base_model=thinker), ranks=2)
+    config = site.config("grpo", spec, base_model=thinker)
     killed_after_its_first_checkpoint(site, "grpo", config, 2)
     newest = complete_checkpoints(config.checkpoints)[0].step
     report = site.run("grpo", config, ranks=2)
     assert report.summary["resumedFromStep"] == newest
+    # Another batch, or another answer to it, would show here.
+    assert report.summary["curves"] == undisturbed.summary["curves"]
+    assert report.result is not None
+    assert undisturbed.result is not None
+    assert report.result.digest == undisturbed.result.digest
     reward = report.summary["curves"]["reward"]
     assert [step for step, _ in reward] == list(range(1, 19))
     assert mean(reward[-6:]) > mean(reward[:6])  # six steps are one pass over the pairs
