@@ -124,7 +124,7 @@ class Judgements:
 
 
 def without_dropout(model: Any) -> None:
-    """Let a student learn with all of its units: with a tenth of them left out, the quickstart's ended at chance."""
+    """Switch off an encoder's dropout layers: with them the quickstart's student ended at chance."""
     import torch
 
     for module in model.modules():

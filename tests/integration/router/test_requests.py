@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 import pytest
-from integration.router.world import QUERIES, RunningRouter, World
+from integration.router.world import QUERIES, RunningRouter, World, by_length
 
 from lore_core.router.served_log import ServedLog
 
@@ -176,13 +176,6 @@ async def test_a_caller_that_goes_away_cancels_its_work(ready: RunningRouter, wo
 
 
 async def test_rerank_orders_texts_by_grade_in_the_shape_of_cohere_and_jina(ready: RunningRouter, world: World) -> None:
-    async def by_length(request: Any) -> Any:
-        from aiohttp import web
-
-        shares = [len(prompt) / 100 for prompt in (await request.json())["input"]]
-        found = [{"index": row, "probs": [1 - share, 0.0, 0.0, share]} for row, share in enumerate(shares)]
-        return web.json_response({"data": found})
-
     world.torso.behave = by_length
     documents = ["red", "red shirt cotton", {"text": "red shirt"}]
     body = {"model": "any", "query": QUERIES["torso"], "documents": documents, "top_n": 2, "return_documents": True}

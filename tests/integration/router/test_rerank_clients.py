@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
-from integration.router.world import QUERIES, RunningRouter, World
+from integration.router.world import QUERIES, RunningRouter, World, by_length
 
 from lore_core.router.auth import BearerTokens
 
@@ -21,11 +20,6 @@ async def rerank(router: RunningRouter, query: str, documents: list[str], key: s
 
 
 async def test_documents_come_back_by_relevance_with_their_index(ready: RunningRouter, world: World) -> None:
-    async def by_length(request: web.Request) -> web.Response:
-        shares = [len(prompt) / 100 for prompt in (await request.json())["input"]]
-        found = [{"index": row, "probs": [1 - share, 0.0, 0.0, share]} for row, share in enumerate(shares)]
-        return web.json_response({"data": found})
-
     world.torso.behave = by_length
     documents = ["red", "red shirt cotton", "red shirt"]
 

@@ -10,6 +10,7 @@ from integration.router.world import (
     TORSO_SCORES,
     RunningRouter,
     World,
+    by_length,
     prompts,
 )
 
@@ -46,13 +47,7 @@ async def test_a_tail_query_is_answered_by_the_language_model_after_its_trace(
 async def test_items_of_one_question_go_to_the_student_by_lists_and_come_back_in_their_order(
     ready: RunningRouter, world: World
 ) -> None:
-    async def by_length_backwards(request: web.Request) -> web.Response:
-        asked = (await request.json())["input"]
-        prompts = asked if isinstance(asked[0], list) else [asked]
-        found = [{"index": row, "probs": [1 - len(ids) / 100, 0, 0, len(ids) / 100]} for row, ids in enumerate(prompts)]
-        return web.json_response({"data": found[::-1]})
-
-    world.torso.behave = by_length_backwards
+    world.torso.behave = by_length
     titles = ["red " * (number + 1) for number in range(17)]
 
     answer = await ready.ask(QUERIES["torso"], *({"id": title, "title": title} for title in titles))

@@ -82,6 +82,15 @@ def prompts(asked: dict[str, Any]) -> int:
     return len(said) if isinstance(said[0], list) else 1
 
 
+async def by_length(request: web.Request) -> web.Response:
+    """Behaviour of a student to whom longer prompts are more relevant, and who answers a list from its end."""
+    asked = await request.json()
+    listed = asked["input"] if prompts(asked) > 1 else [asked["input"]]
+    shares = [len(ids) / 100 for ids in listed]
+    found = [{"index": row, "probs": [1 - share, 0.0, 0.0, share]} for row, share in enumerate(shares)]
+    return web.json_response({"data": found[::-1]})
+
+
 def _log(probability: float) -> float:
     import math
 
