@@ -17,6 +17,7 @@ from lore_core.training.together import Ranks, SharedCheckpoints, full_weights, 
 
 _HISTORY: Final = "history"
 _MEASURED: Final = "measured"
+_KEPT: Final = "kept"
 
 
 class Stage(Protocol):
@@ -124,6 +125,8 @@ class StageLoop:
         self._order = order or Order.plain(len(stage), optimizer)
         self.history, self._done, self._scores = History(), 0, dict[int, float]()
         self._measured = dict[str, float]()
+        self.kept = dict[str, Any]()
+        """What the stage itself wants to find again after a resume; it lies in every checkpoint."""
         self.engine, *_ = deepspeed.initialize(
             model=stage.model,
             model_parameters=[p for p in stage.model.parameters() if p.requires_grad],
@@ -133,19 +136,19 @@ class StageLoop:
     def resume(self) -> int:
         """Load the newest whole checkpoint that these ranks can use; returns the steps already done."""
         for found in self._checkpoints.restored():
-            self.history, self._measured = self._load(found)
+            self.history, self._measured, self.kept = self._load(found)
             self._done = found.step
             known = self._checkpoints.usable()
             self._scores = {c.step: c.score for c in known if c.score is not None and c.step <= found.step}
             break
         return self._done
 
-    def _load(self, found: Checkpoint) -> tuple[History, dict[str, float]]:
-        """Load a checkpoint that lies in scratch; returns its history, and what was measured of it last."""
+    def _load(self, found: Checkpoint) -> tuple[History, dict[str, float], dict[str, Any]]:
+        """Load a checkpoint that lies in scratch; returns its history, what was measured of it last, what the stage kept."""
         with loading_universal(self.engine, not self._checkpoints.fits(found)):
             _, kept = self.engine.load_checkpoint(str(self._checkpoints.scratch), tag=found.tag)
         self._checkpoints.drop(self._checkpoints.scratch / found.tag)
-        return History(kept[_HISTORY]), dict(kept[_MEASURED])
+        return History(kept[_HISTORY]), dict(kept[_MEASURED]), dict(kept[_KEPT])
 
     def run(self, start: int, checkpoint_every: int, on_step: OnStep) -> Chosen:
         """Steps `start` up to the last, or until the judge's patience is over; the best checkpoint's weights are loaded then.
@@ -198,7 +201,7 @@ class StageLoop:
             if step == self._done:
                 break
             if step in saved and self._checkpoints.fetched(saved[step]):
-                _, measured = self._load(saved[step])
+                _, measured, _ = self._load(saved[step])
                 return Chosen(step, measured)
         return Chosen(self._done, self._measured)
 
@@ -220,7 +223,7 @@ class StageLoop:
     def save(self, step: int) -> None:
         """Save on all ranks, upload, and only then mark the checkpoint complete."""
         tag, scratch = f"step{step}", self._checkpoints.scratch
-        state = {_HISTORY: self.history.state(), _MEASURED: self._measured}
+        state = {_HISTORY: self.history.state(), _MEASURED: self._measured, _KEPT: self.kept}
         self.engine.save_checkpoint(str(scratch), tag=tag, client_state=state, save_latest=False)
         self._checkpoints.publish(step, scratch / tag, self._scores.get(step))
 

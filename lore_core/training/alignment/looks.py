@@ -1,11 +1,14 @@
 """What an align stage looks at every so many steps: the guards' canaries and, where it is asked for, pass@k."""
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, NamedTuple
 
 from lore_core.training.alignment.guards import Guards, Measurement, Stop
 from lore_core.training.alignment.probe import Probe
 from lore_core.training.passing import PassMeter
+
+_REMEMBERED: Final = 40
 
 
 class Look(NamedTuple):
@@ -52,6 +55,19 @@ class Looks:
         self.latest = Look(step, {**values, **self._passes(model)}, stop)
         model.train()
         return self.latest
+
+    @property
+    def memory(self) -> list[dict[str, Any]]:
+        """The last measurements for a checkpoint: how often in a row a canary was low follows from them."""
+        return [asdict(found) for found in self.measured[-_REMEMBERED:]]
+
+    def remember(self, memory: Iterable[Mapping[str, Any]]) -> None:
+        """Go on from the `memory` of an interrupted attempt; each attempt measures the start itself."""
+        for row in memory:
+            found = Measurement(**row)
+            if self._guards is not None and found.step > 0:
+                self.measured.append(found)
+                self._guards.see(found)
 
     def _passes(self, model: Any) -> dict[str, float]:
         return self._meter.measure(model) if self._meter is not None else {}

@@ -1,7 +1,7 @@
 """An align stage on this rank, from inputs to weights."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from lore_core.training.passing import PassMeter
 from lore_core.training.sft import load_causal
 from lore_core.training.together import Ranks, SharedCheckpoints, full_weights, module_for_reading
 
-_CURVE_POINTS: Final = 40
+_LOOKS: Final = "looks"
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ class Alignment:
         done.summary |= {
             "pool": dict(self.pool.counts),
             "canaries": dict(self.probe.sizes),
-            "guards": [asdict(found) for found in self._looks.measured[-_CURVE_POINTS:]],
+            "guards": [*self._looks.memory],
         }
         done.sampled = self._meter.told(done.measured) if self._meter else None
         return done
@@ -91,6 +91,7 @@ class Alignment:
         reference = load_causal(self._inputs.base, self.kit.encoder.size).to(_device(self._ranks)).eval()
         loop = StageLoop(stage, self._ranks, spec.optimizer, config.deepspeed, config.checkpoints, scratch)
         start = loop.resume()
+        self._looks.remember(loop.kept.get(_LOOKS, ()))
         if start == 0:
             loop.history.add(0, self._looks.start.values)
         loop.run(start, spec.optimizer.checkpoint_every, self._guarded(loop, reference, on_step))
@@ -106,6 +107,7 @@ class Alignment:
                 return
             with module_for_reading(loop.engine.module, self._config.deepspeed.zero_stage) as now:
                 found = self._looks.look(now, reference, step)
+            loop.kept[_LOOKS] = self._looks.memory
             loop.history.add(step, found.values)
             on_step(step, found.values)
             if found.stop is not None:

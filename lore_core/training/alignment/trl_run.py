@@ -2,7 +2,7 @@
 
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from transformers import TrainerCallback
 
@@ -13,6 +13,8 @@ from lore_core.training.alignment.looks import Look, Looks
 from lore_core.training.engine import StopSignal
 from lore_core.training.history import LOSS, OnStep
 from lore_core.training.together import SharedCheckpoints, gathered, module_for_reading
+
+_MEMORY: Final = "looks"
 
 
 def run(trainer: Any, checkpoints: SharedCheckpoints) -> int:
@@ -62,9 +64,11 @@ class Guarding(TrainerCallback):  # type: ignore[misc]
         self.reference: Any = None
 
     def on_train_begin(self, _args: Any, state: Any, _control: Any, **_others: Any) -> None:
-        """The first look was taken before."""
+        """The first look was taken before; those of an interrupted attempt lie in its log."""
         if state.global_step == 0:
             self._keep(state, self._looks.start)
+        else:
+            self._looks.remember(next((row[_MEMORY] for row in reversed(state.log_history) if _MEMORY in row), ()))
 
     def on_step_end(self, _args: Any, state: Any, _control: Any, model: Any, **_others: Any) -> None:
         """Raises JobError with the guard's alarm as its reason."""
@@ -78,7 +82,9 @@ class Guarding(TrainerCallback):  # type: ignore[misc]
             raise alarm(found.stop)
 
     def _keep(self, state: Any, found: Look) -> None:
-        state.log_history.append({**found.values, "step": found.step})
+        for row in state.log_history:
+            row.pop(_MEMORY, None)
+        state.log_history.append({**found.values, "step": found.step, _MEMORY: self._looks.memory})
 
 
 def alarm(stop: Stop) -> JobError:

@@ -39,14 +39,17 @@ def mean(points: list[list[float]]) -> float:
 
 def test_a_killed_grpo_stage_goes_on_without_a_batch_lost_or_doubled(site: Site, thinker: ArtifactRef) -> None:
     spec = {**ALIGN, "guard_every": 6, "pass_at_k": {"pairs": 8, "samples": 4}}
-    undisturbed = site.run("grpo-undisturbed", site.config("grpo-undisturbed", spec, base_model=thinker), ranks=2)
-    config = site.config("grpo", spec, base_model=thinker)
+    start = {"base_model": thinker, "data": pairs_with_known_canaries(site, "watched", PAIRS)}
+    undisturbed = site.run("grpo-undisturbed", site.config("grpo-undisturbed", spec, **start), ranks=2)
+    config = site.config("grpo", spec, **start)
     killed_after_its_first_checkpoint(site, "grpo", config, 2)
     newest = complete_checkpoints(config.checkpoints)[0].step
     report = site.run("grpo", config, ranks=2)
     assert report.summary["resumedFromStep"] == newest
     # Another batch, or another answer to it, would show here.
     assert report.summary["curves"] == undisturbed.summary["curves"]
+    assert [look["step"] for look in report.summary["guards"]] == [0, 6, 12, 18]
+    assert report.summary["guards"] == undisturbed.summary["guards"]
     assert report.result is not None
     assert undisturbed.result is not None
     assert report.result.digest == undisturbed.result.digest
