@@ -180,6 +180,20 @@ def test_every_pod_of_the_quickstart_keeps_to_the_restricted_profile(quickstart:
             assert security["capabilities"]["drop"] == ["ALL"], pod["metadata"]["name"]
 
 
+def test_a_predictor_takes_what_vllm_knows_of_its_model_from_the_image(quickstart: Quickstart) -> None:
+    (name, *_) = (
+        pod["metadata"]["name"]
+        for pod in quickstart.platform.items(NAMESPACE, "pods")
+        if pod["metadata"].get("labels", {}).get("component") == "predictor"
+    )
+    inside = ("exec", f"--namespace={NAMESPACE}", name, "--container=kserve-container", "--", "find")
+    found = quickstart.platform.kubectl(*inside, "/tmp/.cache/vllm/modelinfos", "-name", "*.json").split()
+    anew = quickstart.platform.kubectl(*inside, *found, "-newer", "/opt/lore/vllm/modelinfos").split()
+
+    assert found
+    assert anew == []
+
+
 def test_helm_test_finds_the_operator_ready(quickstart: Quickstart) -> None:
     said = install.helm(quickstart.platform.kubectl, "test", install.RELEASE, "--timeout=2m")
 
