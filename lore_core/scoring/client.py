@@ -150,7 +150,7 @@ class LabelRoute:
         head = self._kit.contract.towers
         assert head is not None  # the contract holds: layout TwoTower has them
         sent = sequences(prompts)
-        request = {"input": listed(sent), "encoding_format": "base64"}
+        request = {"input": [list(ids) for ids in sent], "encoding_format": "base64"}
         found = await self._answers(EMBEDDINGS, request, "data", len(sent))
         vectors = {ids: vector(one["embedding"]) for ids, one in zip(sent, found, strict=True)}
         if len({len(one) for one in vectors.values()}) != 1:

@@ -16,9 +16,14 @@ from benchmarks.scoring import models, world
 from benchmarks.scoring.__main__ import SHORT, cache_flags, document, measure
 from lore_core.benchmark.rulebook import rulebook
 from lore_core.benchmark.world import Scale, World
+from lore_core.headcache import QueryItem
 from lore_core.jobs import RuleMode, ServingProfile
 from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt, RuleSource, TextEncoder, build_contract
 from lore_core.records import Pair
+from lore_core.router.config import PinnedRef, PredictorTier, route_of
+from lore_core.router.guard import Guard, GuardLimits
+from lore_core.router.predictor import Effort, Predictor, Scores
+from lore_core.router.upstream import Upstream
 from lore_core.scoring.client import VllmClient
 from lore_core.scoring.reference import TransformersScorer
 from lore_core.scoring.scores import LabelScores
@@ -130,7 +135,29 @@ def test_a_students_served_label_scores_are_its_own(tmp_path: Path, pairs: list[
     kit, reference = student(tmp_path, layout)
     prompts = prompts_of(kit, pairs)
     with LocalServer(tmp_path / "model", ServingProfile(image="local", dtype="float32", max_model_len=128)) as server:
-        assert_equal(asyncio.run(scored(kit, server, prompts, 32)), reference.score(prompts))
+        found = asyncio.run(scored(kit, server, prompts, 32))
+        routed = asyncio.run(asked_by_a_router(kit, server, pairs[:12]))
+    expected = reference.score(prompts)
+    assert_equal(found, expected)
+    assert np.abs(np.array(routed) - expected.probabilities[:12]).max() < TOLERANCE
+
+
+async def asked_by_a_router(kit: ModelKit, server: ServedModel, pairs: list[Pair]) -> Scores:
+    """What the router's predictor makes of the same pairs, by lists."""
+    tier = PredictorTier(
+        url=server.base_url,
+        model_name=server.model,
+        kit=PinnedRef(uri="file:///model", digest=kit.contract.prompt_digest),
+        route=route_of(kit.contract.layout),
+        deadline_ms=60_000,
+    )
+    upstream = Upstream(tier.url, tier.max_connections)
+    rules = RuleSource(RuleMode.RETRIEVED, rulebook())
+    items = [QueryItem(p.query, p.market, p.title, p.shop_name, p.cpv_sku, p.vqa_result) for p in pairs]
+    try:
+        return await Predictor(tier, kit, rules, upstream, Guard(GuardLimits())).score(items, Effort())
+    finally:
+        upstream.retire()
 
 
 def student(folder: Path, layout: PromptLayout) -> tuple[ModelKit, TransformersScorer]:
