@@ -38,12 +38,12 @@ class Route(StrEnum):
     EMBEDDINGS = "Embeddings"
 
 
+_STUDENTS: Final = {PromptLayout.CLASSIFIER: Route.CLASSIFY, PromptLayout.TWO_TOWER: Route.EMBEDDINGS}
+
+
 def route_of(layout: PromptLayout) -> Route:
     """The route that scores with a model of that layout."""
     return _STUDENTS.get(layout, Route.COMPLETIONS)
-
-
-_STUDENTS: Final = {PromptLayout.CLASSIFIER: Route.CLASSIFY, PromptLayout.TWO_TOWER: Route.EMBEDDINGS}
 
 
 class TierPolicy(StrEnum):

@@ -18,6 +18,7 @@ from lore_core.prompts import (
     TextEncoder,
     build_contract,
 )
+from lore_core.prompts.contract import ControlSegment
 from lore_core.records import Pair
 
 RULES = PromptRules(query=("market north red counts as blue",), item=("cotton near jeans",))
@@ -70,6 +71,15 @@ def test_what_a_two_tower_encodes_of_an_item_depends_on_nothing_of_the_query(
     assert kit.render(pair, RULES).towers[0] == kit.render(pair.model_copy(update={"title": "red"}), RULES).towers[0]
     with pytest.raises(PromptTooLong, match=r"query: .*truncation\.maxPromptTokens=16"):
         kit.render(pair.model_copy(update={"query": "red " * 40}))
+
+
+def test_a_control_that_only_the_querys_sequence_needs_is_missed_too(bert_encoder: TextEncoder) -> None:
+    contract = kit_of(bert_encoder, PromptLayout.TWO_TOWER).contract
+    assert contract.towers is not None
+    asked = (ControlSegment(token="[Q]"), *contract.towers.query_template)
+    towers = contract.towers.model_copy(update={"query_template": asked})
+    with pytest.raises(ContractError, match=r"template: the tokenizer has no control tokens \['\[Q\]'\]"):
+        ModelKit(contract.model_copy(update={"towers": towers}), bert_encoder)
 
 
 def test_the_prompt_digest_is_frozen(word_encoder: TextEncoder) -> None:

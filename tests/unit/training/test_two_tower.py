@@ -30,7 +30,11 @@ torch = pytest.importorskip("torch")
 
 from lore_core.training.rows import TrainedRows, train_rows, whole_weights  # noqa: E402
 
-PAIRS = list(World(17, Scale(1, 1, 1, 1)).pairs("train", "rules"))[:8]
+# Of different lengths, so that rows are padded.
+PAIRS = [
+    pair.model_copy(update={"query": f"{pair.query}{' red' * (number % 3)}", "title": f"{pair.title}{' red' * number}"})
+    for number, pair in enumerate(list(World(17, Scale(1, 1, 1, 1)).pairs("train", "rules"))[:8])
+]
 RULES = RuleSource(RuleMode.RETRIEVED, rulebook())
 UNSURE = (0.1, 0.2, 0.3, 0.4)
 ALL = list(range(len(PAIRS)))
