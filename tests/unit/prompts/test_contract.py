@@ -77,6 +77,10 @@ def test_bytes_survive_a_round_trip(word_encoder: TextEncoder) -> None:
     assert ServingContract.model_validate_json(contract.to_bytes()).to_bytes() == contract.to_bytes()
 
 
+def test_language_models_write_their_label_and_students_with_a_head_do_not() -> None:
+    assert [layout.value for layout in PromptLayout if layout.writes] == ["LabelFirst", "ThinkFirst"]
+
+
 def test_the_head_of_a_two_tower_is_part_of_the_contracts_bytes(bert_encoder: TextEncoder) -> None:
     contract = build_contract(bert_encoder, PromptLayout.TWO_TOWER, RuleMode.RETRIEVED, 96)
     assert ServingContract.model_validate_json(contract.to_bytes()) == contract
