@@ -25,8 +25,8 @@ from benchmarks.scoring.models import SEED, gate_pairs
 from lore_core.benchmark.rulebook import rulebook
 from lore_core.headcache import Features, QueryItem
 from lore_core.jobs import ServingProfile
-from lore_core.prompts import PromptLayout, RuleSource
-from lore_core.router.config import PinnedRef, PredictorTier, Route
+from lore_core.prompts import RuleSource
+from lore_core.router.config import PinnedRef, PredictorTier, route_of
 from lore_core.router.guard import Guard, GuardLimits
 from lore_core.router.predictor import Effort, Predictor
 from lore_core.router.upstream import Upstream
@@ -182,7 +182,7 @@ def _asked(model: Model, server: ServedModel) -> _Asked:
         model_name=server.model,
         # Where a router would fetch the kit from; here it is at hand.
         kit=PinnedRef(uri=model.folder.absolute().as_uri(), digest=kit.contract.prompt_digest),
-        route=Route.CLASSIFY if kit.contract.layout is PromptLayout.CLASSIFIER else Route.COMPLETIONS,
+        route=route_of(kit.contract.layout),
         deadline_ms=_DEADLINE,
     )
     upstream = Upstream(tier.url, tier.max_connections)

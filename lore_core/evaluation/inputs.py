@@ -13,7 +13,7 @@ from lore_core.evaluation.leaks import FIELD
 from lore_core.evaluation.twins import Twins
 from lore_core.jobs import EvaluateConfig, Gate, RuleMode, gate_set_digest
 from lore_core.jobs.errors import JobError
-from lore_core.prompts import CONTRACT_NAME, ModelKit, PromptLayout, RuleSource
+from lore_core.prompts import CONTRACT_NAME, ModelKit, RuleSource
 from lore_core.prompts.chat import chat_prompt_digest
 from lore_core.records import Pair, RecordError, label_schema_digest, read_pairs
 from lore_core.records.schema import require_schema
@@ -237,10 +237,10 @@ def _endpoint_bound(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def _model_bound(config: EvaluateConfig, manifest: Manifest, kit: ModelKit) -> dict[str, Any]:
-    if config.generation is not None and kit.contract.layout is PromptLayout.CLASSIFIER:
+    if config.generation is not None and not kit.contract.layout.writes:
         raise JobError(
             "NoGeneratedAnswer",
-            "generation: a classifier writes no answer; leave generation out to score its labels",
+            f"generation: a model of layout {kit.contract.layout} writes no answer; leave generation out to score its labels",
             field="generation",
         )
     if kit.contract.label_schema != (schema := label_schema_digest()):

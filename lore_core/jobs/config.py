@@ -97,10 +97,11 @@ class SftStage(SftSettings):
 
 
 class StudentKind(StrEnum):
-    """What a student is: a four-class cross-encoder, or a small language model whose first token is the label."""
+    """What a student is: a cross-encoder, a language model whose first token is the label, an encoder of query and item apart."""
 
     CLASSIFIER = "Classifier"
     CAUSAL = "Causal"
+    TWO_TOWER = "TwoTower"
 
 
 class DistillStage(WireModel):

@@ -4,6 +4,7 @@ It lies in every model artifact as `lore-contract.json`, so that training, evalu
 disagree. Code holds only the engine that renders. Light: imports pydantic and the artifact helpers, nothing heavier.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -27,11 +28,17 @@ class ContractError(ValueError):
 
 
 class PromptLayout(StrEnum):
-    """Where the label's probability is read: at the first token, after a generated trace, or from a class head."""
+    """Where the label's probability is read: at the first token, after a trace, from a class head, from two vectors' cosine."""
 
     LABEL_FIRST = "LabelFirst"
     THINK_FIRST = "ThinkFirst"
     CLASSIFIER = "Classifier"
+    TWO_TOWER = "TwoTower"
+
+    @property
+    def writes(self) -> bool:
+        """Whether the label is a token that a language model writes."""
+        return self in (PromptLayout.LABEL_FIRST, PromptLayout.THINK_FIRST)
 
 
 class PromptField(StrEnum):
@@ -104,7 +111,7 @@ class Truncation(WireModel):
 class Verbaliser(WireModel):
     """How the four labels are spelled. After `prefix_ids` (forced) they differ at exactly one token: `token_ids`.
 
-    For a classifier `token_ids` are the class indices. Order L1 L2 L3 L4 throughout.
+    For a classifier and a two-tower `token_ids` are the class indices. Order L1 L2 L3 L4 throughout.
     """
 
     strings: LabelStrings = ("L1", "L2", "L3", "L4")
@@ -115,6 +122,26 @@ class Verbaliser(WireModel):
     def _distinct(self) -> Self:
         if len(set(self.token_ids)) != 4:
             raise ValueError(f"verbaliser.tokenIds: four different tokens are needed, got {list(self.token_ids)}")
+        return self
+
+
+class Towers(WireModel):
+    """What a two-tower has beside the item's template: the query's, and the head that reads a cosine as four probabilities.
+
+    P(label ≤ Lk) = σ(cut_points[k] - scale·cosine), k = 1, 2, 3 (cumulative logits, McCullagh 1980).
+    """
+
+    query_template: tuple[Segment, ...] = Field(min_length=1)
+    scale: Decimal
+    cut_points: tuple[Decimal, Decimal, Decimal]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if float(self.scale) <= 0:
+            raise ValueError(f"towers.scale: must be above 0, is {self.scale}")
+        cuts = [float(cut) for cut in self.cut_points]
+        if cuts != sorted(set(cuts)):
+            raise ValueError(f"towers.cutPoints: must rise, are {list(self.cut_points)}")
         return self
 
 
@@ -140,7 +167,7 @@ class Calibration(WireModel):
 
 
 class ServingContract(WireModel):
-    """The content of `lore-contract.json`."""
+    """The content of `lore-contract.json`. Of a two-tower `template` is the item's; each tower has `truncation` to itself."""
 
     format_version: Literal[1] = 1
     layout: PromptLayout
@@ -150,6 +177,7 @@ class ServingContract(WireModel):
     rule_mode: RuleMode
     truncation: Truncation
     trace: Trace | None = None
+    towers: Towers | None = None
     calibration: Calibration = Calibration()
     tokenizer: Digest
 
@@ -157,13 +185,21 @@ class ServingContract(WireModel):
     def _consistent(self) -> Self:
         if (self.trace is None) == (self.layout is PromptLayout.THINK_FIRST):
             raise ValueError("trace: given for layout ThinkFirst and for no other")
-        fields = [segment.field for segment in self.template if isinstance(segment, FieldSegment)]
-        if fields.count(PromptField.QUERY) != 1:
+        if (self.towers is None) == (self.layout is PromptLayout.TWO_TOWER):
+            raise ValueError("towers: given for layout TwoTower and for no other")
+        if self.towers is not None:
+            _check_apart(_fields(self.towers.query_template), _fields(self.template))
+        if _fields(self.segments).count(PromptField.QUERY) != 1:
             raise ValueError("template: must show the query exactly once")
         images = [segment for segment in self.template if isinstance(segment, ImageSegment)]
-        if len(images) > 1 or (images and self.layout is PromptLayout.CLASSIFIER):
-            raise ValueError("template: at most one image, and none for layout Classifier")
+        if len(images) > 1 or (images and not self.layout.writes):
+            raise ValueError("template: at most one image, and none for layouts Classifier and TwoTower")
         return self
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """All parts that a prompt can have, of both towers where there are two."""
+        return (*(self.towers.query_template if self.towers else ()), *self.template)
 
     @property
     def image_tokens(self) -> int | None:
@@ -190,3 +226,15 @@ class ServingContract(WireModel):
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "document"
             raise ContractError(f"{path}: {where}: {first['msg']}; publish the model again") from error
+
+
+def _fields(template: Sequence[Segment]) -> list[PromptField]:
+    return [segment.field for segment in template if isinstance(segment, FieldSegment)]
+
+
+def _check_apart(query: Sequence[PromptField], item: Sequence[PromptField]) -> None:
+    """Raises ValueError where a tower shows what depends on the other's text; rules that an item triggers depend on both."""
+    if not set(query) <= {PromptField.QUERY, PromptField.QUERY_RULES}:
+        raise ValueError("towers.queryTemplate: shows query and queryRules alone")
+    if set(item) & {PromptField.QUERY, PromptField.QUERY_RULES, PromptField.ITEM_RULES}:
+        raise ValueError("template: of layout TwoTower shows the item alone; remove query and rules")

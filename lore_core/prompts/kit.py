@@ -15,7 +15,7 @@ from lore_core.prompts.contract import (
 )
 from lore_core.prompts.encoder import TextEncoder
 from lore_core.prompts.fields import NO_RULES, PromptRecord, PromptRules
-from lore_core.prompts.render import Piece, RenderedPrompt, compiled, fit, pieces
+from lore_core.prompts.render import Part, Piece, RenderedPrompt, beside, compiled, fit, pieces
 
 _PLACEHOLDERS: Final = ("<|image_pad|>", "<|video_pad|>")
 
@@ -33,13 +33,15 @@ class ModelKit:
                 "publish model and tokenizer together"
             )
         missing = [
-            s.token for s in contract.template if isinstance(s, ControlSegment) and not encoder.has_control(s.token)
+            s.token for s in contract.segments if isinstance(s, ControlSegment) and not encoder.has_control(s.token)
         ]
         if missing:
             raise ContractError(f"template: the tokenizer has no control tokens {missing}; use another template")
         self._parts = compiled(contract.template, encoder.encode, encoder.control)
         if contract.layout is PromptLayout.LABEL_FIRST and contract.verbaliser.prefix_ids:
             self._parts += (Piece(None, contract.verbaliser.prefix_ids),)
+        towers = contract.towers
+        self._of_query = compiled(towers.query_template, encoder.encode, encoder.control) if towers else None
 
     @classmethod
     def load(cls, folder: Path) -> "ModelKit":
@@ -50,10 +52,16 @@ class ModelKit:
         """The prompt of one record, at most `truncation.maxPromptTokens` ids. Raises PromptTooLong for an endless query.
 
         Label-first prompts end with the forced label prefix, so the next token is the label's; think-first ones end where
-        the trace begins.
+        the trace begins. Of a two-tower each sequence has at most so many ids, and neither depends on the other's text.
         """
-        image = record.image_base64 if self._shows_pictures else ""
-        found = pieces(self._parts, record, rules, self.encoder.encode, image)
+        if self._of_query is not None:
+            return beside(*(self._fitted(parts, record, rules) for parts in (self._of_query, self._parts)))
+        return self._fitted(self._parts, record, rules, record.image_base64 if self._shows_pictures else "")
+
+    def _fitted(
+        self, parts: Sequence[Part], record: PromptRecord, rules: PromptRules, image: str = ""
+    ) -> RenderedPrompt:
+        found = pieces(parts, record, rules, self.encoder.encode, image)
         return fit(found, self.contract.truncation)
 
     def label_position(self, prompt: RenderedPrompt, trace: tuple[int, ...]) -> tuple[int, ...]:

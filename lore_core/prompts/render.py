@@ -35,12 +35,19 @@ class Picture:
 class RenderedPrompt(NamedTuple):
     """What a model is given: token ids up to and including the forced label prefix, and whether a field was cut.
 
-    With a picture the ids are those of the words around it.
+    With a picture the ids are those of the words around it. Of a two-tower's the first `of_query` are the query's sequence,
+    the others the item's.
     """
 
     token_ids: tuple[int, ...]
     truncated: bool
     picture: Picture | None = None
+    of_query: int = 0
+
+    @property
+    def towers(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The ids of the query's sequence and of the item's, for a two-tower."""
+        return self.token_ids[: self.of_query], self.token_ids[self.of_query :]
 
 
 class Piece(NamedTuple):
@@ -131,6 +138,12 @@ def fit(found: list[Piece], truncation: Truncation) -> RenderedPrompt:
             "tokens; shorten the query or train with a larger maxPromptTokens"
         )
     return _joined([piece._replace(ids=piece.ids[: kept[i]]) for i, piece in enumerate(found)], truncated=True)
+
+
+def beside(query: RenderedPrompt, item: RenderedPrompt) -> RenderedPrompt:
+    """The sequences of both towers as one prompt."""
+    ids = (*query.token_ids, *item.token_ids)
+    return RenderedPrompt(ids, query.truncated or item.truncated, of_query=len(query.token_ids))
 
 
 def _joined(found: list[Piece], *, truncated: bool) -> RenderedPrompt:

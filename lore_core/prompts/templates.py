@@ -14,6 +14,7 @@ from lore_core.prompts.contract import (
     Segment,
     ServingContract,
     TextSegment,
+    Towers,
     Trace,
     Truncation,
     Verbaliser,
@@ -82,6 +83,16 @@ _CROSS_ENCODER: Final[tuple[Segment, ...]] = (
     ControlSegment(token="[SEP]"),
 )
 
+_QUERY_TOWER: Final[tuple[Segment, ...]] = (
+    ControlSegment(token="[CLS]"),
+    FieldSegment(field=PromptField.QUERY),
+    FieldSegment(field=PromptField.QUERY_RULES, before=";"),
+    ControlSegment(token="[SEP]"),
+)
+_ITEM_TOWER: Final[tuple[Segment, ...]] = (ControlSegment(token="[CLS]"), *_ITEM, ControlSegment(token="[SEP]"))
+_UNTRAINED_HEAD: Final = {"scale": "10", "cut_points": ("3", "4.5", "6")}
+"""Cosines of 0.30, 0.45 and 0.60 part the labels, as among sentence encoders; training moves them."""
+
 
 def build_contract(
     encoder: TextEncoder,
@@ -96,9 +107,10 @@ def build_contract(
     With `image_tokens` an item's picture of at most so many tokens stands where its words would.
     """
     template = _template(encoder, layout)
+    towers = Towers(query_template=_QUERY_TOWER, **_UNTRAINED_HEAD) if layout is PromptLayout.TWO_TOWER else None
     if image_tokens is not None:
         template = _pictured(template, ImageSegment(max_tokens=image_tokens))
-    _require(encoder, template, layout)
+    _require(encoder, (*template, *(towers.query_template if towers else ())), layout)
     return ServingContract(
         layout=layout,
         template=template,
@@ -107,6 +119,7 @@ def build_contract(
         rule_mode=rule_mode,
         truncation=Truncation(max_prompt_tokens=max_prompt_tokens),
         trace=_trace(encoder) if layout is PromptLayout.THINK_FIRST else None,
+        towers=towers,
         tokenizer=encoder.digest,
     )
 
@@ -114,6 +127,8 @@ def build_contract(
 def _template(encoder: TextEncoder, layout: PromptLayout) -> tuple[Segment, ...]:
     if layout is PromptLayout.CLASSIFIER:
         return _CROSS_ENCODER
+    if layout is PromptLayout.TWO_TOWER:
+        return _ITEM_TOWER
     start = ControlSegment(token=THINK if layout is PromptLayout.THINK_FIRST else ANSWER)
     if encoder.has_control(QUERY):
         return (*_control_template(BEGIN), start)
@@ -141,7 +156,7 @@ def _trace(encoder: TextEncoder) -> Trace:
 
 
 def _verbaliser(encoder: TextEncoder, layout: PromptLayout) -> Verbaliser:
-    if layout is PromptLayout.CLASSIFIER:
+    if not layout.writes:
         return Verbaliser(token_ids=(0, 1, 2, 3))
     if all(encoder.has_control(token) for token in LABEL_TOKENS):
         first, second, third, fourth = (encoder.control(token) for token in LABEL_TOKENS)

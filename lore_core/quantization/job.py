@@ -12,7 +12,7 @@ from lore_core.jobs.errors import JobError
 from lore_core.jobs.quantize import QuantizeConfig
 from lore_core.jobs.report import Result
 from lore_core.jobs.reporter import Reporter
-from lore_core.prompts import ModelKit, PromptLayout
+from lore_core.prompts import ModelKit
 from lore_core.quantization.weights import CONFIG_NAME, INDEX_NAME, SCHEME, Rounded, write_quantized
 from lore_core.records.schema import require_schema
 from lore_core.training.card import CARD_NAME
@@ -56,8 +56,12 @@ def _fetched(config: QuantizeConfig, folder: Path) -> str:
 
 def _made(config: QuantizeConfig, digest: str, source: Path, folder: Path) -> tuple[dict[str, Any], Any]:
     kit = ModelKit.load(source)
-    if kit.contract.layout is PromptLayout.CLASSIFIER:
-        raise JobError("BadBaseModel", f"{_ROLE}: is a classifier; only language models are quantised", field=_ROLE)
+    if not kit.contract.layout.writes:
+        raise JobError(
+            "BadBaseModel",
+            f"{_ROLE}: has layout {kit.contract.layout}; only language models are quantised, name one",
+            field=_ROLE,
+        )
     done = write_quantized(source, folder)
     for path in sorted(source.iterdir()):
         if path.suffix != ".safetensors" and path.name not in (CONFIG_NAME, INDEX_NAME, CARD_NAME, MANIFEST_NAME):

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from lore_core.artifacts.ref import ArtifactRef, Digest
 from lore_core.jobs.config import Decimal, LabelName, Name, WireModel
+from lore_core.prompts.contract import PromptLayout
 
 CONFIG_KEY: Final = "router.json"
 CONFIG_MAP_VARIABLE: Final = "LORE_ROUTER_CONFIGMAP"
@@ -34,6 +35,15 @@ class Route(StrEnum):
 
     COMPLETIONS = "Completions"
     CLASSIFY = "Classify"
+    EMBEDDINGS = "Embeddings"
+
+
+_STUDENTS: Final = {PromptLayout.CLASSIFIER: Route.CLASSIFY, PromptLayout.TWO_TOWER: Route.EMBEDDINGS}
+
+
+def route_of(layout: PromptLayout) -> Route:
+    """The route that scores with a model of that layout."""
+    return _STUDENTS.get(layout, Route.COMPLETIONS)
 
 
 class TierPolicy(StrEnum):

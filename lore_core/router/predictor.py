@@ -8,8 +8,8 @@ import msgspec
 
 from lore_core.headcache.items import QueryItem
 from lore_core.keepalive import UpstreamError
-from lore_core.prompts import ModelKit, PromptLayout, PromptTooLong, RenderedPrompt, RuleSource
-from lore_core.router.config import PredictorTier, Route
+from lore_core.prompts import ModelKit, PromptTooLong, RenderedPrompt, RuleSource
+from lore_core.router.config import PredictorTier, route_of
 from lore_core.router.deadline import Deadlines
 from lore_core.router.guard import Guard
 from lore_core.router.hedge import hedged
@@ -62,8 +62,7 @@ class Predictor:
 
     def __init__(self, tier: PredictorTier, kit: ModelKit, rules: RuleSource, upstream: Upstream, guard: Guard) -> None:
         """Raises ValueError where the route cannot serve the kit's layout."""
-        classifier = kit.contract.layout is PromptLayout.CLASSIFIER
-        if classifier != (tier.route is Route.CLASSIFY):
+        if tier.route is not route_of(kit.contract.layout):
             raise ValueError(f"route {tier.route} cannot serve a model of layout {kit.contract.layout}")
         self._deadlines = Deadlines(tier.deadline_ms / 1000)
         self.shows_pictures = kit.contract.image_tokens is not None
@@ -143,7 +142,7 @@ class Predictor:
         again = False
         while True:
             started = time.perf_counter()
-            effort.prompt_tokens += sum([len(prompt.token_ids) for prompt in prompts])
+            effort.prompt_tokens += self._route.tokens(prompts)
             try:
                 scores = (
                     [await self._route.score_one(prompts[0])]  # by a shorter way

@@ -10,6 +10,7 @@ from typing import Any, Final, Self, TypeVar
 from lore_core.keepalive import KeepAlive, UpstreamError
 from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt
 from lore_core.scoring.scores import LabelScore, LabelScores, label_softmax
+from lore_core.scoring.towers import EMBEDDINGS, cosine, label_probabilities, sequences, vector
 from lore_core.scoring.wire import asked, forbidden, listed, next_logprobs, one_token
 
 _CONCURRENCY: Final = 32
@@ -35,8 +36,9 @@ class LabelRoute:
     """The requests that give one prompt its label score, over whatever carries them; the router brings its own carrier.
 
     Label-first: the four label log-probabilities at the first token. Think-first: generate up to the label's position, then
-    score it as a second request whose prefix is still cached. Classifier: the class head's probabilities. A prompt with a
-    picture takes the same steps over the chat route.
+    score it as a second request whose prefix is still cached. Classifier: the class head's probabilities. Two-tower: the
+    vectors of query and item, each sequence once, and the contract's head on their cosine. A prompt with a picture takes the
+    same steps over the chat route.
     """
 
     def __init__(self, kit: ModelKit, model: str, post: Post) -> None:
@@ -45,6 +47,7 @@ class LabelRoute:
         self._layout, self._label_ids = kit.contract.layout, kit.contract.verbaliser.token_ids
         self._each_one = {
             PromptLayout.CLASSIFIER: self._class_of,
+            PromptLayout.TWO_TOWER: self._tower_of,
             PromptLayout.LABEL_FIRST: self._label_of,
             PromptLayout.THINK_FIRST: self._thought,
         }[self._layout]
@@ -53,6 +56,12 @@ class LabelRoute:
     def together(self) -> bool:
         """Whether one request scores many prompts; reasoning ends at another time for each."""
         return self._layout is not PromptLayout.THINK_FIRST
+
+    def tokens(self, prompts: Sequence[RenderedPrompt]) -> int:
+        """Prompt tokens that one request for these prompts sends."""
+        if self._layout is PromptLayout.TWO_TOWER:
+            return sum(map(len, sequences(prompts)))
+        return sum([len(prompt.token_ids) for prompt in prompts])
 
     def score_one(self, prompt: RenderedPrompt) -> Coroutine[Any, Any, LabelScore]:
         """Score of one prompt; awaiting it raises ScoringError."""
@@ -63,6 +72,8 @@ class LabelRoute:
         match self._layout:
             case PromptLayout.CLASSIFIER:
                 return await self._classes([prompt.token_ids for prompt in prompts])
+            case PromptLayout.TWO_TOWER:
+                return await self._towers(prompts)
             case PromptLayout.LABEL_FIRST:
                 return await self._labels(prompts)
             case PromptLayout.THINK_FIRST:
@@ -72,6 +83,10 @@ class LabelRoute:
         answer = await self._send("/classify", {"model": self._model, "input": list(prompt.token_ids)})
         (found,) = self._found("/classify", answer, "data", 1)
         return self._class(found["probs"])
+
+    async def _tower_of(self, prompt: RenderedPrompt) -> LabelScore:
+        (score,) = await self._towers([prompt])
+        return score
 
     async def _label_of(self, prompt: RenderedPrompt) -> LabelScore:
         (score,) = await self._labels([prompt])
@@ -130,6 +145,18 @@ class LabelRoute:
             math.nan if (value := found[index]) is None else float(value) for index in self._label_ids
         ]
         return LabelScore((first, second, third, fourth))
+
+    async def _towers(self, prompts: Sequence[RenderedPrompt]) -> list[LabelScore]:
+        head = self._kit.contract.towers
+        assert head is not None  # the contract holds: layout TwoTower has them
+        sent = sequences(prompts)
+        request = {"input": [list(ids) for ids in sent], "encoding_format": "base64"}
+        found = await self._answers(EMBEDDINGS, request, "data", len(sent))
+        vectors = {ids: vector(one["embedding"]) for ids, one in zip(sent, found, strict=True)}
+        if len({len(one) for one in vectors.values()}) != 1:
+            raise ScoringError(f"{EMBEDDINGS}: the vectors differ in length; check what is served")
+        pairs = [prompt.towers for prompt in prompts]
+        return [LabelScore(label_probabilities(head, cosine(vectors[query], vectors[item]))) for query, item in pairs]
 
     async def _answers(self, path: str, request: dict[str, Any], field: str, count: int) -> list[dict[str, Any]]:
         """What `field` of the answer has for each of `count` prompts, in their order."""

@@ -9,6 +9,8 @@ from pathlib import Path
 from lore_core.jobs.config import ServingProfile
 from lore_core.prompts.contract import PromptLayout
 
+_MEAN_POOLED = '{"seq_pooling_type": "MEAN", "use_activation": false}'
+"""A tower's vector: the mean over its tokens as it is. A model folder's own choice, or vLLM's for its kind, does not count."""
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
@@ -33,6 +35,8 @@ def engine_args(profile: ServingProfile, layout: PromptLayout, *, cpu: bool = Fa
         args += ["--quantization", profile.quantization]
     if layout is PromptLayout.CLASSIFIER:
         args += ["--runner", "pooling", "--convert", "classify"]
+    elif layout is PromptLayout.TWO_TOWER:
+        args += ["--runner", "pooling", "--convert", "embed", "--pooler-config", _MEAN_POOLED]
     else:
         args += ["--enable-prefix-caching"]
     return [*args, "--enforce-eager"] if cpu else args

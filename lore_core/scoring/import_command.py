@@ -34,6 +34,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         if (folder / CONTRACT_NAME).exists():
             raise ContractError(f"{folder / CONTRACT_NAME}: is there already; remove it to write another")
+        if args.layout is PromptLayout.TWO_TOWER:
+            raise ContractError(
+                "--layout: TwoTower has a head that is trained with the encoder; train it by a distill stage, student: TwoTower"
+            )
         encoder = TextEncoder.load(folder)
         contract = build_contract(
             encoder, args.layout, args.rule_mode, args.max_prompt_tokens, image_tokens=args.image_tokens

@@ -18,7 +18,7 @@ class TransformersScorer:
         """`folder` is a verified model artifact; `batch` is prompts a forward pass."""
         kit = ModelKit.load(folder)
         self._kit, self._batch, self._reader = kit, batch, PictureReader.of(folder, kit)
-        self._model = _loader(kit).from_pretrained(str(folder), dtype="float32").eval()
+        self._model = _loaded(folder, kit).eval()
 
     @classmethod
     def of(
@@ -46,7 +46,9 @@ class TransformersScorer:
     def _score_batch(self, prompts: list[RenderedPrompt]) -> list[LabelScore]:
         ids: list[Row] = [(prompt.token_ids, prompt.picture) for prompt in prompts]
         if self._kit.contract.layout is PromptLayout.CLASSIFIER:
-            return self._classes(ids)
+            return self._classes(self._padded(ids, left=False))
+        if self._kit.contract.layout is PromptLayout.TWO_TOWER:
+            return self._classes(self._placed(tower_inputs([prompt.towers for prompt in prompts])))
         if self._kit.contract.layout is PromptLayout.LABEL_FIRST:
             return self._labels(ids, [""] * len(ids))
         traces = self._traces(ids)
@@ -56,8 +58,8 @@ class TransformersScorer:
         ]
         return self._labels(positions, [self._kit.trace_text(trace) for trace in traces])
 
-    def _classes(self, ids: list[Row]) -> list[LabelScore]:
-        logits = self._model(**self._padded(ids, left=False)).logits.double()
+    def _classes(self, inputs: dict[str, Any]) -> list[LabelScore]:
+        logits = self._model(**inputs).logits.double()
         columns = list(self._kit.contract.verbaliser.token_ids)
         scores = logits.log_softmax(-1)[:, columns].tolist()
         return [LabelScore(label_softmax(row)[0]) for row in scores]
@@ -86,19 +88,29 @@ class TransformersScorer:
         return [tuple(row) for row in generated[:, inputs["input_ids"].shape[1] :].tolist()]
 
     def _padded(self, rows: list[Row], *, left: bool) -> dict[str, Any]:
+        return self._placed(model_inputs(rows, self._reader, left=left))
+
+    def _placed(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Inputs where the model is."""
         device = next(self._model.parameters()).device
-        return {name: value.to(device) for name, value in model_inputs(rows, self._reader, left=left).items()}
+        return {name: value.to(device) for name, value in inputs.items()}
 
 
-def _loader(kit: ModelKit) -> Any:
-    """What loads the weights of such a contract."""
+def _loaded(folder: Path, kit: ModelKit) -> Any:
+    """The model of such a contract, in float32."""
     import transformers
 
+    if kit.contract.towers is not None:
+        from lore_core.scoring.two_tower import TwoTower
+
+        return TwoTower.load(folder, kit.contract.towers)
     if kit.contract.image_tokens is not None:
-        return transformers.AutoModelForImageTextToText
-    classify = kit.contract.layout is PromptLayout.CLASSIFIER
-    return transformers.AutoModelForSequenceClassification if classify else transformers.AutoModelForCausalLM
+        loader = transformers.AutoModelForImageTextToText
+    elif kit.contract.layout is PromptLayout.CLASSIFIER:
+        loader = transformers.AutoModelForSequenceClassification
+    else:
+        loader = transformers.AutoModelForCausalLM
+    return loader.from_pretrained(str(folder), dtype="float32")
 
 
 def _chunks(order: list[int], size: int) -> Iterator[list[int]]:
@@ -115,6 +127,17 @@ def model_inputs(rows: Sequence[Row], reader: PictureReader | None, *, left: boo
     placed = [reader.placed(row) for row in rows]
     inputs = _padded([ids for ids, _ in placed], left=left)
     return inputs | reader.tensors([shown for _, shown in placed if shown is not None], inputs["input_ids"])
+
+
+def tower_inputs(towers: Sequence[tuple[Sequence[int], Sequence[int]]]) -> dict[str, Any]:
+    """Inputs of a two-tower for n pairs of sequences, the query's and the item's, each side n×its own longest."""
+    query, item = (_padded(side, left=False) for side in zip(*towers, strict=True))
+    return {
+        "query_ids": query["input_ids"],
+        "query_mask": query["attention_mask"],
+        "item_ids": item["input_ids"],
+        "item_mask": item["attention_mask"],
+    }
 
 
 def _padded(ids: Sequence[Sequence[int]], *, left: bool) -> dict[str, Any]:

@@ -18,7 +18,8 @@ import httpx
 from lore_core.jobs.config import ServingProfile
 from lore_core.prompts import ModelKit, PromptLayout
 from lore_core.scoring.engine import engine_args, engine_environment, gpu_present
-from lore_core.scoring.wire import CHAT_TEMPLATE, CHAT_TEMPLATE_NAME
+from lore_core.scoring.towers import EMBEDDINGS
+from lore_core.scoring.wire import CHAT_TEMPLATE, CHAT_TEMPLATE_NAME, COMPLETIONS
 
 SERVING_PYTHON: Final = "LORE_SERVING_PYTHON"
 _DEFAULT_PYTHON: Final = ".venv-serving/bin/python"
@@ -183,15 +184,19 @@ def _tail(log: IO[bytes]) -> str:
 
 def _warm_up(served: ServedModel, kit: ModelKit) -> None:
     """The first request with log-probabilities may build kernels for seconds; no caller should wait for that."""
-    classify = kit.contract.layout is PromptLayout.CLASSIFIER
-    ids = [*kit.encoder.encode("a"), *kit.encoder.encode("a")]
-    labels = list(kit.contract.verbaliser.token_ids)
-    path, request = ("/classify", {"input": ids}) if classify else ("/v1/completions", _first_score(ids, labels))
+    path, request = _first_request(kit)
     with httpx.Client(base_url=served.base_url, timeout=120.0, trust_env=False) as client:
         response = client.post(path, json={"model": served.model, **request})
     if response.status_code != httpx.codes.OK:
         raise ServerError(f"the first request failed with status {response.status_code}: {response.text[:300]}")
 
 
-def _first_score(ids: list[int], labels: list[int]) -> dict[str, object]:
-    return {"prompt": ids, "max_tokens": 1, "logprobs": 0, "logprob_token_ids": labels}
+def _first_request(kit: ModelKit) -> tuple[str, dict[str, object]]:
+    ids = [*kit.encoder.encode("a"), *kit.encoder.encode("a")]
+    match kit.contract.layout:
+        case PromptLayout.CLASSIFIER:
+            return "/classify", {"input": ids}
+        case PromptLayout.TWO_TOWER:
+            return EMBEDDINGS, {"input": ids}
+    labels = list(kit.contract.verbaliser.token_ids)
+    return COMPLETIONS, {"prompt": ids, "max_tokens": 1, "logprobs": 0, "logprob_token_ids": labels}

@@ -7,10 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from lore_core.prompts import ModelKit, PromptLayout
+from lore_core.prompts.contract import Towers
 from lore_core.training.lineage import MadeBy
 
 CARD_NAME: Final = "README.md"
-_CLASSIFIES: Final = "text-classification"
+_STUDENTS: Final = {
+    PromptLayout.CLASSIFIER: "text-classification",
+    PromptLayout.TWO_TOWER: "sentence-similarity",
+}
 _WRITES: Final = "text-generation"
 _SEES: Final = "image-text-to-text"
 
@@ -18,7 +22,7 @@ _SEES: Final = "image-text-to-text"
 def model_card(kit: ModelKit, stages: Sequence[MadeBy], teacher: Sequence[MadeBy]) -> str:
     """The card of a model that the last of `stages` made; `teacher` are the stages of its teacher, where it has one."""
     made, sees = stages[-1], kit.contract.image_tokens is not None
-    task = _CLASSIFIES if kit.contract.layout is PromptLayout.CLASSIFIER else _SEES if sees else _WRITES
+    task = _STUDENTS.get(kit.contract.layout, _SEES if sees else _WRITES)
     parts = [
         f"---\nlibrary_name: transformers\npipeline_tag: {task}\ntags:\n- search-relevance\n- {made.kind.lower()}\n---",
         f"# {made.stage}",
@@ -42,6 +46,8 @@ def model_card(kit: ModelKit, stages: Sequence[MadeBy], teacher: Sequence[MadeBy
 
 _READ: Final = {
     PromptLayout.CLASSIFIER: "It is a four-class encoder.",
+    PromptLayout.TWO_TOWER: "It is an encoder of query and item apart, mean pooled; a head in the serving contract reads the"
+    " cosine of both vectors.",
     PromptLayout.LABEL_FIRST: "It is a language model whose first token is the label.",
     PromptLayout.THINK_FIRST: "It is a language model that writes a short trace of its reasons, then the label.",
 }
@@ -54,11 +60,16 @@ def _facts(kit: ModelKit) -> str:
         "rules in the prompt": contract.rule_mode,
         "longest prompt, tokens": contract.truncation.max_prompt_tokens,
         **({"longest picture, tokens": contract.image_tokens} if contract.image_tokens is not None else {}),
+        **({"scale, cut points": _head(contract.towers)} if contract.towers is not None else {}),
         "prompt": contract.prompt_digest,
         "label schema": contract.label_schema,
         "tokenizer": contract.tokenizer,
     }
     return _table(("what", "value"), ((name, f"`{value}`") for name, value in known.items()))
+
+
+def _head(towers: Towers) -> str:
+    return f"{towers.scale}, {' '.join(towers.cut_points)}"
 
 
 def _stages(stages: Sequence[MadeBy]) -> str:

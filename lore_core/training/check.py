@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lore_core.prompts import ContractError, ModelKit, PromptLayout, RenderedPrompt
+from lore_core.prompts import ContractError, ModelKit, RenderedPrompt
 from lore_core.prompts.contract import TextSegment
 from lore_core.prompts.templates import spelled_verbaliser
 from lore_core.scoring.scores import LabelScores
@@ -26,7 +26,7 @@ class CheckResult:
 def spelling_problems(kit: ModelKit) -> list[str]:
     """Why the four labels do not differ at exactly one token after the forced prefix, in the prompt's own context."""
     contract, encoder = kit.contract, kit.encoder
-    if contract.layout is PromptLayout.CLASSIFIER:
+    if not contract.layout.writes:
         return []
     labels = contract.verbaliser
     answers = [[*labels.prefix_ids, label] for label in labels.token_ids]

@@ -1,4 +1,4 @@
-"""The student: a cross-encoder or a small language model, tuned on gold labels and, where given, on a teacher's probabilities.
+"""The student: cross-encoder, small language model or two-tower, tuned on gold labels and, where given, a teacher's probabilities.
 
 Inputs are single-segment ids, since vLLM's classify route takes one sequence; training and serving then see the same.
 """
@@ -17,6 +17,7 @@ from lore_core.prompts import ModelKit, PromptLayout, RuleSource, TextEncoder, b
 from lore_core.records import LABELS, Pair
 from lore_core.training.examples import PADDING, Example, Examples, collate
 from lore_core.training.sft import load_causal
+from lore_core.training.towers import collate_towers, load_towers
 
 Judge = Callable[[Sequence[Pair]], npt.NDArray[np.float64]]
 """n×4 probabilities of n pairs."""
@@ -24,7 +25,11 @@ Judge = Callable[[Sequence[Pair]], npt.NDArray[np.float64]]
 _TEMPERATURE: Final = 2.0
 _TEACHER_SHARE: Final = 0.5
 _JUDGED_AT_ONCE: Final = 64
-_LAYOUTS: Final = {StudentKind.CLASSIFIER: PromptLayout.CLASSIFIER, StudentKind.CAUSAL: PromptLayout.LABEL_FIRST}
+_LAYOUTS: Final = {
+    StudentKind.CLASSIFIER: PromptLayout.CLASSIFIER,
+    StudentKind.CAUSAL: PromptLayout.LABEL_FIRST,
+    StudentKind.TWO_TOWER: PromptLayout.TWO_TOWER,
+}
 
 
 def distill_kit(spec: DistillStage, encoder: TextEncoder, rule_mode: RuleMode) -> ModelKit:
@@ -51,8 +56,11 @@ class StudentModel:
             kit,
             pairs,
             rules,
-            lambda prompt, pair: Example(prompt.token_ids, (self._columns[LABELS.index(pair.groundtruth)],)),
+            lambda prompt, pair: Example(
+                prompt.token_ids, (self._columns[LABELS.index(pair.groundtruth)],), of_query=prompt.of_query
+            ),
         )
+        self._collated = collate_towers if kit.contract.towers else collate
         self.model = load_student(base, kit)
 
     def __len__(self) -> int:
@@ -73,7 +81,7 @@ class StudentModel:
         import torch
         from torch.nn.functional import cross_entropy
 
-        batch = collate([self.examples[index] for index in indices])
+        batch = self._collated([self.examples[index] for index in indices])
         gold = batch.pop("targets")[:, 0].to(engine.device)
         logits = self._at_label(engine, {name: value.to(engine.device) for name, value in batch.items()})
         loss = cross_entropy(logits, gold)
@@ -83,10 +91,10 @@ class StudentModel:
         return (1 - _TEACHER_SHARE) * loss + _TEACHER_SHARE * _divergence(soft, logits[:, self._columns])
 
     def _at_label(self, engine: Any, inputs: dict[str, Any]) -> Any:
-        """Logits of n prompts where the label is read: n×4 of a classifier, n×vocabulary of a language model."""
+        """Logits of n prompts where the label is read: n×4 of a classifier or a two-tower, n×vocabulary of a language model."""
         import torch
 
-        if self.kit.contract.layout is PromptLayout.CLASSIFIER:
+        if not self.kit.contract.layout.writes:
             return engine(**inputs).logits.float()
         last = inputs["attention_mask"].sum(-1) - 1
         rows = torch.arange(len(last), device=last.device)
@@ -144,7 +152,8 @@ def load_student(folder: Path, kit: ModelKit) -> Any:
     """The base as a student of the contract's layout, in float32. Raises JobError where prompts would not fit its positions."""
     if kit.contract.layout is PromptLayout.CLASSIFIER:
         return load_encoder(folder, kit)
-    model = load_causal(folder, kit.encoder.size)
+    towers = kit.contract.towers
+    model = load_towers(folder, towers) if towers else load_causal(folder, kit.encoder.size)
     _require_positions(model, kit)
     return model
 

@@ -21,12 +21,14 @@ Build = Callable[[RenderedPrompt, Pair], "Example"]
 class Example:
     """One sequence: `targets` is as long as `token_ids`; target i is trained at position i, IGNORED elsewhere.
 
-    With a picture they are those of the words around it.
+    With a picture they are those of the words around it. A two-tower's are the query's sequence, `of_query` ids long, and the
+    item's; its one target is the label's.
     """
 
     token_ids: tuple[int, ...]
     targets: tuple[int, ...]
     picture: Picture | None = None
+    of_query: int = 0
 
 
 class Examples:

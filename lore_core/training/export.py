@@ -12,6 +12,7 @@ from lore_core.prompts import CONTRACT_NAME, ModelKit, PromptLayout
 from lore_core.scoring.wire import CHAT_TEMPLATE, CHAT_TEMPLATE_NAME
 
 KIND: Final = "model"
+_ROLES: Final = {PromptLayout.CLASSIFIER: "Classifier", PromptLayout.TWO_TOWER: "TwoTower"}
 QUANTIZED: Final = "quantized"
 """Key of the manifest's metadata, of a variant with 8-bit weights: its scheme, and the digest that it was made `from`."""
 _PICTURE_FILES: Final = ("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
@@ -39,8 +40,8 @@ def publish_model(
     folder: Path, to: ArtifactRef, kit: ModelKit, inputs: Mapping[str, str], metadata: Mapping[str, JsonValue]
 ) -> ArtifactRef:
     """Publish the folder, read its manifest back, and return the ref with its digest."""
-    classify = kit.contract.layout is PromptLayout.CLASSIFIER
-    about = {"role": "Classifier" if classify else "Generative", "layout": str(kit.contract.layout)}
+    layout = kit.contract.layout
+    about = {"role": _ROLES.get(layout, "Generative"), "layout": str(layout)}
     about |= {"promptDigest": kit.contract.prompt_digest, "labelSchema": kit.contract.label_schema}
     ref = publish(folder, to, KIND, inputs, {**about, **metadata})
     open_store(ref).manifest()

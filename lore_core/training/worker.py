@@ -28,6 +28,7 @@ from lore_core.training.passing import PassMeter
 from lore_core.training.schedule import Order
 from lore_core.training.seeing import image_tokens
 from lore_core.training.together import Ranks, gathered
+from lore_core.training.towers import learnt_kit
 from lore_core.training.tune import TuneJudge, tune_sample
 
 
@@ -85,7 +86,7 @@ def _tune(config: TrainConfig, inputs: StageInputs, reporter: Reporter, ranks: R
     chosen = loop.run(start, optimizer.checkpoint_every, _progress(reporter, start, optimizer.max_steps))
     weights = merged_weights(stage.model, whole_weights(stage.model, loop.weights()))
     found = judge.found(chosen.measured) if judge else Found({})
-    trained = Trained(stage.kit, stage.model, weights, loop.history, chosen.step, found)
+    trained = Trained(learnt_kit(stage.kit, weights), stage.model, weights, loop.history, chosen.step, found)
     pictures = stage.pictures if isinstance(config.spec, SftStage) else None
     return trained, {
         "pairs": len(stage),

@@ -406,7 +406,7 @@ REPORTS: Final = (
     ),
     Reason(
         "NoGeneratedAnswer",
-        "Generated answers are asked of a classifier, which writes none.",
+        "Generated answers are asked of a student that writes none.",
         "Leave generation out: its labels are scored.",
     ),
     Reason("MissingSubset", "The benchmark has no such subset.", "Use one of those that the message lists."),

@@ -4,7 +4,7 @@ The hash covers what can change an answer: model digest, image, engine arguments
 budgets and where the bytes are fetched from are not in it; where KServe fetches them itself, unverified, the place is.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ PORT: Final = 8080
 MODEL_FOLDER: Final = "/mnt/models"
 _PREFIX: Final = "lore-b-"
 _HASH_LENGTH: Final = 10
+_STUDENTS: Final = {"Classifier": PromptLayout.CLASSIFIER, "TwoTower": PromptLayout.TWO_TOWER}
 MAX_NAMESPACE: Final = 63 - len(_PREFIX) - _HASH_LENGTH - len("-predictor-")
 """KServe joins service, `predictor` and namespace into one label of a host name, which may have 63 characters."""
 
@@ -30,6 +31,7 @@ class Backend(WireModel):
     model_name: Name
     model: ArtifactRef
     classifier: bool
+    two_tower: Literal[True] | None = None
     profile: ServingProfile
     arguments: tuple[str, ...]
     environment: dict[str, str] = Field(default={})
@@ -55,6 +57,8 @@ class Backend(WireModel):
     @property
     def route(self) -> Route:
         """The HTTP route that scores a pair."""
+        if self.two_tower:
+            return Route.EMBEDDINGS
         return Route.CLASSIFY if self.classifier else Route.COMPLETIONS
 
     def url(self, namespace: str) -> str:
@@ -73,8 +77,7 @@ class _Identity(WireModel):
 def backend_of(predictor: Predictor, model: RelevanceModel, default_image: str) -> Backend:
     """The backend of one tier, with everything resolved."""
     profile = predictor.serving_profile.resolved(default_image)
-    classifier = model.spec.role == "Classifier"
-    layout = PromptLayout.CLASSIFIER if classifier else PromptLayout.LABEL_FIRST
+    layout = _STUDENTS.get(model.spec.role, PromptLayout.LABEL_FIRST)
     cpu = not has_gpu(predictor.runner.resources)
     arguments = engine_args(profile, layout, cpu=cpu)
     if predictor.tensor_parallel > 1:
@@ -83,7 +86,8 @@ def backend_of(predictor: Predictor, model: RelevanceModel, default_image: str) 
     return Backend(
         model_name=model.metadata.name,
         model=ArtifactRef(uri=spec.uri, digest=spec.digest, secret_ref=spec.secret_ref),
-        classifier=classifier,
+        classifier=layout is PromptLayout.CLASSIFIER,
+        two_tower=True if layout is PromptLayout.TWO_TOWER else None,
         profile=profile,
         arguments=tuple(arguments),
         environment=engine_environment(cpu=cpu),

@@ -28,6 +28,7 @@ def relevance_model(
         "inputs": [_input(role, ref, report) for role, ref in sorted(inputs.items()) if ref is not None],
     }
     layout = job.spec.layout_of(stage)
+    role = stage.distill.student.value if stage.distill and layout is None else "Generative"
     contract = {"contract": {"layout": layout.value}} if layout else {}
     deletes = stage.publish.deletion_policy is DeletionPolicy.DELETE
     return {
@@ -36,7 +37,7 @@ def relevance_model(
         "metadata": {"name": stage.publish.as_, "namespace": job.metadata.namespace},
         "spec": {
             **result.to_wire(),
-            "role": "Generative" if layout else "Classifier",
+            "role": role,
             **contract,
             "lineage": lineage,
             **({"deletionPolicy": DeletionPolicy.DELETE.value} if deletes else {}),

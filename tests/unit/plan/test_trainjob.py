@@ -131,6 +131,16 @@ def test_a_causal_student_is_published_as_what_says_its_label_first() -> None:
     assert (spec["role"], spec["contract"]) == ("Generative", {"layout": "LabelFirst"})
 
 
+def test_a_two_tower_is_published_as_one() -> None:
+    w = world(stages=[{**SPEC["stages"][1], "distill": {"student": "TwoTower", "base": {"uri": "pvc://data/minilm"}}}])
+    w.settle()
+    assert config_of(w, "demo-student-a1")["spec"]["student"] == "TwoTower"
+    w.succeed("demo-student-a1", "b")
+    w.settle()
+    spec = w.find("RelevanceModel", "lore-student")["spec"]
+    assert (spec["role"], "contract" in spec) == ("TwoTower", False)
+
+
 def test_a_quantised_variant_is_a_model_of_its_own_made_of_the_full_one() -> None:
     small = {"name": "small", "quantize": {"from": "sft"}, "publish": {"as": "lore-int8"}}
     w = world(stages=[SPEC["stages"][0], small], nodes={"count": 2, "gpusPerNode": 4})

@@ -29,13 +29,14 @@ def attacked(pair: Pair, field: str, text: str) -> tuple[Pair, PromptRules]:
 
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("attack", ATTACKS)
-@pytest.mark.parametrize("kind", ["language model", "student"])
+@pytest.mark.parametrize("kind", ["language model", "student", "two-tower"])
 def test_an_attack_adds_no_control_token(
     kind: str, attack: str, field: str, pair: Pair, word_encoder: TextEncoder, bert_encoder: TextEncoder
 ) -> None:
     encoder, layout = {
         "language model": (word_encoder, PromptLayout.THINK_FIRST),
         "student": (bert_encoder, PromptLayout.CLASSIFIER),
+        "two-tower": (bert_encoder, PromptLayout.TWO_TOWER),
     }[kind]
     kit = ModelKit(build_contract(encoder, layout, RuleMode.RETRIEVED, 96), encoder)
     assert controls(kit, *attacked(pair, field, attack)) == controls(kit, pair, PromptRules())

@@ -89,9 +89,10 @@ def test_a_picture_counts_in_what_a_server_must_hold() -> None:
     assert ServingContract.model_validate_json(KIT.contract.to_bytes()) == KIT.contract
 
 
-def test_a_student_is_shown_no_pictures(bert_encoder: TextEncoder) -> None:
-    with pytest.raises(ValidationError, match="none for layout Classifier"):
-        build_contract(bert_encoder, PromptLayout.CLASSIFIER, RuleMode.NONE, 96, image_tokens=6)
+@pytest.mark.parametrize("layout", [PromptLayout.CLASSIFIER, PromptLayout.TWO_TOWER])
+def test_a_student_is_shown_no_pictures(bert_encoder: TextEncoder, layout: PromptLayout) -> None:
+    with pytest.raises(ValidationError, match="none for layouts Classifier and TwoTower"):
+        build_contract(bert_encoder, layout, RuleMode.NONE, 96, image_tokens=6)
 
 
 def test_a_template_has_one_picture(pair: Pair) -> None:

@@ -18,6 +18,7 @@ from lore_core.prompts import (
     TextEncoder,
     build_contract,
 )
+from lore_core.prompts.contract import ControlSegment
 from lore_core.records import Pair
 
 RULES = PromptRules(query=("market north red counts as blue",), item=("cotton near jeans",))
@@ -38,6 +39,47 @@ def test_the_think_first_prompt_is_frozen(word_encoder: TextEncoder, pair: Pair)
 def test_the_classifier_prompt_is_frozen(bert_encoder: TextEncoder, pair: Pair) -> None:
     prompt = kit_of(bert_encoder, PromptLayout.CLASSIFIER).render(pair, PromptRules(query=("red",)))
     assert prompt.token_ids == (2, 9, 3, 9, 10, 1, 1, 3, 11, 10, 1, 1, 1, 9, 13, 1, 11, 1, 9, 10, 3)
+
+
+def test_the_sequences_of_a_two_tower_are_frozen(bert_encoder: TextEncoder, pair: Pair) -> None:
+    query, item = kit_of(bert_encoder, PromptLayout.TWO_TOWER).render(pair, PromptRules(query=("red",))).towers
+    assert query == (2, 9, 10, 1, 1, 13, 9, 3)
+    assert item == (2, 11, 10, 1, 1, 1, 9, 13, 1, 11, 1, 9, 10, 3)
+
+
+@pytest.mark.parametrize("limit", range(16, 30))
+def test_of_a_two_tower_the_query_is_kept_whole_and_each_sequence_fits(
+    bert_encoder: TextEncoder, pair: Pair, limit: int
+) -> None:
+    kit = kit_of(bert_encoder, PromptLayout.TWO_TOWER, limit)
+    long = pair.model_copy(update={"query": "red " * 10, "title": "cotton " * 20})
+    rules = PromptRules(query=("shirt " * 6,))
+    prompt = kit.render(long, rules)
+    query, item = prompt.towers
+    assert (query[:11], item[0]) == ((2, *[9] * 10), 2)
+    assert (len(query), len(item)) == (min(limit, 19), limit)
+    assert prompt.truncated
+    assert kit.render(long.model_copy(update={"title": "red"}), rules).truncated == (limit < 19)
+
+
+def test_what_a_two_tower_encodes_of_an_item_depends_on_nothing_of_the_query(
+    bert_encoder: TextEncoder, pair: Pair
+) -> None:
+    kit = kit_of(bert_encoder, PromptLayout.TWO_TOWER, 16)
+    other = pair.model_copy(update={"query": "shirt"})
+    assert kit.render(pair, RULES).towers[1] == kit.render(other, PromptRules(query=("red",))).towers[1]
+    assert kit.render(pair, RULES).towers[0] == kit.render(pair.model_copy(update={"title": "red"}), RULES).towers[0]
+    with pytest.raises(PromptTooLong, match=r"query: .*truncation\.maxPromptTokens=16"):
+        kit.render(pair.model_copy(update={"query": "red " * 40}))
+
+
+def test_a_control_that_only_the_querys_sequence_needs_is_missed_too(bert_encoder: TextEncoder) -> None:
+    contract = kit_of(bert_encoder, PromptLayout.TWO_TOWER).contract
+    assert contract.towers is not None
+    asked = (ControlSegment(token="[Q]"), *contract.towers.query_template)
+    towers = contract.towers.model_copy(update={"query_template": asked})
+    with pytest.raises(ContractError, match=r"template: the tokenizer has no control tokens \['\[Q\]'\]"):
+        ModelKit(contract.model_copy(update={"towers": towers}), bert_encoder)
 
 
 def test_the_prompt_digest_is_frozen(word_encoder: TextEncoder) -> None:

@@ -151,7 +151,7 @@ def with_experts(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (classifier, "baseModel: is a classifier; only language models are quantised"),
+        (classifier, "baseModel: has layout Classifier; only language models are quantised"),
         (quantized_already, "baseModel: is quantised already"),
         (without_safetensors, "baseModel: has no safetensors file"),
         (with_experts, r"baseModel: has the layer model\.layers\.0\.mlp\.gate\.weight"),

@@ -1,5 +1,6 @@
 """One builder of engine flags: evaluation, head build and predictor score alike."""
 
+import json
 import subprocess
 import sys
 
@@ -37,6 +38,12 @@ def test_a_model_folders_own_sampling_defaults_never_apply(layout: PromptLayout)
 def test_a_classifier_is_served_by_its_class_head() -> None:
     args = engine_args(PROFILE, PromptLayout.CLASSIFIER)
     assert (value(args, "--runner"), value(args, "--convert")) == ("pooling", "classify")
+
+
+def test_a_two_tower_is_served_by_its_mean_vectors_whatever_its_folder_says() -> None:
+    args = engine_args(PROFILE, PromptLayout.TWO_TOWER)
+    assert (value(args, "--runner"), value(args, "--convert")) == ("pooling", "embed")
+    assert json.loads(value(args, "--pooler-config")) == {"seq_pooling_type": "MEAN", "use_activation": False}
 
 
 def test_a_server_without_gpu_runs_eagerly_and_differs_in_nothing_else() -> None:

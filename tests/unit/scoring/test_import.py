@@ -8,7 +8,7 @@ from unit.prompts.test_pictures import byte_tokenizer
 from lore_core.artifacts import ArtifactRef, verify
 from lore_core.cli import main
 from lore_core.jobs import ServingProfile
-from lore_core.prompts import ModelKit
+from lore_core.prompts import CONTRACT_NAME, ModelKit
 from lore_core.scoring.server import LocalServer, ServerError
 from lore_core.scoring.wire import CHAT_TEMPLATE, CHAT_TEMPLATE_NAME
 
@@ -73,3 +73,9 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path, capsys: pytest.
 
     assert imported(tmp_path / "model")[0] == 1
     assert "tokenizer.json" in capsys.readouterr().err
+
+
+def test_a_two_tower_whose_head_nobody_trained_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out = imported(folder, "--layout", "TwoTower")
+    assert (status, out.exists(), (folder / CONTRACT_NAME).exists()) == (1, False, False)
+    assert "--layout: TwoTower has a head that is trained with the encoder; train it by" in capsys.readouterr().err

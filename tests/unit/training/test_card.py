@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 import yaml
+from unit.prompts.conftest import bert_tokenizer
 
 from lore_core.artifacts import ArtifactRef, publish, verify
 from lore_core.benchmark.lexicon import vocabulary
 from lore_core.jobs import RuleMode
 from lore_core.jobs.errors import JobError
-from lore_core.prompts import ModelKit, PromptLayout, build_contract
+from lore_core.prompts import ModelKit, PromptLayout, TextEncoder, build_contract
 from lore_core.training.base import write_tokenizer
 from lore_core.training.card import model_card
 from lore_core.training.lineage import LINEAGE, MadeBy, lineage_json, lineage_of
@@ -57,6 +58,15 @@ def test_a_card_shows_pass_at_k_of_every_stage_that_sampled(kit: ModelKit) -> No
     ]
     text = model_card(kit, [made("first"), *stages], [])
     assert "| `tuned` | tunePassAt1 | 0.8870 | 32 | 8 |\n| `aligned` | tunePassAt1 | 0.9290 | 32 | 8 |" in text
+
+
+def test_a_card_of_a_two_tower_says_what_it_is_and_the_numbers_of_its_head() -> None:
+    encoder = TextEncoder(bert_tokenizer())
+    kit = ModelKit(build_contract(encoder, PromptLayout.TWO_TOWER, RuleMode.NONE, 96), encoder)
+    text = model_card(kit, [made("apart", "distill")], [])
+    assert yaml.safe_load(text.split("---")[1])["pipeline_tag"] == "sentence-similarity"
+    assert "It is an encoder of query and item apart" in text
+    assert "| scale, cut points | `10, 3 4.5 6` |" in text
 
 
 def test_a_card_without_scores_says_so(kit: ModelKit) -> None:

@@ -76,8 +76,9 @@ class ModelSpec(PinnedRef):
         )
     )
 
-    role: Literal["Generative", "Classifier"]
-    """Generative: a language model that writes the label. Classifier: a four-class student."""
+    role: Literal["Generative", "Classifier", "TwoTower"]
+    """Generative: a language model that writes the label. Classifier: a four-class student. TwoTower: a student that encodes
+    query and item apart."""
     contract: Contract | None = None
     """Serving contract, in short."""
     lineage: Lineage | None = None

@@ -147,7 +147,8 @@ class Distill(ApiModel):
     """A student, trained on gold labels and, with a teacher, on its scores."""
 
     student: StudentKind = StudentKind.CLASSIFIER
-    """Classifier: a four-class cross-encoder. Causal: a small language model whose first token is the label."""
+    """Classifier: a four-class cross-encoder. Causal: a small language model whose first token is the label. TwoTower: one
+    encoder for query and item apart, and four labels from the cosine of both."""
     base: ArtifactRef
     """Model that the student starts from."""
     from_: Name | None = Field(default=None, alias="from")
