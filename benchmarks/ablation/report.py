@@ -20,7 +20,7 @@ from benchmarks.ablation.compare import (
     pooled,
     verdicts,
 )
-from benchmarks.ablation.runs import Bench, Outcome
+from benchmarks.ablation.runs import SAMPLED, Bench, Outcome
 from lore_core.chart import Axis, Bar, as_file, interval_chart
 
 TOLERANCE: Final = 0.01
@@ -51,6 +51,7 @@ def report(benches: Sequence[Bench], outcomes: Iterable[Outcome]) -> Report:
     for metric in METRICS:
         show_arms(metric, by_arm)
         show_differences(metric, found)
+    show_passes(arms)
     judged = [one for contrast, rows in found.items() for one in verdicts(contrast, rows)]
     print("\nrequired, in points of Accuracy2")
     for one in judged:
@@ -69,7 +70,14 @@ def report(benches: Sequence[Bench], outcomes: Iterable[Outcome]) -> Report:
 
 def _budgets(runs: Iterable[Outcome]) -> list[Report]:
     return [
-        {"seed": run.seed, "pairs": run.pairs, "steps": run.steps, "trainedTokens": run.trained_tokens} for run in runs
+        {
+            "seed": run.seed,
+            "pairs": run.pairs,
+            "steps": run.steps,
+            "trainedTokens": run.trained_tokens,
+            "passes": run.passes,
+        }
+        for run in runs
     ]
 
 
@@ -102,6 +110,16 @@ def show_arms(metric: str, by_arm: Mapping[str, Mapping[str, Mapping[str, float]
     print(f"{'pairs':{_NAME}}" + "".join(f"{int(first[name]['pairs']):>11,}" for name in ROWS))
     for arm, cells in by_arm.items():
         print(f"{arm:{_NAME}}" + "".join(f"{cells[name][metric]:>11.3f}" for name in ROWS))
+
+
+def show_passes(arms: Arms) -> None:
+    """pass@k of each arm's sampled answers, the mean over seeds."""
+    names = list(next(iter(arms.values()))[0].passes)
+    title = f"pass@{SAMPLED.samples}, {SAMPLED.pairs} pairs a seed"
+    print(f"\n{title:{_NAME}}" + "".join(f"{name:>{_CELL}}" for name in names))
+    for arm, runs in arms.items():
+        means = [sum(run.passes[name] for run in runs) / len(runs) for name in names]
+        print(f"{arm:{_NAME}}" + "".join(f"{value:>{_CELL}.3f}" for value in means))
 
 
 def show_differences(metric: str, found: Mapping[Contrast, Sequence[Difference]]) -> None:

@@ -3,10 +3,11 @@
 import json
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from benchmarks.ablation.arms import ALIGNED, Capabilities, Tuned, padded_steps, rule_mode, withheld
 from benchmarks.ablation.world import Site, digest_of, verb
@@ -16,6 +17,7 @@ from lore_core.artifacts.manifest import sha256_digest
 from lore_core.benchmark.world import SUBSETS
 from lore_core.jobs import RuleMode, TrainConfig
 from lore_core.jobs.config import AlignOptimizer, AlignPreset, AlignStage, Optimizer, SftStage
+from lore_core.jobs.pass_at_k import PassAtK
 from lore_core.prompts import ModelKit, RuleSource, TextEncoder, trace_text
 from lore_core.records import Pair, label_schema_digest, read_pairs, read_splits, write_pairs
 from lore_core.training.alignment.presets import PRESETS
@@ -24,6 +26,10 @@ from lore_core.training.order import sft_order
 _BESIDE_TRACE: Final = 2
 """Trained tokens beside the trace: its stop and the label."""
 _SPLITS: Final = ("train", "tune")
+SAMPLED: Final = PassAtK(pairs=512, samples=8)
+"""Of how many gate pairs an arm's answers are sampled, and how often each."""
+Value = TypeVar("Value", int, float)
+Find = Callable[[Path, Sequence[Pair], Capabilities, Path], Mapping[str, Value]]
 
 
 @dataclass(frozen=True)
@@ -73,11 +79,12 @@ class Budget:
 
 @dataclass(frozen=True)
 class Outcome:
-    """An arm's answers to the gate split, label codes by pair id, and what its training took."""
+    """An arm's answers to the gate split, label codes by pair id, pass@k by figure, and what its training took."""
 
     arm: str
     seed: int
     answers: dict[str, int]
+    passes: dict[str, float]
     pairs: int
     steps: int
     trained_tokens: int | None
@@ -133,9 +140,10 @@ class Bench:
         """Train, answer, and tell what it took; nothing is done twice."""
         if not self.done(task):
             self._train(task)
-        answers = self._answered(self.model(task), task.capabilities)
+        answers = self._kept(task, "answers", answered)
+        passes = self._kept(task, "passes", partial(passed, seed=self.site.seed))
         steps = task.spec.optimizer.max_steps
-        return Outcome(task.arm, self.site.seed, answers, task.pairs, steps, task.trained_tokens)
+        return Outcome(task.arm, self.site.seed, answers, passes, task.pairs, steps, task.trained_tokens)
 
     def done(self, task: Task) -> bool:
         """Whether a task's model is there."""
@@ -185,15 +193,17 @@ class Bench:
         path.write_text(self._config(task).model_dump_json(by_alias=True), encoding="utf-8")
         verb(log, "train", "--config", str(path), "--report", str(log.with_suffix(".report.json")))
 
-    def _answered(self, model: Path, capabilities: Capabilities) -> dict[str, int]:
+    def _kept(self, task: Task, kind: str, find: Find[Value]) -> dict[str, Value]:
+        """What `find` finds out about a task's model and the gate split; once found it is kept by its content."""
+        model, capabilities = self.model(task), task.capabilities
         named = digest_of(artifact(model).digest, artifact(self.site.gate).digest, sorted(capabilities))
-        file = self.root / "answers" / f"{named.removeprefix('sha256:')[:20]}.json"
+        file = self.root / kind / f"{named.removeprefix('sha256:')[:20]}.json"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             part = file.with_suffix(".part")
-            part.write_text(json.dumps(answered(model, self.gate(), capabilities, self.site.rules)), encoding="utf-8")
+            part.write_text(json.dumps(find(model, self.gate(), capabilities, self.site.rules)), encoding="utf-8")
             part.rename(file)
-        return {str(name): int(code) for name, code in json.loads(file.read_text(encoding="utf-8")).items()}
+        return dict(json.loads(file.read_text(encoding="utf-8")))
 
 
 def answer_tokens(pair: Pair, mode: RuleMode, encoder: TextEncoder) -> int:
@@ -216,3 +226,19 @@ def answered(model: Path, pairs: Sequence[Pair], capabilities: Capabilities, rul
     shown = [withheld(pair, capabilities) for pair in pairs]
     scores = TransformersScorer(model).score([kit.render(pair, source(pair)) for pair in shown])
     return {pair.id: int(best) for pair, best in zip(pairs, scores.probabilities.argmax(axis=1), strict=True)}
+
+
+def passed(
+    model: Path, pairs: Sequence[Pair], capabilities: Capabilities, rules: Path, *, seed: int
+) -> dict[str, float]:
+    """pass@k of the model's sampled answers to `SAMPLED` of the pairs, by figure, as a stage measures it on its tune split."""
+    from lore_core.training.passing import PassMeter
+    from lore_core.training.sft import load_causal
+    from lore_core.training.together import Ranks
+    from lore_core.training.tune import PREFIX
+
+    kit, source = ModelKit.load(model), RuleSource.load(rule_mode(capabilities), rules)
+    shown = [withheld(pair, capabilities) for pair in pairs]
+    meter = PassMeter(kit, shown, source, SAMPLED, seed, Ranks(0, 1, 0), 0)
+    found = meter.measure(load_causal(model, kit.encoder.size))
+    return {name.removeprefix(PREFIX): value for name, value in found.items()}

@@ -24,6 +24,9 @@ def test_an_ablation_trains_its_arms_within_one_budget_and_says_what_is_reached(
     assert [one["contrast"] for one in found["verdicts"]] == ["+ align"]
     assert "trained tokens of the arms from the base differ by at most" in said
     assert (out / "ablation.svg").read_text().startswith("<svg")
+    for arm in found["arms"].values():
+        assert all(0 <= run["passes"]["PassAt1"] <= 1 for run in arm["runs"])
+    assert "PassAtKAboveChance" in said
     trained = {path: path.stat().st_mtime_ns for path in work.glob("runs/stages/*/model/lore-manifest.json")}
     assert len(trained) == len(arms)
     assert short("benchmarks.ablation", temporary, *words) == said

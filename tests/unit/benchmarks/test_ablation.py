@@ -100,7 +100,7 @@ def outcome(name: str, seed: int, wrong: Sequence[str] = ()) -> Outcome:
     gold = {pair.id: LABELS.index(pair.groundtruth) for pair in GATE}
     spoilt = {pair.id for pair in GATE if cell(pair) in wrong}
     answers = {name: 3 - code if name in spoilt else code for name, code in gold.items()}
-    return Outcome(name, seed, answers, len(GATE), 1, 100)
+    return Outcome(name, seed, answers, {"PassAt1": 0.5}, len(GATE), 1, 100)
 
 
 def test_seeds_are_pooled_with_queries_of_their_own() -> None:
@@ -148,7 +148,7 @@ def test_nothing_is_compared_where_budgets_differ(capsys: pytest.CaptureFixture[
     report.show_budgets(runs)
     assert "differ by at most 0.00%" in capsys.readouterr().out
     with pytest.raises(ValueError, match=r"differ by 2\.00%"):
-        report.show_budgets(runs | {"SFT": [Outcome("SFT", 17, {}, 1, 1, 102)]})
+        report.show_budgets(runs | {"SFT": [Outcome("SFT", 17, {}, {}, 1, 1, 102)]})
 
 
 def test_an_arm_that_failed_on_one_seed_is_in_no_table() -> None:
