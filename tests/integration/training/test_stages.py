@@ -6,6 +6,7 @@ from typing import Any
 from lore_core.artifacts import ArtifactRef, open_store, verify
 from lore_core.jobs import Phase, Report, RuleMode
 from lore_core.prompts import ModelKit, PromptLayout
+from lore_core.records import write_pairs
 from lore_core.scoring.reference import TransformersScorer
 from lore_core.training.base_command import publish_packaged
 
@@ -59,6 +60,26 @@ def test_a_small_language_model_is_a_student_too(site: Site, tmp_path: Path) -> 
     assert weight_names(tmp_path / "student") == weight_names(site.root / "base")
     pair = next(WORLD.pairs("tune", "general"))
     assert TransformersScorer(tmp_path / "student").score([kit.render(pair)]).probabilities.shape == (1, 4)
+
+
+def test_a_student_hears_nothing_of_the_teacher_about_queries_of_other_splits(
+    site: Site, labeller: ArtifactRef
+) -> None:
+    train, tune, calibration = (list(WORLD.pairs(split, "general"))[:8] for split in ("train", "tune", "calibration"))
+    leaked = [pair.model_copy(update={"id": f"leaked-{pair.id}"}) for pair in (*tune[:2], *calibration[:1])]
+
+    def fill(folder: Path) -> None:
+        for name, pairs in (("train", train + leaked), ("tune", tune), ("calibration", calibration)):
+            write_pairs(folder / f"{name}.jsonl", pairs)
+
+    spec = {"kind": "distill", "student": "Causal", "base": site.base, "teacher": labeller, "optimizer": SHORT}
+    knobs = {"margin_weight": "0.5", "weigh_teacher": True, "calibrate_teacher": True}
+    data = site.publish("leaking", "pairs", fill)
+    report = site.run("kept", site.config("kept", {**spec, **knobs}, data=data), ranks=2)
+    assert (report.summary["pairs"], report.summary["untaughtPairs"]) == (11, 3)
+    assert float(str(report.summary["teacherTemperature"])) > 0
+    plain = site.run("plain", site.config("plain", spec))
+    assert not {"untaughtPairs", "teacherTemperature"} & plain.summary.keys()
 
 
 def weight_names(folder: Path) -> set[str]:
