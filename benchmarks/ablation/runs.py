@@ -131,11 +131,15 @@ class Bench:
 
     def outcome(self, task: Task) -> Outcome:
         """Train, answer, and tell what it took; nothing is done twice."""
-        if not self.done(task):
-            self._train(task)
-        answers = self._answered(self.model(task), task.capabilities)
+        answers = self._answered(self.trained(task), task.capabilities)
         steps = task.spec.optimizer.max_steps
         return Outcome(task.arm, self.site.seed, answers, task.pairs, steps, task.trained_tokens)
+
+    def trained(self, task: Task) -> Path:
+        """The task's model, trained where it is not there yet."""
+        if not self.done(task):
+            self._train(task)
+        return self.model(task)
 
     def done(self, task: Task) -> bool:
         """Whether a task's model is there."""
