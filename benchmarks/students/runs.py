@@ -12,11 +12,13 @@ from benchmarks.ablation.world import digest_of, verb
 from benchmarks.quality.runs import artifact
 from hack.basemodel import DATA_SOURCES, content_key
 from lore_core.artifacts import ArtifactRef, open_store, publish
+from lore_core.benchmark.generate import HEAD_QUERIES
 from lore_core.benchmark.world import SUBSETS, Scale, World
 from lore_core.jobs import DistillStage, RuleMode, TrainConfig
 from lore_core.jobs.config import Optimizer, StudentKind
 from lore_core.prompts import ModelKit, RuleSource
 from lore_core.records import Pair, label_schema_digest, write_pairs
+from lore_core.strata.boundaries import Boundaries, Rule
 from lore_core.strata.build import Recipe as StrataRecipe
 from lore_core.strata.build import build
 from lore_core.strata.snapshot import StrataSnapshot
@@ -25,6 +27,8 @@ TEACHER: Final = "teacher"
 STUDENT: Final = "student"
 GOLD: Final = "gold alone"
 STUDENTS: Final = (STUDENT, GOLD)
+BOUNDARIES: Final = Boundaries(str(HEAD_QUERIES), "400", Rule.TOP)
+"""The head is that of the world's `candidates`; so many queries are torso that two points can be told from none."""
 _SPLITS: Final = ("train", "tune", "calibration")
 
 Scores = dict[str, list[float]]
@@ -105,7 +109,7 @@ class School:
         """The stratum of each of the gate's queries in the world's simulated log."""
         log = self.bench.site.rules.with_name("log") / "log.jsonl"
         with tempfile.TemporaryDirectory(dir=self.bench.root) as scratch:
-            build([log], StrataRecipe(), Path(scratch) / "strata", Path(scratch) / "work")
+            build([log], StrataRecipe(BOUNDARIES), Path(scratch) / "strata", Path(scratch) / "work")
             snapshot = StrataSnapshot.open(Path(scratch) / "strata")
             return {query: snapshot.stratum(query) for query in {pair.query for pair in self.bench.gate()}}
 
