@@ -45,6 +45,7 @@ class StudentModel:
         if taught is not None:
             self._teacher = Judgements(taught.judge, pairs)
             self.teaching = Teaching(taught, self._teacher, pairs, kit.contract.calibration)
+            self._teacher.expect(self.teaching.taught(range(len(pairs))))
         self._columns = list(kit.contract.verbaliser.token_ids)
         self.examples = Examples(
             kit,

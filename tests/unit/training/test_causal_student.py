@@ -16,6 +16,7 @@ from lore_core.jobs.config import StudentKind
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import PromptLayout, RuleSource, TextEncoder
 from lore_core.records import LABELS, Pair
+from lore_core.records.leakage import canonical_query
 from lore_core.scoring.reference import TransformersScorer
 from lore_core.training.base import BaseSettings, small_model, write_tokenizer
 from lore_core.training.distill import StudentModel, distill_kit
@@ -83,6 +84,22 @@ def test_the_loss_is_gold_over_the_vocabulary_and_the_teacher_over_the_labels(ba
         alone = student(base).loss(Plain(made.model), list(range(len(PAIRS))))
     assert float(found) == pytest.approx(float(0.5 * hard + 0.5 * apart * 4), abs=1e-5)
     assert float(alone) == pytest.approx(float(hard), abs=1e-5)
+
+
+def test_its_teacher_is_asked_about_no_query_that_is_held_out(base: Path) -> None:
+    asked: list[str] = []
+
+    def judge(pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
+        asked.extend(pair.query for pair in pairs)
+        return unsure(pairs)
+
+    held_out = PAIRS[-1].query
+    made = student(base, TaughtBy(judge, held_out=frozenset({canonical_query(held_out)})))
+    made.loss(Plain(made.model), list(range(len(PAIRS)))[::-1])
+    made.expect(range(len(PAIRS)))
+    made.loss(Plain(made.model), list(range(len(PAIRS))))
+    assert set(asked) == {pair.query for pair in PAIRS} - {held_out}
+    assert asked
 
 
 def test_it_learns_labels_and_how_sure_the_teacher_is(base: Path) -> None:
