@@ -25,9 +25,9 @@ from benchmarks.students.runs import STUDENTS, TEACHER, Lesson, School, Scores
 from lore_core.benchmark.world import Scale
 
 LESSON: Final = Lesson(
-    Scale(train=160, tune=10, calibration=10, gate=0), steps=3_600, batch=16, rate="0.001", margin="0.3"
+    Scale(train=160, tune=10, calibration=10, gate=0), steps=2_000, batch=16, rate="0.001", margin="0.3"
 )
-"""Ten minutes of one core at most for a student, the teacher's scores of its pairs included."""
+"""Some seven minutes of one core for a student, ten at most, the teacher's scores of its pairs included."""
 SHORT_LESSON: Final = Lesson(
     Scale(train=2, tune=1, calibration=1, gate=0), steps=4, batch=8, rate="0.001", margin="0.3"
 )
