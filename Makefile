@@ -113,6 +113,7 @@ bench: setup ## every benchmark, whole
 	$(PY) -m benchmarks.gates
 	$(PY) -m benchmarks.training
 	$(PY) -m benchmarks.ablation
+	$(PY) -m benchmarks.students
 	$(PY) -m benchmarks.scoring
 	$(PY) -m benchmarks.operator --peer
 	$(PY) -m benchmarks.install

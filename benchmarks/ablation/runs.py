@@ -138,12 +138,17 @@ class Bench:
 
     def outcome(self, task: Task) -> Outcome:
         """Train, answer, and tell what it took; nothing is done twice."""
-        if not self.done(task):
-            self._train(task)
-        answers = self._kept(task, "answers", answered)
-        passes = self._kept(task, "passes", partial(passed, seed=self.site.seed))
+        model = self.trained(task)
+        answers = self._kept(task, model, "answers", answered)
+        passes = self._kept(task, model, "passes", partial(passed, seed=self.site.seed))
         steps = task.spec.optimizer.max_steps
         return Outcome(task.arm, self.site.seed, answers, passes, task.pairs, steps, task.trained_tokens)
+
+    def trained(self, task: Task) -> Path:
+        """The task's model, trained where it is not there yet."""
+        if not self.done(task):
+            self._train(task)
+        return self.model(task)
 
     def done(self, task: Task) -> bool:
         """Whether a task's model is there."""
@@ -193,15 +198,14 @@ class Bench:
         path.write_text(self._config(task).model_dump_json(by_alias=True), encoding="utf-8")
         verb(log, "train", "--config", str(path), "--report", str(log.with_suffix(".report.json")))
 
-    def _kept(self, task: Task, kind: str, find: Find[Value]) -> dict[str, Value]:
+    def _kept(self, task: Task, model: Path, kind: str, find: Find[Value]) -> dict[str, Value]:
         """What `find` finds out about a task's model and the gate split; once found it is kept by its content."""
-        model, capabilities = self.model(task), task.capabilities
-        named = digest_of(artifact(model).digest, artifact(self.site.gate).digest, sorted(capabilities))
+        named = digest_of(artifact(model).digest, artifact(self.site.gate).digest, sorted(task.capabilities))
         file = self.root / kind / f"{named.removeprefix('sha256:')[:20]}.json"
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             part = file.with_suffix(".part")
-            part.write_text(json.dumps(find(model, self.gate(), capabilities, self.site.rules)), encoding="utf-8")
+            part.write_text(json.dumps(find(model, self.gate(), task.capabilities, self.site.rules)), encoding="utf-8")
             part.rename(file)
         return dict(json.loads(file.read_text(encoding="utf-8")))
 

@@ -16,6 +16,7 @@ from lore_core.records import Pair
 from lore_core.scoring.reference import TransformersScorer
 from lore_core.training.distill import StudentModel, distill_kit
 from lore_core.training.schedule import batch_indices, learning_rate, step_seed
+from lore_core.training.teaching import TaughtBy
 
 _RULES: Final = RuleSource(RuleMode.NONE)
 _PROMPT_TOKENS: Final = 32
@@ -61,7 +62,7 @@ def answers(lesson: Lesson, test: Sequence[Pair], base: str, steps: int | None) 
     torch.set_num_threads(1)
     spec = stage(base, steps)
     kit = distill_kit(spec, TextEncoder.load(Path(base)), _RULES.mode)
-    student = StudentModel(kit, Path(base), lesson.pairs(), _RULES, lesson.teacher)
+    student = StudentModel(kit, Path(base), lesson.pairs(), _RULES, TaughtBy(lesson.teacher))
     _fit(student, spec.optimizer)
     prompts = [kit.render(pair, _RULES(pair)) for pair in test]
     scores = TransformersScorer.of(kit, student.model.eval()).score(prompts)

@@ -10,6 +10,7 @@ from lore_core.artifacts.ref import ArtifactRef, Digest
 from lore_core.jobs.lora import Lora
 from lore_core.jobs.pass_at_k import PassAtK
 from lore_core.jobs.selection import Selection
+from lore_core.jobs.teaching import TEACHER_NEEDED, TeacherKnobs
 from lore_core.jobs.wire import Confidence as Confidence
 from lore_core.jobs.wire import Decimal as Decimal
 from lore_core.jobs.wire import LabelName as LabelName
@@ -104,7 +105,7 @@ class StudentKind(StrEnum):
     TWO_TOWER = "TwoTower"
 
 
-class DistillStage(WireModel):
+class DistillStage(TeacherKnobs):
     """A student of kind `student`, fine-tuned on gold labels and, where `teacher` is given, on its scores."""
 
     kind: Literal["distill"] = "distill"
@@ -114,6 +115,12 @@ class DistillStage(WireModel):
     optimizer: Optimizer = Optimizer(learning_rate="0.0001", max_steps=200)
     max_prompt_tokens: int = Field(default=128, ge=16, le=8192)
     selection: Selection | None = None
+
+    @model_validator(mode="after")
+    def _taught(self) -> "DistillStage":
+        if self.needs_teacher and self.teacher is None:
+            raise ValueError(f"teacher: {TEACHER_NEEDED}; give one or use none of them")
+        return self
 
 
 class AlignMethod(StrEnum):

@@ -19,7 +19,15 @@ from lore_core.prompts import RuleSource
 from lore_core.records import RecordError
 from lore_core.training.alignment.contract import align_kit
 from lore_core.training.distill import require_causal
-from lore_core.training.inputs import TRAIN, TUNE, StageInputs, fetch, read_training_pairs, require_held_out_pairs
+from lore_core.training.inputs import (
+    CALIBRATION,
+    TRAIN,
+    TUNE,
+    StageInputs,
+    fetch,
+    read_training_pairs,
+    require_held_out_pairs,
+)
 from lore_core.training.launch import Topology, run_ranks
 from lore_core.training.lineage import lineage_of
 from lore_core.training.seeing import check_pictures, image_tokens, require_seeing
@@ -83,6 +91,8 @@ def prepare(config: TrainConfig, scratch: Path) -> StageInputs:
     for asked, name in (("selection", "selection"), ("pass_at_k", "passAtK")):
         if getattr(config.spec, asked, None) is not None:
             require_held_out_pairs(config, inputs, name)
+    if isinstance(config.spec, DistillStage) and config.spec.calibrate_teacher:
+        require_held_out_pairs(config, inputs, "calibrateTeacher", CALIBRATION)
     if isinstance(config.spec, SftStage):
         RuleSource.load(config.spec.rule_mode, inputs.rules)
     _look_at_pictures(config, inputs)

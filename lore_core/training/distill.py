@@ -4,7 +4,7 @@ Inputs are single-segment ids, since vLLM's classify route takes one sequence; t
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +17,9 @@ from lore_core.prompts import ModelKit, PromptLayout, RuleSource, TextEncoder, b
 from lore_core.records import LABELS, Pair
 from lore_core.training.examples import PADDING, Example, Examples, collate
 from lore_core.training.sft import load_causal
+from lore_core.training.teaching import TEACHER_SHARE, Judge, TaughtBy, Teaching
 from lore_core.training.towers import collate_towers, load_towers
 
-Judge = Callable[[Sequence[Pair]], npt.NDArray[np.float64]]
-"""n×4 probabilities of n pairs."""
-
-_TEMPERATURE: Final = 2.0
-_TEACHER_SHARE: Final = 0.5
 _JUDGED_AT_ONCE: Final = 64
 _LAYOUTS: Final = {
     StudentKind.CLASSIFIER: PromptLayout.CLASSIFIER,
@@ -46,11 +42,15 @@ class StudentModel:
         base: Path,
         pairs: Sequence[Pair],
         rules: RuleSource,
-        teacher: Judge | None,
+        taught: TaughtBy | None,
     ) -> None:
         """Raises JobError where the base model cannot be such a student."""
-        self.kit, self.rules, self._pairs = kit, rules, pairs
-        self._teacher = Judgements(teacher, pairs) if teacher else None
+        self.kit, self.rules, self.pairs = kit, rules, pairs
+        self.teaching = self._teacher = None
+        if taught is not None:
+            self._teacher = Judgements(taught.judge, pairs)
+            self.teaching = Teaching(taught, self._teacher, pairs, kit.contract.calibration)
+            self._teacher.expect(self.teaching.taught(range(len(pairs))))
         self._columns = list(kit.contract.verbaliser.token_ids)
         self.examples = Examples(
             kit,
@@ -68,27 +68,25 @@ class StudentModel:
 
     def expect(self, draws: Sequence[int]) -> set[int]:
         """What this rank will draw, in order: the teacher judges many at once. Returns the token ids in it and the padding's."""
-        if self._teacher is not None:
-            self._teacher.expect(draws)
+        if self._teacher is not None and self.teaching is not None:
+            self._teacher.expect(self.teaching.taught(draws))
         return {PADDING, *(token for index in set(draws) for token in self.examples[index].token_ids)}
 
     def loss(self, engine: Any, indices: list[int]) -> Any:
-        """Cross-entropy on gold; with a teacher half of it and half KL(teacher‖student) at T, scaled by T² (Hinton 2015).
+        """Cross-entropy on gold; with a teacher half of it, and the teacher's part.
 
         A language model's cross-entropy is over its whole vocabulary, so that it learns to say nothing but labels; its divergence
         is over the four label tokens, as a classifier's is over its classes.
         """
-        import torch
         from torch.nn.functional import cross_entropy
 
         batch = self._collated([self.examples[index] for index in indices])
         gold = batch.pop("targets")[:, 0].to(engine.device)
         logits = self._at_label(engine, {name: value.to(engine.device) for name, value in batch.items()})
         loss = cross_entropy(logits, gold)
-        if self._teacher is None:
+        if self.teaching is None:
             return loss
-        soft = torch.tensor(self._teacher(indices), dtype=torch.float32, device=engine.device)
-        return (1 - _TEACHER_SHARE) * loss + _TEACHER_SHARE * _divergence(soft, logits[:, self._columns])
+        return (1 - TEACHER_SHARE) * loss + self.teaching.loss(logits[:, self._columns], indices)
 
     def _at_label(self, engine: Any, inputs: dict[str, Any]) -> Any:
         """Logits of n prompts where the label is read: n×4 of a classifier or a two-tower, n×vocabulary of a language model."""
@@ -138,14 +136,6 @@ def without_dropout(model: Any) -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-
-
-def _divergence(teacher: Any, logits: Any) -> Any:
-    from torch.nn.functional import kl_div
-
-    target = (teacher.clamp_min(1e-9).log() / _TEMPERATURE).log_softmax(-1)
-    student = (logits / _TEMPERATURE).log_softmax(-1)
-    return kl_div(student, target, log_target=True, reduction="batchmean") * _TEMPERATURE**2
 
 
 def load_student(folder: Path, kit: ModelKit) -> Any:

@@ -10,11 +10,13 @@ from lore_core.artifacts import ArtifactRef, Manifest, verify
 from lore_core.jobs.config import DistillStage, RuleMode, SftStage, TrainConfig
 from lore_core.jobs.errors import JobError
 from lore_core.records import Pair, RecordError, read_splits
+from lore_core.records.leakage import canonical_query
 from lore_core.records.schema import require_schema
 from lore_core.training.export import QUANTIZED
 
 TRAIN: Final = "train"
 TUNE: Final = "tune"
+CALIBRATION: Final = "calibration"
 _RESOLVED: Final = "resolved.json"
 _BASE_KINDS: Final = ("base-model", "model")
 
@@ -101,20 +103,26 @@ def read_training_pairs(config: TrainConfig, inputs: StageInputs) -> list[Pair]:
     return read_train_split(config.data.uri, inputs.data)
 
 
-def read_held_out_pairs(config: TrainConfig, inputs: StageInputs) -> list[Pair]:
-    """The tune split, which no stage trains on; empty where the data have none."""
-    if not (inputs.data / f"{TUNE}.jsonl").is_file():
+def read_held_out_pairs(config: TrainConfig, inputs: StageInputs, split: str = TUNE) -> list[Pair]:
+    """The tune split, or another that no stage trains on; empty where the data have none."""
+    if not (inputs.data / f"{split}.jsonl").is_file():
         return []
-    return read_splits(inputs.data, [TUNE])[TUNE]
+    return read_splits(inputs.data, [split])[split]
 
 
-def require_held_out_pairs(config: TrainConfig, inputs: StageInputs, asked: str) -> None:
-    """Raises JobError where the data have no tune split, which the spec's field `asked` needs."""
-    if not read_held_out_pairs(config, inputs):
+def read_held_out_queries(config: TrainConfig, inputs: StageInputs) -> frozenset[str]:
+    """Canonical queries of the splits that no stage trains on."""
+    held_out = [pair for split in (TUNE, CALIBRATION) for pair in read_held_out_pairs(config, inputs, split)]
+    return frozenset(canonical_query(query) for query in {pair.query for pair in held_out})
+
+
+def require_held_out_pairs(config: TrainConfig, inputs: StageInputs, asked: str, split: str = TUNE) -> None:
+    """Raises JobError where the data have no pair in a split that the spec's field `asked` needs."""
+    if not read_held_out_pairs(config, inputs, split):
         raise JobError(
             "BadData",
-            f"{config.data.uri}: has no pair in tune.jsonl, which {asked} is measured on; add some or leave {asked} out",
-            file=f"{TUNE}.jsonl",
+            f"{config.data.uri}: has no pair in {split}.jsonl, which {asked} is measured on; add some or leave {asked} out",
+            file=f"{split}.jsonl",
             field=f"spec.{asked}",
         )
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Final
 
-from lore_core.jobs.config import SftSettings
+from lore_core.jobs.config import DistillStage, SftSettings
 from lore_core.records import Needs, Pair
 from lore_core.training.handover import HandOver
 from lore_core.training.schedule import Order, Phase
@@ -32,6 +32,13 @@ def sft_order(pairs: Sequence[Pair], settings: SftSettings) -> Order:
     if float(settings.hand_over):
         return HandOver(phases, settings, len(pairs))
     return Order(phases, settings.optimizer, together=settings.share_prefix)
+
+
+def student_order(pairs: Sequence[Pair], spec: DistillStage) -> Order:
+    """The order of a distill stage: the plain one, or a query's pairs together where their margins are learned."""
+    if not float(spec.margin_weight):
+        return Order.plain(len(pairs), spec.optimizer)
+    return Order([Phase(0, _by_query(pairs, range(len(pairs))))], spec.optimizer, together=True)
 
 
 def _phase(needs: Needs) -> int:

@@ -16,17 +16,26 @@ from lore_core.jobs.config import AlignStage, DistillStage, Optimizer, RuleMode,
 from lore_core.jobs.report import Progress, Result
 from lore_core.jobs.reporter import Reporter, reported, reporter_from_environment
 from lore_core.prompts import ModelKit, RuleSource, TextEncoder
+from lore_core.records import Pair
 from lore_core.scoring.pixels import PictureReader
 from lore_core.training.card import CARD_NAME, model_card
 from lore_core.training.curves import CURVES_NAME, TrainingCurves
 from lore_core.training.history import LOSS, History, OnStep
-from lore_core.training.inputs import StageInputs, read_held_out_pairs, read_training_pairs
+from lore_core.training.inputs import (
+    CALIBRATION,
+    StageInputs,
+    read_held_out_pairs,
+    read_held_out_queries,
+    read_training_pairs,
+)
 from lore_core.training.judge import CheckpointJudge, Found
 from lore_core.training.lineage import LINEAGE, MadeBy, lineage_json, lineage_of
+from lore_core.training.order import student_order
 from lore_core.training.page import PAGE_NAME, training_page
 from lore_core.training.passing import PassMeter
 from lore_core.training.schedule import Order
 from lore_core.training.seeing import image_tokens
+from lore_core.training.teaching import TaughtBy
 from lore_core.training.together import Ranks, gathered
 from lore_core.training.towers import learnt_kit
 from lore_core.training.tune import TuneJudge, tune_sample
@@ -76,9 +85,9 @@ def _tune(config: TrainConfig, inputs: StageInputs, reporter: Reporter, ranks: R
     from lore_core.training.lora import merged_weights
     from lore_core.training.rows import whole_weights
 
-    optimizer, stage = config.spec.optimizer, build_stage(config, inputs)
-    order = stage.order if isinstance(config.spec, SftStage) else Order.plain(len(stage), optimizer)
-    if isinstance(config.spec, DistillStage):
+    spec, optimizer, stage = config.spec, config.spec.optimizer, build_stage(config, inputs, ranks)
+    order = student_order(stage.pairs, spec) if isinstance(spec, DistillStage) else stage.order
+    if isinstance(spec, DistillStage):
         _look_ahead(stage, order, optimizer, ranks)
     judge = _judge(config, inputs, stage, ranks)
     loop = StageLoop(stage, ranks, optimizer, config.deepspeed, config.checkpoints, scratch, order, judge)
@@ -87,10 +96,11 @@ def _tune(config: TrainConfig, inputs: StageInputs, reporter: Reporter, ranks: R
     weights = merged_weights(stage.model, whole_weights(stage.model, loop.weights()))
     found = judge.found(chosen.measured) if judge else Found({})
     trained = Trained(learnt_kit(stage.kit, weights), stage.model, weights, loop.history, chosen.step, found)
-    pictures = stage.pictures if isinstance(config.spec, SftStage) else None
+    pictures = stage.pictures if isinstance(spec, SftStage) else None
     return trained, {
         "pairs": len(stage),
         **({"pictures": pictures} if pictures else {}),
+        **(stage.teaching.summary() if isinstance(spec, DistillStage) and stage.teaching else {}),
         "truncatedShare": f"{stage.examples.truncated / max(1, stage.examples.rendered):.4f}",
         "resumedFromStep": start,
     }
@@ -136,8 +146,8 @@ def _look_ahead(stage: Any, order: Order, optimizer: Optimizer, ranks: Ranks) ->
     train_rows(stage.model, set().union(*gathered(mine, ranks)))
 
 
-def build_stage(config: TrainConfig, inputs: StageInputs) -> Any:
-    """Model and examples of the configured stage."""
+def build_stage(config: TrainConfig, inputs: StageInputs, ranks: Ranks) -> Any:
+    """Model and examples of the configured stage. Collective."""
     pairs = read_training_pairs(config, inputs)
     encoder = TextEncoder.load(inputs.base)
     if isinstance(config.spec, SftStage):
@@ -147,16 +157,35 @@ def build_stage(config: TrainConfig, inputs: StageInputs) -> Any:
         kit = sft_kit(config.spec, encoder, pairs, image_tokens(inputs.base))
         return SftModel(kit, inputs.base, pairs, rules, config.spec)
     assert isinstance(config.spec, DistillStage)  # an align stage is built elsewhere
-    return _build_student(config.spec, inputs, encoder, pairs)
-
-
-def _build_student(spec: DistillStage, inputs: StageInputs, encoder: TextEncoder, pairs: list[Any]) -> Any:
-    from lore_core.training.distill import StudentModel, distill_kit, without_dropout
-    from lore_core.training.teacher import Teacher
-
     rules = RuleSource.load(RuleMode.RETRIEVED if inputs.rules else RuleMode.NONE, inputs.rules)
-    teacher = Teacher(inputs.teacher, rules).probabilities if inputs.teacher else None
-    student = StudentModel(distill_kit(spec, encoder, rules.mode), inputs.base, pairs, rules, teacher)
+    taught = _taught(config, config.spec, inputs, rules, ranks) if inputs.teacher is not None else None
+    return _build_student(config.spec, inputs.base, encoder, pairs, rules, taught)
+
+
+def _taught(config: TrainConfig, spec: DistillStage, inputs: StageInputs, rules: RuleSource, ranks: Ranks) -> TaughtBy:
+    """A distill stage's teacher, calibrated where that is asked for."""
+    from lore_core.training.teacher import Teacher
+    from lore_core.training.temperature import calibration_of, tempered
+
+    assert inputs.teacher is not None  # asked by the caller
+    judge, held_out = Teacher(inputs.teacher, rules).probabilities, read_held_out_queries(config, inputs)
+    if not spec.calibrate_teacher:
+        return TaughtBy(judge, spec, held_out)
+    fitted = calibration_of(judge, read_held_out_pairs(config, inputs, CALIBRATION), ranks)
+    return TaughtBy(tempered(judge, fitted), spec, held_out, fitted.temperature)
+
+
+def _build_student(
+    spec: DistillStage,
+    base: Path,
+    encoder: TextEncoder,
+    pairs: list[Pair],
+    rules: RuleSource,
+    taught: TaughtBy | None,
+) -> Any:
+    from lore_core.training.distill import StudentModel, distill_kit, without_dropout
+
+    student = StudentModel(distill_kit(spec, encoder, rules.mode), base, pairs, rules, taught)
     without_dropout(student.model)
     return student
 

@@ -124,7 +124,7 @@ def train_config(
 
 def _work(stage: Stage, mounted: Mapping[str, artifacts.ArtifactRef]) -> SftStage | DistillStage | AlignStage:
     if stage.distill is not None:
-        knobs = stage.distill.model_dump(include={"student", "optimizer", "max_prompt_tokens", "selection"})
+        knobs = stage.distill.model_dump(exclude={"base", "from_"})
         return DistillStage.model_validate({**knobs, "base": mounted["baseModel"], "teacher": mounted.get("teacher")})
     if stage.align is not None:
         return AlignStage.model_validate(stage.align.model_dump())

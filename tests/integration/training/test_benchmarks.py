@@ -34,6 +34,34 @@ def test_an_ablation_trains_its_arms_within_one_budget_and_says_what_is_reached(
     assert left(temporary) == []
 
 
+def test_a_student_is_trained_twice_from_its_teacher_and_says_how_far_it_follows(tmp_path: Path) -> None:
+    work, out, temporary = tmp_path / "work", tmp_path / "out", tmp_path / "temporary"
+    temporary.mkdir()
+    words = ("--work", str(work), "--out", str(out))
+
+    said = short("benchmarks.students", temporary, *words)
+
+    found = json.loads((out / "students.json").read_text())
+    assert list(found["figures"]) == ["seed 17"]
+    assert list(found["figures"]["seed 17"]) == [
+        "head misses",
+        "all but Visual",
+        "Visual",
+        "all",
+    ]  # few queries: all head
+    assert [one["figure"] for one in found["verdicts"]["seed 17"]].index("no pairs") == 0
+    assert len(found["verdicts"]["seed 17"]) == 6
+    for one in found["verdicts"]["seed 17"]:
+        assert f"{'reached' if one['reached'] else 'MISSED':9}{one['target']}: {one['figure']}" in said
+    trained = {path: path.stat().st_mtime_ns for path in work.glob("runs/stages/*/model/lore-manifest.json")}
+    assert len(trained) == 4  # two of the ablation make the teacher
+    reports = [json.loads((work / "logs" / f"17-{arm}.report.json").read_text()) for arm in ("student", "gold-alone")]
+    assert ["teacherTemperature" in one["summary"] for one in reports] == [True, False]
+    assert short("benchmarks.students", temporary, *words) == said
+    assert {path: path.stat().st_mtime_ns for path in trained} == trained
+    assert left(temporary) == []
+
+
 def test_four_arms_are_trained_from_one_base_and_stand_side_by_side(tmp_path: Path) -> None:
     said = short("benchmarks.pictures", tmp_path, "--seeds", "5")
 

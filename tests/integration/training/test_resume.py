@@ -36,6 +36,7 @@ def stages(site: Site, labeller: ArtifactRef) -> dict[str, Changes]:
     optimizer = {"batch_size": 4, "max_steps": enough_steps(KILLS), "checkpoint_every": EVERY, "warmup_steps": 2}
     sft = {"kind": "sft", "curriculum_share": "0.5", "balance_labels": True}
     distill = {"kind": "distill", "student": "Causal", "base": base, "teacher": labeller}
+    distill |= {"margin_weight": "0.5", "weigh_teacher": True, "calibrate_teacher": True}
     chosen = {"metric": "LogLikelihood", "pairs": 16}
     dpo = {"kind": "align", "method": "Dpo", "preset": "Tiny", "below": "1", "candidates": 48}
     return {

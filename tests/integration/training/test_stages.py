@@ -93,6 +93,26 @@ def test_a_two_tower_is_a_student_too(site: Site, tmp_path: Path, capsys: pytest
     assert "layout TwoTower" in capsys.readouterr().out
 
 
+def test_a_student_hears_nothing_of_the_teacher_about_queries_of_other_splits(
+    site: Site, labeller: ArtifactRef
+) -> None:
+    train, tune, calibration = (list(WORLD.pairs(split, "general"))[:8] for split in ("train", "tune", "calibration"))
+    leaked = [pair.model_copy(update={"id": f"leaked-{pair.id}"}) for pair in (*tune[:2], *calibration[:1])]
+
+    def fill(folder: Path) -> None:
+        for name, pairs in (("train", train + leaked), ("tune", tune), ("calibration", calibration)):
+            write_pairs(folder / f"{name}.jsonl", pairs)
+
+    spec = {"kind": "distill", "student": "Causal", "base": site.base, "teacher": labeller, "optimizer": SHORT}
+    knobs = {"margin_weight": "0.5", "weigh_teacher": True, "calibrate_teacher": True}
+    data = site.publish("leaking", "pairs", fill)
+    report = site.run("kept", site.config("kept", {**spec, **knobs}, data=data), ranks=2)
+    assert (report.summary["pairs"], report.summary["untaughtPairs"]) == (11, 3)
+    assert float(str(report.summary["teacherTemperature"])) > 0
+    plain = site.run("plain", site.config("plain", spec))
+    assert not {"untaughtPairs", "teacherTemperature"} & plain.summary.keys()
+
+
 def weight_names(folder: Path) -> set[str]:
     from safetensors import safe_open
 

@@ -114,6 +114,7 @@ _TWO_TOWER: dict[str, Any] = {
     "name": "student",
     "distill": {"student": "TwoTower", "base": {"uri": "pvc://data/minilm"}},
 }
+_TRUSTING: dict[str, Any] = {"marginWeight": "0.5", "weighTeacher": True, "calibrateTeacher": True}
 _FULL = "quantize.from must name an earlier stage that makes a language model"
 _WORKSPACE = "workspace is a place, not an artifact: it has no digest"
 _IN_A_JOBSET = "with workload JobSet metadata.name begins with a letter"
@@ -154,6 +155,10 @@ REFUSED = [
         "RelevanceTrainJob",
         "give exactly one of synthesize, sft, align, distill, quantize",
         ("spec.stages.0.sft", DELETE),
+    ),
+    *(
+        case("RelevanceTrainJob", "go with a teacher", ("spec.stages.1.distill", _STUDENT["distill"] | {name: value}))
+        for name, value in _TRUSTING.items()
     ),
     case("RelevanceTrainJob", "distill.from must name an earlier stage", ("spec.stages.1.distill.from", "none")),
     case("RelevanceTrainJob", "distill.from must name an earlier stage", ("spec.stages.1.distill.from", "student")),
@@ -476,6 +481,7 @@ ACCEPTED = [
     case("RelevanceTrainJob", None, ("spec.stages.1.distill.student", "Causal")),
     case("RelevanceTrainJob", None, ("spec.stages.1.distill.student", "TwoTower")),
     case("RelevanceModel", None, ("spec.role", "TwoTower")),
+    case("RelevanceTrainJob", None, ("spec.stages.1.distill", _STUDENT["distill"] | {"from": "sft"} | _TRUSTING)),
     case("RelevanceTrainJob", None, ("spec.stages.0.sft.passAtK", {"samples": 16})),
     case("RelevanceTrainJob", None, ("spec.stages", [_TRACES, {"name": "sft", "sft": {}}])),
     case(

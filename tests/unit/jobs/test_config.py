@@ -103,6 +103,14 @@ def test_a_stage_is_read_by_its_kind():
     assert distill.spec.base.uri == "s3://b/minilm"
 
 
+@pytest.mark.parametrize("knob", [{"marginWeight": "0.1"}, {"weighTeacher": True}, {"calibrateTeacher": True}])
+def test_what_a_teacher_is_used_for_needs_one(knob):
+    spec = {"kind": "distill", "base": {"uri": "s3://b/minilm"}, **knob}
+    with pytest.raises(ValidationError, match="go with a teacher; give one or use none of them"):
+        train_config(spec=spec)
+    assert train_config(spec={**spec, "teacher": {"uri": "s3://b/t"}}).spec.needs_teacher
+
+
 def test_an_unknown_kind_of_stage_is_refused():
     with pytest.raises(ValidationError, match="spec"):
         train_config(spec={"kind": "prayer"})

@@ -16,9 +16,11 @@ from lore_core.jobs.config import StudentKind
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import PromptLayout, RuleSource, TextEncoder
 from lore_core.records import LABELS, Pair
+from lore_core.records.leakage import canonical_query
 from lore_core.scoring.reference import TransformersScorer
 from lore_core.training.base import BaseSettings, small_model, write_tokenizer
 from lore_core.training.distill import StudentModel, distill_kit
+from lore_core.training.teaching import TaughtBy
 
 from .test_sft import Plain
 
@@ -42,9 +44,9 @@ def unsure(pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
     return np.array([UNSURE] * len(pairs))
 
 
-def student(base: Path, teacher: Any = None, **changes: Any) -> StudentModel:
+def student(base: Path, taught: TaughtBy | None = None, **changes: Any) -> StudentModel:
     spec = DistillStage.model_validate({"student": "Causal", "base": {"uri": "file:///base"}, **changes})
-    return StudentModel(distill_kit(spec, TextEncoder.load(base), RULES.mode), base, PAIRS, RULES, teacher)
+    return StudentModel(distill_kit(spec, TextEncoder.load(base), RULES.mode), base, PAIRS, RULES, taught)
 
 
 def label_logits(made: StudentModel) -> Any:
@@ -69,7 +71,7 @@ def test_its_contract_is_a_label_first_one(base: Path) -> None:
 
 
 def test_the_loss_is_gold_over_the_vocabulary_and_the_teacher_over_the_labels(base: Path) -> None:
-    made = student(base, unsure)
+    made = student(base, TaughtBy(unsure))
     columns = torch.tensor(made.kit.contract.verbaliser.token_ids)
     gold = columns[[LABELS.index(pair.groundtruth) for pair in PAIRS]]
     with torch.no_grad():
@@ -84,12 +86,28 @@ def test_the_loss_is_gold_over_the_vocabulary_and_the_teacher_over_the_labels(ba
     assert float(alone) == pytest.approx(float(hard), abs=1e-5)
 
 
+def test_its_teacher_is_asked_about_no_query_that_is_held_out(base: Path) -> None:
+    asked: list[str] = []
+
+    def judge(pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
+        asked.extend(pair.query for pair in pairs)
+        return unsure(pairs)
+
+    held_out = PAIRS[-1].query
+    made = student(base, TaughtBy(judge, held_out=frozenset({canonical_query(held_out)})))
+    made.loss(Plain(made.model), list(range(len(PAIRS)))[::-1])
+    made.expect(range(len(PAIRS)))
+    made.loss(Plain(made.model), list(range(len(PAIRS))))
+    assert set(asked) == {pair.query for pair in PAIRS} - {held_out}
+    assert asked
+
+
 def test_it_learns_labels_and_how_sure_the_teacher_is(base: Path) -> None:
     def scores(made: StudentModel) -> Any:
         prompts = [made.kit.render(pair, RULES(pair)) for pair in PAIRS]
         return TransformersScorer.of(made.kit, made.model.eval()).score(prompts)
 
-    by_gold, taught = scores(trained(student(base))), scores(trained(student(base, unsure)))
+    by_gold, taught = scores(trained(student(base))), scores(trained(student(base, TaughtBy(unsure))))
     golds = [LABELS.index(pair.groundtruth) for pair in PAIRS]
     assert (by_gold.probabilities.argmax(1) == golds).all()
     assert by_gold.outside.mean() < 0.05  # what `lore model check` allows

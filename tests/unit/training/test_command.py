@@ -84,6 +84,21 @@ def test_a_stage_that_measures_needs_a_tune_split(
     assert (report.failure.file, report.failure.field) == ("tune.jsonl", f"spec.{asked}")
 
 
+def test_a_teacher_is_calibrated_on_a_split_of_its_own(tmp_path: Path, pairs_folder: Path, train_config: Build) -> None:
+    (pairs_folder / "calibration.jsonl").unlink()
+    folder = tmp_path / "teacher-source"
+    folder.mkdir()
+    teacher = publish(folder, ArtifactRef(uri=(tmp_path / "teacher").as_uri()), "model")
+    base = ArtifactRef(uri=(tmp_path / "base").as_uri())
+    spec = {"kind": "distill", "base": base, "teacher": teacher, "calibrate_teacher": True}
+    status, report = ran(tmp_path, train_config(pairs_folder, spec=spec))
+    assert status == 1
+    assert report.failure is not None
+    found = report.failure
+    assert (found.reason, found.file, found.field) == ("BadData", "calibration.jsonl", "spec.calibrateTeacher")
+    assert "add some or leave calibrateTeacher out" in found.message
+
+
 def test_a_causal_student_of_an_encoder_is_refused(tmp_path: Path, pairs_folder: Path, train_config: Build) -> None:
     folder = tmp_path / "encoder-source"
     folder.mkdir()

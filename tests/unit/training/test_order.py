@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from lore_core.jobs.config import Optimizer, SftSettings
+from lore_core.jobs.config import DistillStage, Optimizer, SftSettings
 from lore_core.records import Pair
-from lore_core.training.order import sft_order
+from lore_core.training.order import sft_order, student_order
 from lore_core.training.schedule import Order, Phase, batch_indices
 
 from .conftest import pair
@@ -61,6 +61,20 @@ def test_a_querys_pairs_stay_together_also_when_ranks_share_a_batch() -> None:
         parts = [order.share(step, rank, 2) for rank in range(2)]
         assert [len({(pairs[i].query, pairs[i].market) for i in part}) for part in parts] == [1, 1]
         assert parts[0] + parts[1] == order.batch(step)
+
+
+def student(**changes: Any) -> DistillStage:
+    uri = {"uri": "file:///m"}
+    return DistillStage.model_validate({"base": uri, "teacher": uri, "optimizer": OPTIMIZER, **changes})
+
+
+def test_a_students_order_is_the_plain_one_until_margins_keep_queries_together() -> None:
+    pairs = [queried(n) for n in range(18)]
+    plain, together = student_order(pairs, student()), student_order(pairs, student(margin_weight="0.5"))
+    assert [plain.batch(step) for step in range(12)] == [batch_indices(step, 18, OPTIMIZER) for step in range(12)]
+    for step in range(6):
+        parts = [together.share(step, rank, 2) for rank in range(2)]
+        assert [len({(pairs[i].query, pairs[i].market) for i in part}) for part in parts] == [1, 1]
 
 
 def test_a_step_draws_the_same_whatever_was_drawn_before() -> None:

@@ -22,6 +22,7 @@ from lore_core.jobs.config import (
 )
 from lore_core.jobs.lora import Lora, ModuleName
 from lore_core.jobs.selection import Selection
+from lore_core.jobs.teaching import TEACHER_NEEDED, TeacherKnobs
 from lore_operator.api.v1alpha1.common import (
     SECRET_ROOT,
     ApiModel,
@@ -143,8 +144,16 @@ class Align(AlignSettings):
     """Alignment of the generative model by reward. It starts from the last sft or align stage before it, or the base model."""
 
 
-class Distill(ApiModel):
+_TAUGHT = Rule(
+    f"has(self.from) || (self.marginWeight.{_ZERO} && !self.weighTeacher && !self.calibrateTeacher)",
+    f"{TEACHER_NEEDED}: name one in from or use none of them",
+)
+
+
+class Distill(TeacherKnobs):
     """A student, trained on gold labels and, with a teacher, on its scores."""
+
+    model_config = ConfigDict(json_schema_extra=cel(_TAUGHT))
 
     student: StudentKind = StudentKind.CLASSIFIER
     """Classifier: a four-class cross-encoder. Causal: a small language model whose first token is the label. TwoTower: one
@@ -159,6 +168,12 @@ class Distill(ApiModel):
     """Longest input in tokens."""
     selection: Selection | None = None
     """End with the checkpoint that scores best on the tune split; without it the last step counts."""
+
+    @model_validator(mode="after")
+    def _taught(self) -> "Distill":
+        if self.needs_teacher and self.from_ is None:
+            raise ValueError(_TAUGHT.message)
+        return self
 
 
 class Quantize(ApiModel):
