@@ -21,6 +21,7 @@ from lore_core.scoring.scores import LabelScores
 from lore_core.scoring.towers import label_probabilities
 from lore_core.training.distill import StudentModel, distill_kit, without_dropout
 from lore_core.training.export import write_model
+from lore_core.training.teaching import TaughtBy
 from lore_core.training.tokenizer import build_tokenizer
 from lore_core.training.towers import learnt_kit
 
@@ -68,9 +69,9 @@ def unsure(pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
     return np.array([UNSURE] * len(pairs))
 
 
-def student(base: Path, teacher: Any = None, **changes: Any) -> StudentModel:
+def student(base: Path, taught: TaughtBy | None = None, **changes: Any) -> StudentModel:
     spec = DistillStage.model_validate({"student": "TwoTower", "base": {"uri": "file:///base"}, **changes})
-    made = StudentModel(distill_kit(spec, TextEncoder.load(base), RULES.mode), base, PAIRS, RULES, teacher)
+    made = StudentModel(distill_kit(spec, TextEncoder.load(base), RULES.mode), base, PAIRS, RULES, taught)
     without_dropout(made.model)
     return made
 
@@ -105,7 +106,7 @@ def by_hand(made: StudentModel) -> Any:
 
 
 def test_the_loss_is_gold_and_the_teacher_over_the_four_labels(base: Path) -> None:
-    made = student(base, unsure)
+    made = student(base, TaughtBy(unsure))
     made.model.eval()
     gold = torch.tensor([LABELS.index(pair.groundtruth) for pair in PAIRS])
     with torch.no_grad():
@@ -123,7 +124,7 @@ def test_the_loss_is_gold_and_the_teacher_over_the_four_labels(base: Path) -> No
 def test_it_learns_labels_and_how_sure_the_teacher_is(base: Path) -> None:
     by_gold, taught = (
         scores(made.kit, TransformersScorer.of(made.kit, made.model.eval()))
-        for made in (trained(student(base)), trained(student(base, unsure)))
+        for made in (trained(student(base)), trained(student(base, TaughtBy(unsure))))
     )
     golds = [LABELS.index(pair.groundtruth) for pair in PAIRS]
     assert (by_gold.probabilities.argmax(1) == golds).all()
