@@ -12,7 +12,7 @@ Decimal = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", max_length=24)]
 Confidence = Annotated[str, Field(pattern=r"^0\.[5-9][0-9]{0,5}$")]
 """Confidence of a one-sided bound, from 0.5 up to below 1."""
 Positive = Annotated[str, Field(pattern=r"^([1-9][0-9]{0,5}(\.[0-9]{1,6})?|0\.[0-9]{0,5}[1-9])$")]
-Weight = Annotated[str, Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$")]
+Weight = Annotated[str, Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$", max_length=13)]
 """At least 0; 0 switches off what it weighs."""
 Share = Annotated[str, Field(pattern=r"^(0(\.[0-9]{1,6})?|1(\.0{1,6})?)$", max_length=8)]
 LabelName = Literal["L1", "L2", "L3", "L4"]
