@@ -6,7 +6,7 @@ Seeds are pooled: a seed's world has queries of its own, and whole queries are d
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from benchmarks.ablation.arms import CONTRASTS, JUDGED, SEVERAL, Contrast, cell
 from benchmarks.ablation.runs import Outcome
@@ -19,10 +19,22 @@ METRICS: Final = (ACCURACY, "MacroF1")
 ALL: Final = "all"
 ROWS: Final = (*JUDGED, SEVERAL, ALL)
 LIFT, HARM, ALIGN_HARM = 0.05, -0.02, -0.01
-_CONFIDENCE, _RESAMPLES, _SEED = 0.95, 2_000, 17
+_CONFIDENCE: Final = 0.95
+RESAMPLES, SEED = 2_000, 17
 
 Gates = Mapping[int, Sequence[Pair]]
 Row = dict[str, float]
+
+
+class Bounded(Protocol):
+    """A value with its bounds."""
+
+    @property
+    def value(self) -> float: ...  # noqa: D102
+    @property
+    def low(self) -> float: ...  # noqa: D102
+    @property
+    def high(self) -> float: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -67,22 +79,26 @@ def figures(table: PairTable) -> dict[str, Row]:
     """An arm's metrics in every cell, with the pairs there."""
     found = {}
     for name in ROWS:
-        part = Slice(table.select(_where(name)), None, _RESAMPLES, _SEED)
+        part = Slice(table.select(_where(name)), None, RESAMPLES, SEED)
         found[name] = {metric: part.value(metric) for metric in METRICS} | {"pairs": len(part.candidate)}
     return found
 
 
 def differences(arm: PairTable, against: PairTable) -> list[Difference]:
     """Both metrics in every cell, paired by query."""
-    whole = Slice(arm, against, _RESAMPLES, _SEED)
+    whole = Slice(arm, against, RESAMPLES, SEED)
     return [_difference(whole.narrowed(_where(name)), metric, name) for name in ROWS for metric in METRICS]
 
 
 def _difference(part: Slice, metric: str, name: str) -> Difference:
+    return Difference(metric, name, *gain(part, metric), len(part.candidate), part.candidate.queries)
+
+
+def gain(part: Slice, metric: str) -> tuple[float, float, float]:
+    """By how much the slice's candidate is above its champion, with a lower and an upper bound; NaN where there is none."""
     bounds = part.regression_interval(metric, None, _CONFIDENCE)
     low, high = (-bounds.high, -bounds.low) if bounds else (math.nan, math.nan)
-    value = -part.regression(metric)
-    return Difference(metric, name, value, low, high, len(part.candidate), part.candidate.queries)
+    return -part.regression(metric), low, high
 
 
 def verdicts(contrast: Contrast, found: Iterable[Difference]) -> list[Verdict]:
@@ -100,7 +116,7 @@ def _kept(contrast: Contrast, one: Difference, least: float) -> Verdict:
     return Verdict(contrast.name, f"{one.cell} {points(one)}: bound at least {100 * least:+.0f}", one.low >= least)
 
 
-def points(one: Difference) -> str:
+def points(one: Bounded) -> str:
     """A difference and its bounds in points."""
     value, low, high = (round(100 * number, 1) + 0.0 for number in (one.value, one.low, one.high))  # no -0.0
     return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"

@@ -1,6 +1,5 @@
 """One arm of one seed: train with `lore train`, answer the gate split. What is done already is found by its content and kept."""
 
-import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from benchmarks.ablation.arms import ALIGNED, Capabilities, Tuned, padded_steps, rule_mode, withheld
-from benchmarks.ablation.world import Site, digest_of, verb
+from benchmarks.ablation.world import Site, digest_of, kept, trained
 from benchmarks.quality.runs import artifact
 from lore_core.artifacts import ArtifactRef, open_store, publish
 from lore_core.artifacts.manifest import sha256_digest
@@ -146,9 +145,8 @@ class Bench:
 
     def trained(self, task: Task) -> Path:
         """The task's model, trained where it is not there yet."""
-        if not self.done(task):
-            self._train(task)
-        return self.model(task)
+        name = re.sub("[^a-z]+", "-", task.arm.lower()).strip("-")
+        return trained(self.root, f"{self.site.seed}-{name}", self._config(task))
 
     def done(self, task: Task) -> bool:
         """Whether a task's model is there."""
@@ -191,23 +189,11 @@ class Bench:
             spec=task.spec,
         )
 
-    def _train(self, task: Task) -> None:
-        log = self.root / "logs" / f"{self.site.seed}-{re.sub('[^a-z]+', '-', task.arm.lower()).strip('-')}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        path = log.with_suffix(".config.json")
-        path.write_text(self._config(task).model_dump_json(by_alias=True), encoding="utf-8")
-        verb(log, "train", "--config", str(path), "--report", str(log.with_suffix(".report.json")))
-
     def _kept(self, task: Task, model: Path, kind: str, find: Find[Value]) -> dict[str, Value]:
         """What `find` finds out about a task's model and the gate split; once found it is kept by its content."""
         named = digest_of(artifact(model).digest, artifact(self.site.gate).digest, sorted(task.capabilities))
         file = self.root / kind / f"{named.removeprefix('sha256:')[:20]}.json"
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            part = file.with_suffix(".part")
-            part.write_text(json.dumps(find(model, self.gate(), task.capabilities, self.site.rules)), encoding="utf-8")
-            part.rename(file)
-        return dict(json.loads(file.read_text(encoding="utf-8")))
+        return dict(kept(file, lambda: find(model, self.gate(), task.capabilities, self.site.rules)))
 
 
 def answer_tokens(pair: Pair, mode: RuleMode, encoder: TextEncoder) -> int:

@@ -6,11 +6,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from benchmarks.quality.runs import artifact
 from hack.basemodel import DATA_SOURCES, content_key
@@ -23,10 +23,11 @@ from lore_core.benchmark.rule_teacher import FaultRates, RuleTeacher
 from lore_core.benchmark.rulebook import rulebook
 from lore_core.benchmark.teacher_server import TeacherServer
 from lore_core.benchmark.world import Scale, World
-from lore_core.jobs import SynthesizeConfig
+from lore_core.jobs import SynthesizeConfig, TrainConfig
 from lore_core.jobs.config import Endpoint, SynthesizeStage
 
 _NEVER: Final = 1_000_000
+Found = TypeVar("Found")
 
 
 class VerbFailed(Exception):
@@ -59,6 +60,33 @@ def verb(log: Path, *words: str) -> None:
         raise VerbFailed(f"lore {words[0]} failed; {log} ends with\n{log.read_text()[-2000:]}")
 
 
+def trained(root: Path, name: str, config: TrainConfig) -> Path:
+    """The model of a stage, by `lore train` where it is not there yet; its files are `logs/NAME.*`. Raises VerbFailed."""
+    if not open_store(config.output).exists():
+        stage_verb(root, name, "train", config)
+    return Path(config.output.uri.removeprefix("file://"))
+
+
+def stage_verb(root: Path, name: str, word: str, config: TrainConfig | SynthesizeConfig) -> None:
+    """Run a stage's verb with its config, log and report in `logs/NAME.*`."""
+    log = root / "logs" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    path = log.with_suffix(".config.json")
+    path.write_text(config.model_dump_json(by_alias=True), encoding="utf-8")
+    verb(log, word, "--config", str(path), "--report", str(log.with_suffix(".report.json")))
+
+
+def kept(file: Path, find: Callable[[], Found]) -> Found:
+    """What `find` returns, as JSON has it; once found it stays in the file."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(find()), encoding="utf-8")
+        part.rename(file)
+    found: Found = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
 def made(root: Path, seed: int, scale: Scale) -> Site:
     """The site of a seed below `root`."""
     folder = root / "world" / content_key(DATA_SOURCES, json.dumps(asdict(scale)), str(seed))
@@ -76,11 +104,7 @@ def _synthesised(root: Path, world: Path, seed: int) -> Path:
     with _teacher(rates, seed) as url:
         config = _config(root, world, seed, url, rates)
         if not open_store(config.output).exists():
-            log = root / "logs" / f"{seed}-synthesize.log"
-            log.parent.mkdir(parents=True, exist_ok=True)
-            path = log.with_suffix(".config.json")
-            path.write_text(config.model_dump_json(by_alias=True), encoding="utf-8")
-            verb(log, "synthesize", "--config", str(path), "--report", str(log.with_suffix(".report.json")))
+            stage_verb(root, f"{seed}-synthesize", "synthesize", config)
     return Path(config.output.uri.removeprefix("file://"))
 
 

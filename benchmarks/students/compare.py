@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.ablation.compare import ACCURACY, RESAMPLES, SEED, gain, points
 from benchmarks.students.runs import GOLD, STUDENT, TEACHER, Scores
 from lore_core.evaluation.fidelity import fidelity_counts
 from lore_core.evaluation.measured import Measured
@@ -26,9 +27,7 @@ PARTS: Final[Mapping[str, Mapping[str, str]]] = {
     ALL: {},
 }
 """What is told apart. Any pair of a head query may be missed by a cache, so all of them stand for the misses."""
-ACCURACY: Final = "Accuracy2"
 HARM, AGREEMENT, RANKING, TEACHERS = -0.02, 0.90, 0.90, 0.90
-_CONFIDENCE, _RESAMPLES, _SEED = 0.95, 2_000, 17
 _MILLION: Final = 1_000_000
 
 
@@ -119,7 +118,7 @@ def _figures(tables: Mapping[str, PairTable], lists: Mapping[str, PairTable], wh
     return Figures(
         pairs=len(parts[STUDENT]),
         queries=parts[STUDENT].queries,
-        accuracy={arm: Slice(part, None, _RESAMPLES, _SEED).value(ACCURACY) for arm, part in parts.items()},
+        accuracy={arm: Slice(part, None, RESAMPLES, SEED).value(ACCURACY) for arm, part in parts.items()},
         to_teacher=_difference(parts[STUDENT], parts[TEACHER]),
         to_gold=_difference(parts[STUDENT], parts[GOLD]),
         agreement=float(same / pairs),
@@ -128,10 +127,7 @@ def _figures(tables: Mapping[str, PairTable], lists: Mapping[str, PairTable], wh
 
 
 def _difference(student: PairTable, other: PairTable) -> Difference:
-    both = Slice(student, other, _RESAMPLES, _SEED)
-    bounds = both.regression_interval(ACCURACY, None, _CONFIDENCE)
-    low, high = (-bounds.high, -bounds.low) if bounds else (math.nan, math.nan)
-    return Difference(-both.regression(ACCURACY), low, high)
+    return Difference(*gain(Slice(student, other, RESAMPLES, SEED), ACCURACY))
 
 
 def verdicts(found: Mapping[str, Figures]) -> list[Verdict]:
@@ -152,9 +148,3 @@ def _follows(name: str, part: Figures | None) -> Verdict:
     if part is None:
         return Verdict(target, "no pairs", reached=False)
     return Verdict(target, f"{points(part.to_teacher)}, {part.queries} queries", part.to_teacher.low >= HARM)
-
-
-def points(one: Difference) -> str:
-    """A difference and its bounds in points."""
-    value, low, high = (round(100 * number, 1) + 0.0 for number in (one.value, one.low, one.high))  # no -0.0
-    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.students.compare import Figures, Seeds, Verdict, figures, points, verdicts
+from benchmarks.ablation.compare import points
+from benchmarks.students.compare import Figures, Seeds, Verdict, figures, verdicts
 from benchmarks.students.runs import GOLD, STUDENT, TEACHER, Lesson
 
 _NAME: Final = 16

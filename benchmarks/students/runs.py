@@ -8,7 +8,7 @@ from typing import Final
 
 from benchmarks.ablation.arms import EVERY, LONGER, RULES, withheld
 from benchmarks.ablation.runs import Bench
-from benchmarks.ablation.world import digest_of, verb
+from benchmarks.ablation.world import digest_of, kept, trained
 from benchmarks.quality.runs import artifact
 from hack.basemodel import DATA_SOURCES, content_key
 from lore_core.artifacts import ArtifactRef, open_store, publish
@@ -80,14 +80,8 @@ class School:
 
     def student(self, arm: str, teacher: Path) -> Path:
         """A student, taught by the teacher or, from the same weights, by gold alone."""
-        config = self._config(arm, artifact(teacher))
-        if not open_store(config.output).exists():
-            log = self.bench.root / "logs" / f"{self.seed}-{arm.replace(' ', '-')}.log"
-            log.parent.mkdir(parents=True, exist_ok=True)
-            path = log.with_suffix(".config.json")
-            path.write_text(config.model_dump_json(by_alias=True), encoding="utf-8")
-            verb(log, "train", "--config", str(path), "--report", str(log.with_suffix(".report.json")))
-        return Path(config.output.uri.removeprefix("file://"))
+        name = f"{self.seed}-{arm.replace(' ', '-')}"
+        return trained(self.bench.root, name, self._config(arm, artifact(teacher)))
 
     def learned(self, arm: str, teacher: Path) -> Scores:
         """The scores of a student, which is trained where it is not there yet."""
@@ -97,13 +91,7 @@ class School:
         """A model's probabilities for the pairs of the gate split."""
         named = digest_of(artifact(model).digest, artifact(self.bench.site.gate).digest)
         file = self.bench.root / "scores" / f"{named.removeprefix('sha256:')[:20]}.json"
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            part = file.with_suffix(".part")
-            part.write_text(json.dumps(scored(model, self.bench.gate(), self.bench.site.rules)), encoding="utf-8")
-            part.rename(file)
-        found: Scores = json.loads(file.read_text(encoding="utf-8"))
-        return found
+        return kept(file, lambda: scored(model, self.bench.gate(), self.bench.site.rules))
 
     def strata(self) -> dict[str, str]:
         """The stratum of each of the gate's queries in the world's simulated log."""

@@ -1,11 +1,12 @@
 """vLLM's inspections of model classes, taken from the image.
 
 Before vLLM loads a model it imports the model's class in a process of its own, and keeps what it found out below its cache
-folder. That folder is empty in a new pod, and the import is two fifths of what a server's start computes on a CPU. The server
-image holds the inspections of the classes that the platform serves in the folder that `LORE_INSPECTIONS` names; vLLM uses one
-only where it was made from the very source file that it has.
+folder. That folder is empty in a new pod, and the import takes long. The server image holds the inspections of the classes that
+the platform serves in the folder that `LORE_INSPECTIONS` names; vLLM uses one only where it was made from the very source file
+that it has.
 """
 
+import contextlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -22,10 +23,14 @@ def take() -> None:
 
 
 def put(environment: Mapping[str, str]) -> None:
-    """Copy the image's inspections to where vLLM looks for its own, unless it has some there."""
+    """Copy the image's inspections to where vLLM looks for its own, unless it has some there.
+
+    Where that cannot be done, vLLM finds out itself: a server starts later for it, and starts.
+    """
     target = _cache(environment) / _FOLDER
     if (kept := environment.get(_KEPT)) and not target.exists():
-        shutil.copytree(kept, target, dirs_exist_ok=True)  # another process of the server may be doing the same
+        with contextlib.suppress(OSError):
+            shutil.copytree(kept, target, dirs_exist_ok=True)  # another process of the server may be doing the same
 
 
 def _cache(environment: Mapping[str, str]) -> Path:

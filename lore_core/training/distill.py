@@ -8,19 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
-
 from lore_core.jobs.config import DistillStage, RuleMode, StudentKind
 from lore_core.jobs.errors import JobError
 from lore_core.prompts import ModelKit, PromptLayout, RuleSource, TextEncoder, build_contract
 from lore_core.records import LABELS, Pair
 from lore_core.training.examples import PADDING, Example, Examples, collate
 from lore_core.training.sft import load_causal
-from lore_core.training.teaching import TEACHER_SHARE, Judge, TaughtBy, Teaching
+from lore_core.training.teaching import TEACHER_SHARE, TaughtBy, Teaching
 from lore_core.training.towers import collate_towers, load_towers
 
-_JUDGED_AT_ONCE: Final = 64
 _LAYOUTS: Final = {
     StudentKind.CLASSIFIER: PromptLayout.CLASSIFIER,
     StudentKind.CAUSAL: PromptLayout.LABEL_FIRST,
@@ -46,11 +42,7 @@ class StudentModel:
     ) -> None:
         """Raises JobError where the base model cannot be such a student."""
         self.kit, self.rules, self.pairs = kit, rules, pairs
-        self.teaching = self._teacher = None
-        if taught is not None:
-            self._teacher = Judgements(taught.judge, pairs)
-            self.teaching = Teaching(taught, self._teacher, pairs, kit.contract.calibration)
-            self._teacher.expect(self.teaching.taught(range(len(pairs))))
+        self.teaching = Teaching(taught, pairs, kit.contract.calibration) if taught is not None else None
         self._columns = list(kit.contract.verbaliser.token_ids)
         self.examples = Examples(
             kit,
@@ -68,8 +60,8 @@ class StudentModel:
 
     def expect(self, draws: Sequence[int]) -> set[int]:
         """What this rank will draw, in order: the teacher judges many at once. Returns the token ids in it and the padding's."""
-        if self._teacher is not None and self.teaching is not None:
-            self._teacher.expect(self.teaching.taught(draws))
+        if self.teaching is not None:
+            self.teaching.expect(draws)
         return {PADDING, *(token for index in set(draws) for token in self.examples[index].token_ids)}
 
     def loss(self, engine: Any, indices: list[int]) -> Any:
@@ -97,36 +89,6 @@ class StudentModel:
         last = inputs["attention_mask"].sum(-1) - 1
         rows = torch.arange(len(last), device=last.device)
         return engine(**inputs, use_cache=False).logits[rows, last].float()
-
-
-class Judgements:
-    """A teacher's probabilities by pair. Pairs are judged together with those drawn soon after them, and each once.
-
-    A judge that generates takes hardly longer for many answers than for few. Which pairs go together depends on the draws
-    alone, so that a resumed stage computes the same numbers.
-    """
-
-    def __init__(self, judge: Judge, pairs: Sequence[Pair]) -> None:
-        self._judge, self._pairs = judge, pairs
-        self._known: dict[int, npt.NDArray[np.float64]] = {}
-        self.expect(range(len(pairs)))
-
-    def expect(self, draws: Sequence[int]) -> None:
-        """Indices in the order in which they will be asked for."""
-        self._order = list(dict.fromkeys(draws))
-        self._place = {index: place for place, index in enumerate(self._order)}
-
-    def __call__(self, indices: Sequence[int]) -> npt.NDArray[np.float64]:
-        """n×4 probabilities."""
-        for index in indices:
-            if index not in self._known:
-                self._judge_around(index)
-        return np.stack([self._known[index] for index in indices])
-
-    def _judge_around(self, index: int) -> None:
-        first = self._place[index] // _JUDGED_AT_ONCE * _JUDGED_AT_ONCE
-        together = self._order[first : first + _JUDGED_AT_ONCE]
-        self._known.update(zip(together, self._judge([self._pairs[one] for one in together]), strict=True))
 
 
 def without_dropout(model: Any) -> None:

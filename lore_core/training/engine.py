@@ -148,7 +148,7 @@ class StageLoop:
         with loading_universal(self.engine, not self._checkpoints.fits(found)):
             _, kept = self.engine.load_checkpoint(str(self._checkpoints.scratch), tag=found.tag)
         self._checkpoints.drop(self._checkpoints.scratch / found.tag)
-        return History(kept[_HISTORY]), dict(kept[_MEASURED]), dict(kept[_KEPT])
+        return History(kept[_HISTORY]), dict(kept[_MEASURED]), dict(kept.get(_KEPT, {}))
 
     def run(self, start: int, checkpoint_every: int, on_step: OnStep) -> Chosen:
         """Steps `start` up to the last, or until the judge's patience is over; the best checkpoint's weights are loaded then.

@@ -16,8 +16,7 @@ from lore_core.training.distill_loss import divergence, margin, trust
 TEACHER_SHARE: Final = 0.5
 Judge = Callable[[Sequence[Pair]], npt.NDArray[np.float64]]
 """n×4 probabilities of n pairs."""
-Ask = Callable[[Sequence[int]], npt.NDArray[np.float64]]
-"""The same of the training pairs at n indices."""
+_JUDGED_AT_ONCE: Final = 64
 
 
 @dataclass(frozen=True)
@@ -33,24 +32,55 @@ class TaughtBy:
     temperature: str | None = None
 
 
+class Judgements:
+    """A teacher's probabilities by pair. Pairs are judged together with those drawn soon after them, and each once.
+
+    A judge that generates takes hardly longer for many answers than for few. Which pairs go together depends on the draws
+    alone, so that a resumed stage computes the same numbers.
+    """
+
+    def __init__(self, judge: Judge, pairs: Sequence[Pair]) -> None:
+        self._judge, self._pairs = judge, pairs
+        self._known: dict[int, npt.NDArray[np.float64]] = {}
+        self.expect(range(len(pairs)))
+
+    def expect(self, draws: Sequence[int]) -> None:
+        """Indices in the order in which they will be asked for."""
+        self._order = list(dict.fromkeys(draws))
+        self._place = {index: place for place, index in enumerate(self._order)}
+
+    def __call__(self, indices: Sequence[int]) -> npt.NDArray[np.float64]:
+        """n×4 probabilities."""
+        for index in indices:
+            if index not in self._known:
+                self._judge_around(index)
+        return np.stack([self._known[index] for index in indices])
+
+    def _judge_around(self, index: int) -> None:
+        first = self._place[index] // _JUDGED_AT_ONCE * _JUDGED_AT_ONCE
+        together = self._order[first : first + _JUDGED_AT_ONCE]
+        self._known.update(zip(together, self._judge([self._pairs[one] for one in together]), strict=True))
+
+
 class Teaching:
     """The teacher's part of a student's loss. Pairs of held-out queries are learned from gold alone and never asked about."""
 
-    def __init__(self, by: TaughtBy, ask: Ask, pairs: Sequence[Pair], student: Calibration) -> None:
-        """`ask` is the teacher by index; the student's calibration says what labels are worth."""
-        self._ask, self._pairs, self._temperature = ask, pairs, by.temperature
+    def __init__(self, by: TaughtBy, pairs: Sequence[Pair], student: Calibration) -> None:
+        """The student's calibration says what labels are worth."""
+        self._ask, self._pairs, self._temperature = Judgements(by.judge, pairs), pairs, by.temperature
         self._weighs, self._margin = by.knobs.weigh_teacher, float(by.knobs.margin_weight)
         self._grades = [float(grade) for grade in student.grades]
         self._untaught = {row for row, pair in enumerate(pairs) if canonical_query(pair.query) in by.held_out}
+        self.expect(range(len(pairs)))
 
     def summary(self) -> dict[str, Any]:
         """The fitted temperature, and how many pairs were kept from the teacher; nothing where there is nothing to tell."""
         fitted = {"teacherTemperature": self._temperature} if self._temperature else {}
         return fitted | ({"untaughtPairs": len(self._untaught)} if self._untaught else {})
 
-    def taught(self, draws: Sequence[int]) -> list[int]:
-        """Those of the draws that the teacher is asked about, in their order."""
-        return [index for index in draws if index not in self._untaught]
+    def expect(self, draws: Sequence[int]) -> None:
+        """Indices in the order in which they will be drawn; the teacher is asked about those of no held-out query."""
+        self._ask.expect([index for index in draws if index not in self._untaught])
 
     def loss(self, logits: Any, indices: Sequence[int]) -> Any:
         """The teacher's share of the divergence, plus the weighted margin; `logits` are n×4, of the pairs at `indices`."""

@@ -32,6 +32,7 @@ class Backend(WireModel):
     model: ArtifactRef
     classifier: bool
     two_tower: Literal[True] | None = None
+    """Absent where it is not one, so that compositions recorded before there were any keep their digest."""
     profile: ServingProfile
     arguments: tuple[str, ...]
     environment: dict[str, str] = Field(default={})

@@ -43,6 +43,12 @@ def test_an_image_without_any_changes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
+def test_a_folder_that_is_not_there_or_cannot_be_written_stops_no_server(kept: Path, tmp_path: Path) -> None:
+    put({"VLLM_CACHE_ROOT": str(tmp_path / "cache"), "LORE_INSPECTIONS": str(tmp_path / "gone")})
+    (tmp_path / "file").write_text("")
+    put({"VLLM_CACHE_ROOT": str(tmp_path / "file" / "below"), "LORE_INSPECTIONS": str(kept)})
+
+
 def test_vllm_finds_it_as_a_plugin() -> None:
     group = "vllm.general_plugins"
     (plugin,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][group].items()

@@ -8,7 +8,8 @@ import pytest
 
 from lore_core.benchmark.world import Scale, World
 from lore_core.records import Pair
-from lore_core.training.distill import Judgements, without_dropout
+from lore_core.training.distill import without_dropout
+from lore_core.training.teaching import Judgements
 
 torch = pytest.importorskip("torch")
 
