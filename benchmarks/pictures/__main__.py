@@ -7,12 +7,13 @@ with `lore train` on pairs that need the picture and pairs that have none, and s
 
 import argparse
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.pictures.arms import Arm
-from benchmarks.pictures.compare import missed, scores, summary, table
+from benchmarks.pictures.compare import missed, scores, summary, table, tabled
 from benchmarks.pictures.reading import read_words
-from benchmarks.pictures.runs import Size, scored, seeing_base, trained
+from benchmarks.pictures.runs import Answers, Size, answers, seeing_base, trained
 from lore_core.benchmark.lexicon import vocabulary
 from lore_core.benchmark.world import Scale, World
 from lore_core.jobs.config import Optimizer
@@ -44,22 +45,32 @@ def main() -> int:
         words = read_words(base, World(args.seeds[0], size.blocks))
         said = "  ".join(f"{name}: {share:.3f}" for name, share in words.items())
         print(f"words read from the gate split's pictures  {said}", flush=True)
+        found = {}
         for seed in args.seeds:
-            run(root, base, World(seed, size.blocks), size)
+            found[seed] = run(root, base, World(seed, size.blocks), size)
+            report({seed: found[seed]})
+        if len(found) > 1:
+            report(found)
     return 0
 
 
-def run(root: Path, base: Path, world: World, size: Size) -> None:
-    """One seed: train and score every arm, then print them side by side."""
-    tables = {}
+def run(root: Path, base: Path, world: World, size: Size) -> dict[Arm, Answers]:
+    """One seed: train and score every arm."""
+    found = {}
     for arm in Arm:
         done = trained(root, base, world, arm, size)
         steps = "  ".join(f"{step}: {value:.3f}" for step, value in done.curve)
         print(f"seed {world.seed}, {arm}: Accuracy@2 on the tune split by step  {steps}", flush=True)
-        tables[arm] = scored(done.folder, world, arm)
-        print(f"seed {world.seed}, {arm}: on the gate split  {summary(tables[arm])}", flush=True)
-    found = scores(tables)
-    print(f"\nseed {world.seed}{table(found)}\n")
+        found[arm] = answers(done.folder, world, arm)
+        said = summary(tabled({world.seed: found[arm]}))
+        print(f"seed {world.seed}, {arm}: on the gate split  {said}", flush=True)
+    return found
+
+
+def report(seeds: Mapping[int, Mapping[Arm, Answers]]) -> None:
+    """Print the arms side by side, the queries of all these seeds together."""
+    found = scores({arm: tabled({seed: arms[arm] for seed, arms in seeds.items()}) for arm in Arm})
+    print(f"\n{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}{table(found)}\n")
     print("\n".join(f"missed: {line}" for line in missed(found)) or "every yardstick is reached", flush=True)
 
 

@@ -12,16 +12,18 @@ from benchmarks.quality.runs import artifact
 from lore_core.artifacts import ArtifactRef, publish
 from lore_core.artifacts.manifest import canonical_json, sha256_digest
 from lore_core.benchmark.world import Scale, World
-from lore_core.evaluation.table import PairTable
 from lore_core.jobs import Report, RuleMode, TrainConfig
 from lore_core.jobs.config import Layout, Optimizer, SftStage
 from lore_core.jobs.selection import Selection, TuneMetric
 from lore_core.prompts import ModelKit
-from lore_core.records import LABELS, Pair, write_pairs
+from lore_core.records import Pair, write_pairs
 
 VISUAL: Final = "visual"
 SUBSETS: Final = (VISUAL, "general")
 _TUNE_PAIRS: Final = 64
+
+Answers = list[tuple[Pair, int]]
+"""Pairs and the labels, 0..3, that a model gives them."""
 
 
 @dataclass(frozen=True)
@@ -84,19 +86,13 @@ def trained(root: Path, base: Path, world: World, arm: Arm, size: Size) -> Train
     return Trained(Path(config.output.uri.removeprefix("file://")), curves.get("tuneAccuracy2", []))
 
 
-def scored(model: Path, world: World, arm: Arm) -> PairTable:
+def answers(model: Path, world: World, arm: Arm) -> Answers:
     """The gate split as the arm sees it, with the model's answers."""
     from lore_core.scoring.reference import TransformersScorer
 
     pairs, kit = shown(pairs_of(world, "gate"), arm, world.seed), ModelKit.load(model)
     scores = TransformersScorer(model).score([kit.render(pair) for pair in pairs])
-    return PairTable.build(
-        [pair.id for pair in pairs],
-        [pair.query for pair in pairs],
-        [LABELS.index(pair.groundtruth) for pair in pairs],
-        [int(answer) for answer in scores.probabilities.argmax(axis=1)],
-        {"subset": [pair.subset for pair in pairs]},
-    )
+    return [(pair, int(answer)) for pair, answer in zip(pairs, scores.probabilities.argmax(axis=1), strict=True)]
 
 
 def _published(folder: Path, world: World, arm: Arm) -> ArtifactRef:

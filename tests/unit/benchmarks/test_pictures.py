@@ -1,7 +1,7 @@
 """The arms of `python -m benchmarks.pictures`: what each is shown, and when a yardstick counts as missed."""
 
 from benchmarks.pictures.arms import BLANK, Arm, shown
-from benchmarks.pictures.compare import Score, missed, scores, table
+from benchmarks.pictures.compare import Score, missed, scores, summary, table, tabled
 from benchmarks.pictures.runs import SUBSETS, pairs_of
 from lore_core.benchmark.world import Scale, World
 from lore_core.evaluation.bootstrap import Interval
@@ -41,10 +41,7 @@ def test_each_arm_is_shown_what_its_name_says() -> None:
 
 def answered(right: bool) -> PairTable:
     """Every pair answered with its gold label, or all of a query with one."""
-    gold = [LABELS.index(pair.groundtruth) for pair in PAIRS]
-    answers = gold if right else [3] * len(gold)
-    ids, queries = [pair.id for pair in PAIRS], [pair.query for pair in PAIRS]
-    return PairTable.build(ids, queries, gold, answers, {"subset": [pair.subset for pair in PAIRS]})
+    return tabled({17: [(pair, LABELS.index(pair.groundtruth) if right else 3) for pair in PAIRS]})
 
 
 def test_a_model_that_looks_reaches_every_yardstick() -> None:
@@ -63,3 +60,11 @@ def test_what_is_missed_is_named() -> None:
     assert [line.split(":")[0] for line in said] == ["picture", "blank", "shuffled picture", "picture"]
     narrow = [Score(subset, arm, 0.9, Interval(0.45, 0.55), 0.0, None, 24, 6) for subset in SUBSETS for arm in Arm]
     assert missed(narrow) == []
+
+
+def test_queries_of_several_seeds_stand_apart_in_one_table() -> None:
+    right = [(pair, LABELS.index(pair.groundtruth)) for pair in PAIRS]
+    wrong = [(pair, 3 - LABELS.index(pair.groundtruth)) for pair in PAIRS]
+    one, both = tabled({17: right}), tabled({17: right, 18: wrong})
+    assert (len(both), both.queries) == (2 * len(one), 2 * one.queries)
+    assert summary(both) == "visual: 0.500  general: 0.500"
