@@ -22,7 +22,7 @@ from lore_core.jobs.wire import WireModel as WireModel
 
 
 class RuleMode(StrEnum):
-    """Which rules a prompt shows. `Oracle` shows the record's own rule_list, which may contain gold (method.md §2)."""
+    """Which rules a prompt shows. `Oracle` shows the record's own rule_list, which may contain gold."""
 
     NONE = "None"
     RETRIEVED = "Retrieved"
