@@ -12,11 +12,12 @@ from benchmarks.quality.runs import artifact
 from lore_core.artifacts import ArtifactRef, publish
 from lore_core.artifacts.manifest import canonical_json, sha256_digest
 from lore_core.benchmark.world import Scale, World
-from lore_core.jobs import Report, RuleMode, TrainConfig
+from lore_core.jobs import RuleMode, TrainConfig
 from lore_core.jobs.config import Layout, Optimizer, SftStage
 from lore_core.jobs.selection import Selection, TuneMetric
 from lore_core.prompts import ModelKit
 from lore_core.records import Pair, write_pairs
+from lore_core.training.curves import CURVES_NAME, TrainingCurves
 
 VISUAL: Final = "visual"
 SUBSETS: Final = (VISUAL, "general")
@@ -81,9 +82,9 @@ def trained(root: Path, base: Path, world: World, arm: Arm, size: Size) -> Train
     path, report = root / f"train-{name}.json", root / f"train-{name}-report.json"
     path.write_text(config.model_dump_json(by_alias=True), encoding="utf-8")
     _lore("train", "--config", str(path), "--report", str(report), ranks=size.ranks)
-    curves = Report.model_validate_json(report.read_text(encoding="utf-8")).summary.get("curves", {})
-    assert isinstance(curves, dict)
-    return Trained(Path(config.output.uri.removeprefix("file://")), curves.get("tuneAccuracy2", []))
+    folder = Path(config.output.uri.removeprefix("file://"))
+    curves = TrainingCurves.read(folder / CURVES_NAME).curves
+    return Trained(folder, [(int(step), value) for step, value in curves.get("tuneAccuracy2", ())])
 
 
 def answers(model: Path, world: World, arm: Arm) -> Answers:
