@@ -10,9 +10,10 @@ from typing import Final, Protocol
 
 from benchmarks.ablation.arms import CONTRASTS, JUDGED, SEVERAL, Contrast, cell
 from benchmarks.ablation.runs import Outcome
+from benchmarks.quality.seeds import pooled
 from lore_core.evaluation.slices import Slice
 from lore_core.evaluation.table import PairTable
-from lore_core.records import LABELS, Pair
+from lore_core.records import Pair
 
 ACCURACY: Final = "Accuracy2"
 METRICS: Final = (ACCURACY, "MacroF1")
@@ -59,16 +60,10 @@ class Verdict:
     reached: bool
 
 
-def pooled(gates: Gates, outcomes: Iterable[Outcome]) -> PairTable:
-    """One arm's answers of several seeds in one table; no two seeds share a query."""
-    rows = [
-        (f"{found.seed}/{pair.id}", f"{found.seed} {pair.query}", pair, found.answers[pair.id])
-        for found in outcomes
-        for pair in gates[found.seed]
-    ]
-    ids, queries, pairs, answers = zip(*rows, strict=True)
-    gold = [LABELS.index(pair.groundtruth) for pair in pairs]
-    return PairTable.build(ids, queries, gold, answers, {"cell": [cell(pair) for pair in pairs]})
+def tabled(gates: Gates, outcomes: Iterable[Outcome]) -> PairTable:
+    """One arm's answers of all seeds in one table."""
+    rows = ((found.seed, pair, found.answers[pair.id]) for found in outcomes for pair in gates[found.seed])
+    return pooled(rows, "cell", cell)
 
 
 def _where(name: str) -> dict[str, str]:

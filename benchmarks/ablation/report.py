@@ -17,7 +17,7 @@ from benchmarks.ablation.compare import (
     contrasted,
     figures,
     points,
-    pooled,
+    tabled,
     verdicts,
 )
 from benchmarks.ablation.runs import SAMPLED, Bench, Outcome
@@ -43,7 +43,7 @@ def whole_arms(outcomes: Iterable[Outcome], seeds: int) -> dict[str, list[Outcom
 def report(benches: Sequence[Bench], outcomes: Iterable[Outcome]) -> Report:
     """Print everything; the same as values."""
     gates, arms = {bench.site.seed: bench.gate() for bench in benches}, whole_arms(outcomes, len(benches))
-    tables = {name: pooled(gates, runs) for name, runs in arms.items()}
+    tables = {name: tabled(gates, runs) for name, runs in arms.items()}
     by_arm = {name: figures(table) for name, table in tables.items()}
     found = contrasted(tables)
     print(f"\nseeds: {', '.join(map(str, gates))}")

@@ -6,11 +6,11 @@ from typing import Final
 
 from benchmarks.pictures.arms import Arm
 from benchmarks.pictures.runs import SUBSETS, VISUAL, Answers
+from benchmarks.quality.seeds import pooled
 from lore_core.evaluation.bootstrap import Interval
 from lore_core.evaluation.metrics import accuracy2
 from lore_core.evaluation.slices import Slice
 from lore_core.evaluation.table import PairTable
-from lore_core.records import LABELS
 
 METRIC: Final = "Accuracy2"
 PRIOR: Final = 0.5
@@ -37,15 +37,9 @@ class Score:
 
 
 def tabled(seeds: Mapping[int, Answers]) -> PairTable:
-    """An arm's answers of one seed or several in one table; no two seeds share a query."""
-    rows = [(seed, pair, answer) for seed, found in seeds.items() for pair, answer in found]
-    return PairTable.build(
-        [f"{seed}/{pair.id}" for seed, pair, _ in rows],
-        [f"{seed} {pair.query}" for seed, pair, _ in rows],
-        [LABELS.index(pair.groundtruth) for _, pair, _ in rows],
-        [answer for *_, answer in rows],
-        {"subset": [pair.subset for _, pair, _ in rows]},
-    )
+    """An arm's answers of one seed or several in one table."""
+    rows = ((seed, pair, answer) for seed, found in seeds.items() for pair, answer in found)
+    return pooled(rows, "subset", lambda pair: pair.subset)
 
 
 def summary(table: PairTable) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.ablation import arms, report
 from benchmarks.ablation.arms import CONTRASTS, EVERY, NONE, TUNED, Contrast, cell, padded_steps, withheld
-from benchmarks.ablation.compare import Difference, differences, figures, pooled, verdicts
+from benchmarks.ablation.compare import Difference, differences, figures, tabled, verdicts
 from benchmarks.ablation.runs import Budget, Outcome, answer_tokens, trained_tokens
 from lore_core.benchmark.vocabulary import ALIASES, MEANING
 from lore_core.benchmark.world import SUBSETS, Scale, World
@@ -105,7 +105,7 @@ def outcome(name: str, seed: int, wrong: Sequence[str] = ()) -> Outcome:
 
 def test_seeds_are_pooled_with_queries_of_their_own() -> None:
     gates = {17: GATE, 18: GATE}
-    one, two = pooled(gates, [outcome("a", 17)]), pooled(gates, [outcome("a", 17), outcome("a", 18, ["plain"])])
+    one, two = tabled(gates, [outcome("a", 17)]), tabled(gates, [outcome("a", 17), outcome("a", 18, ["plain"])])
     assert (len(two), two.queries) == (2 * len(one), 2 * one.queries)
     assert figures(one)["plain"]["Accuracy2"] == 1.0
     assert figures(two)["plain"]["Accuracy2"] == 0.5
@@ -113,7 +113,7 @@ def test_seeds_are_pooled_with_queries_of_their_own() -> None:
 
 def test_a_lift_is_told_in_its_own_cell_alone_and_an_arm_differs_from_itself_by_nothing() -> None:
     gates = {17: GATE}
-    good, bad = (pooled(gates, [outcome("a", 17, wrong)]) for wrong in ((), ("rule",)))
+    good, bad = (tabled(gates, [outcome("a", 17, wrong)]) for wrong in ((), ("rule",)))
     found = {one.cell: one for one in differences(good, bad) if one.metric == "Accuracy2"}
     assert (found["rule"].value, found["rule"].low, found["rule"].high) == (1.0, 1.0, 1.0)
     assert {found[name].value for name in ("plain", "knowledge", "image", "several")} == {0.0}
