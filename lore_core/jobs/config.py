@@ -1,7 +1,7 @@
 """Configs of the workload pods, one model per verb. camelCase on the wire, like the resources they come from."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -105,8 +105,14 @@ class StudentKind(StrEnum):
     TWO_TOWER = "TwoTower"
 
 
+OVERLAP_NEEDED: Final = "showOverlap goes with student Classifier"
+
+
 class DistillStage(TeacherKnobs):
-    """A student of kind `student`, fine-tuned on gold labels and, where `teacher` is given, on its scores."""
+    """A student of kind `student`, fine-tuned on gold labels and, where `teacher` is given, on its scores.
+
+    With `show_overlap` its prompt says how many of the query's words the title has.
+    """
 
     kind: Literal["distill"] = "distill"
     student: StudentKind = StudentKind.CLASSIFIER
@@ -114,7 +120,14 @@ class DistillStage(TeacherKnobs):
     teacher: ArtifactRef | None = None
     optimizer: Optimizer = Optimizer(learning_rate="0.0001", max_steps=200)
     max_prompt_tokens: int = Field(default=128, ge=16, le=8192)
+    show_overlap: bool = False
     selection: Selection | None = None
+
+    @model_validator(mode="after")
+    def _overlapping(self) -> "DistillStage":
+        if self.show_overlap and self.student is not StudentKind.CLASSIFIER:
+            raise ValueError(f"{OVERLAP_NEEDED}; leave it out or choose that student")
+        return self
 
     @model_validator(mode="after")
     def _taught(self) -> "DistillStage":

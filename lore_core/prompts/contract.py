@@ -42,13 +42,14 @@ class PromptLayout(StrEnum):
 
 
 class PromptField(StrEnum):
-    """The parts of a record (and the rules found for it) that a prompt can show."""
+    """The parts of a record (and what was found for it) that a prompt can show; `overlap` is of query and title."""
 
     QUERY = "query"
     TITLE = "title"
     SHOP = "shop"
     ATTRIBUTES = "attributes"
     PICTURE = "picture"
+    OVERLAP = "overlap"
     QUERY_RULES = "queryRules"
     ITEM_RULES = "itemRules"
 
@@ -236,5 +237,5 @@ def _check_apart(query: Sequence[PromptField], item: Sequence[PromptField]) -> N
     """Raises ValueError where a tower shows what depends on the other's text; rules that an item triggers depend on both."""
     if not set(query) <= {PromptField.QUERY, PromptField.QUERY_RULES}:
         raise ValueError("towers.queryTemplate: shows query and queryRules alone")
-    if set(item) & {PromptField.QUERY, PromptField.QUERY_RULES, PromptField.ITEM_RULES}:
-        raise ValueError("template: of layout TwoTower shows the item alone; remove query and rules")
+    if set(item) & {PromptField.QUERY, PromptField.QUERY_RULES, PromptField.ITEM_RULES, PromptField.OVERLAP}:
+        raise ValueError("template: of layout TwoTower shows the item alone; remove query, rules and overlap")

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 from lore_core.jobs.config import RuleMode
 from lore_core.prompts.contract import PromptField
+from lore_core.prompts.overlap import overlap_text
 from lore_core.records.pair import TraceStep
 
 
@@ -39,7 +40,7 @@ NO_RULES = PromptRules()
 
 
 def record_fields(record: PromptRecord, rules: PromptRules = NO_RULES) -> dict[PromptField, str]:
-    """Text of every prompt field; a field without content is the empty string."""
+    """Text of every field of the record and its rules; a field without content is the empty string."""
     said = {field: read(record) for field, read in RECORD_READERS.items()}
     return said | {field: read(rules) for field, read in RULE_READERS.items()}
 
@@ -73,7 +74,11 @@ RECORD_READERS: Final[Mapping[PromptField, Callable[[Any], str]]] = {
     PromptField.ATTRIBUTES: lambda record: attributes_text(record.cpv_sku),
     PromptField.PICTURE: attrgetter("vqa_result"),
 }
-"""How the text of each field is read from a PromptRecord."""
+"""How the text of each field of its own is read from a PromptRecord."""
+PAIR_READERS: Final[Mapping[PromptField, Callable[[Any], str]]] = {
+    PromptField.OVERLAP: lambda record: overlap_text(record.query, record.title)
+}
+"""How a PromptRecord's query and item are compared."""
 RULE_READERS: Final[Mapping[PromptField, Callable[[PromptRules], str]]] = {
     PromptField.QUERY_RULES: lambda rules: _lines(rules.query),
     PromptField.ITEM_RULES: lambda rules: _lines(rules.item),

@@ -13,7 +13,7 @@ from lore_core.prompts.contract import (
     TextSegment,
     Truncation,
 )
-from lore_core.prompts.fields import NO_RULES, RECORD_READERS, RULE_READERS, PromptRecord, PromptRules
+from lore_core.prompts.fields import NO_RULES, PAIR_READERS, RECORD_READERS, RULE_READERS, PromptRecord, PromptRules
 
 Encode = Callable[[str], list[int]]
 
@@ -94,7 +94,7 @@ def _place(segment: FieldSegment | ImageSegment, encode: Encode) -> Slot | None:
     if isinstance(segment, ImageSegment):
         return None
     of_rules = segment.field in RULE_READERS
-    read = RULE_READERS[segment.field] if of_rules else RECORD_READERS[segment.field]
+    read = (RULE_READERS if of_rules else {**RECORD_READERS, **PAIR_READERS})[segment.field]
     return Slot(segment.field, of_rules, read, tuple(encode(segment.before)) if segment.before else ())
 
 

@@ -72,12 +72,15 @@ _WORDED: Final[tuple[Segment, ...]] = (
     TextSegment(text="\nAnswer:"),
 )
 
-_CROSS_ENCODER: Final[tuple[Segment, ...]] = (
+_ASKED: Final[tuple[Segment, ...]] = (
     ControlSegment(token="[CLS]"),
     FieldSegment(field=PromptField.QUERY_RULES),
     ControlSegment(token="[SEP]"),
     FieldSegment(field=PromptField.QUERY),
     ControlSegment(token="[SEP]"),
+)
+_OVERLAP: Final[tuple[Segment, ...]] = (FieldSegment(field=PromptField.OVERLAP), ControlSegment(token="[SEP]"))
+_OFFERED: Final[tuple[Segment, ...]] = (
     *_ITEM,
     FieldSegment(field=PromptField.ITEM_RULES),
     ControlSegment(token="[SEP]"),
@@ -101,12 +104,14 @@ def build_contract(
     max_prompt_tokens: int,
     *,
     image_tokens: int | None = None,
+    show_overlap: bool = False,
 ) -> ServingContract:
     """The contract of a model of this tokenizer. Raises ContractError where the layout cannot be carried.
 
-    With `image_tokens` an item's picture of at most so many tokens stands where its words would.
+    With `image_tokens` an item's picture of at most so many tokens stands where its words would. With `show_overlap` a
+    cross-encoder is told how many of the query's words the title has.
     """
-    template = _template(encoder, layout)
+    template = _template(encoder, layout, show_overlap)
     towers = Towers(query_template=_QUERY_TOWER, **_UNTRAINED_HEAD) if layout is PromptLayout.TWO_TOWER else None
     if image_tokens is not None:
         template = _pictured(template, ImageSegment(max_tokens=image_tokens))
@@ -124,9 +129,9 @@ def build_contract(
     )
 
 
-def _template(encoder: TextEncoder, layout: PromptLayout) -> tuple[Segment, ...]:
+def _template(encoder: TextEncoder, layout: PromptLayout, show_overlap: bool) -> tuple[Segment, ...]:
     if layout is PromptLayout.CLASSIFIER:
-        return _CROSS_ENCODER
+        return (*_ASKED, *(_OVERLAP if show_overlap else ()), *_OFFERED)
     if layout is PromptLayout.TWO_TOWER:
         return _ITEM_TOWER
     start = ControlSegment(token=THINK if layout is PromptLayout.THINK_FIRST else ANSWER)

@@ -26,7 +26,10 @@ _LAYOUTS: Final = {
 
 def distill_kit(spec: DistillStage, encoder: TextEncoder, rule_mode: RuleMode) -> ModelKit:
     """The contract of the student. Raises ContractError where the tokenizer of its base cannot carry it."""
-    return ModelKit(build_contract(encoder, _LAYOUTS[spec.student], rule_mode, spec.max_prompt_tokens), encoder)
+    contract = build_contract(
+        encoder, _LAYOUTS[spec.student], rule_mode, spec.max_prompt_tokens, show_overlap=spec.show_overlap
+    )
+    return ModelKit(contract, encoder)
 
 
 class StudentModel:

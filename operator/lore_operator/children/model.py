@@ -6,7 +6,8 @@ from typing import Any
 from lore_core.jobs import Report
 from lore_operator.api.v1alpha1 import API_VERSION
 from lore_operator.api.v1alpha1.common import ArtifactRef, DeletionPolicy
-from lore_operator.api.v1alpha1.train_job import RelevanceTrainJob, Stage
+from lore_operator.api.v1alpha1.train_job import RelevanceTrainJob
+from lore_operator.api.v1alpha1.train_stage import Stage
 from lore_operator.children.train_config import StageConfig
 
 

@@ -7,7 +7,8 @@ from lore_core import artifacts
 from lore_core.jobs import AlignStage, DistillStage, SftStage, SynthesizeConfig, SynthesizeStage, TrainConfig
 from lore_core.jobs.quantize import QuantizeConfig
 from lore_operator.api.v1alpha1.common import ArtifactRef
-from lore_operator.api.v1alpha1.train_job import RelevanceTrainJob, Sft, Stage, Synthesize
+from lore_operator.api.v1alpha1.train_job import RelevanceTrainJob
+from lore_operator.api.v1alpha1.train_stage import Sft, Stage, Synthesize
 from lore_operator.children.input_key import input_key
 from lore_operator.children.settings import Settings
 

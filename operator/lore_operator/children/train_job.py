@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from lore_core.jobs import CONFIG_PATH
 from lore_operator.api.v1alpha1.common import ArtifactRef
-from lore_operator.api.v1alpha1.train_job import Nodes, RelevanceTrainJob, Stage, WorkloadKind
+from lore_operator.api.v1alpha1.train_job import Nodes, RelevanceTrainJob, WorkloadKind
+from lore_operator.api.v1alpha1.train_stage import Stage
 from lore_operator.children.config_maps import config_map, report_map
 from lore_operator.children.job import job
 from lore_operator.children.jobset import in_jobset, member_name

@@ -1,7 +1,7 @@
 """Publishing a stage's model: once, under the exact name asked for, never over another model, never again after deletion."""
 
 from lore_operator.api.v1alpha1 import RelevanceTrainJob
-from lore_operator.api.v1alpha1.train_job import Stage
+from lore_operator.api.v1alpha1.train_stage import Stage
 from lore_operator.children.labels import PUBLISHED
 from lore_operator.children.names import Attempt
 from lore_operator.plan.attempts import annotated

@@ -8,7 +8,7 @@ from lore_core.jobs import Report
 from lore_operator.api import InvalidResource, parse_train_job
 from lore_operator.api.v1alpha1 import RelevanceTrainJob
 from lore_operator.api.v1alpha1.common import ArtifactRef
-from lore_operator.api.v1alpha1.train_job import Stage
+from lore_operator.api.v1alpha1.train_stage import Stage
 from lore_operator.children.labels import ATTEMPT, RUN, STAGE, owner_labels
 from lore_operator.children.model import relevance_model
 from lore_operator.children.names import Attempt, train_base

@@ -160,6 +160,11 @@ REFUSED = [
         case("RelevanceTrainJob", "go with a teacher", ("spec.stages.1.distill", _STUDENT["distill"] | {name: value}))
         for name, value in _TRUSTING.items()
     ),
+    case(
+        "RelevanceTrainJob",
+        "showOverlap goes with student Classifier",
+        ("spec.stages", [_TWO_TOWER | {"distill": _TWO_TOWER["distill"] | {"showOverlap": True}}]),
+    ),
     case("RelevanceTrainJob", "distill.from must name an earlier stage", ("spec.stages.1.distill.from", "none")),
     case("RelevanceTrainJob", "distill.from must name an earlier stage", ("spec.stages.1.distill.from", "student")),
     case("RelevanceTrainJob", "two stages publish under the same name", ("spec.stages.1.publish.as", "lore")),
@@ -482,6 +487,7 @@ ACCEPTED = [
     case("RelevanceTrainJob", None, ("spec.stages.1.distill.student", "TwoTower")),
     case("RelevanceModel", None, ("spec.role", "TwoTower")),
     case("RelevanceTrainJob", None, ("spec.stages.1.distill", _STUDENT["distill"] | {"from": "sft"} | _TRUSTING)),
+    case("RelevanceTrainJob", None, ("spec.stages.1.distill", _STUDENT["distill"] | {"showOverlap": True})),
     case("RelevanceTrainJob", None, ("spec.stages.0.sft.passAtK", {"samples": 16})),
     case("RelevanceTrainJob", None, ("spec.stages", [_TRACES, {"name": "sft", "sft": {}}])),
     case(

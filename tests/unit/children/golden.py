@@ -68,7 +68,9 @@ TRAIN = resource(
         },
         "stages": [
             {"name": "sft", "sft": {"selection": {"patience": 3}, "lora": {"rank": 16}}},
-            {"name": "student", "distill": {"from": "sft", "base": {"uri": "pvc://datasets/minilm"}}},
+            {"name": "student", "distill": {
+                "from": "sft", "base": {"uri": "pvc://datasets/minilm"}, "showOverlap": True,
+            }},
             {"name": "traces", "synthesize": {
                 "teacher": {"url": "https://teacher.team/v1", "model": "large", "secretRef": {"name": "teacher-key"}},
                 "tokenBudget": 5000000,

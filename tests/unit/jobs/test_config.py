@@ -111,6 +111,13 @@ def test_what_a_teacher_is_used_for_needs_one(knob):
     assert train_config(spec={**spec, "teacher": {"uri": "s3://b/t"}}).spec.needs_teacher
 
 
+def test_only_a_cross_encoder_is_shown_the_overlap():
+    spec = {"kind": "distill", "base": {"uri": "s3://b/minilm"}, "showOverlap": True}
+    with pytest.raises(ValidationError, match="showOverlap goes with student Classifier"):
+        train_config(spec={**spec, "student": "TwoTower"})
+    assert train_config(spec=spec).spec.show_overlap
+
+
 def test_an_unknown_kind_of_stage_is_refused():
     with pytest.raises(ValidationError, match="spec"):
         train_config(spec={"kind": "prayer"})

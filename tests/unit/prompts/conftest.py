@@ -16,6 +16,7 @@ WORDS = (
 def bert_tokenizer() -> bytes:
     """A WordPiece tokenizer shaped like BERT's: control tokens inside the vocabulary, special tokens in brackets."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[", "]", "sep", "cls", "red", "shirt", "cotton", "##s", ";"]
+    words += ["all", "none", "of", "1", "2"]
     added = [
         {
             "id": i,

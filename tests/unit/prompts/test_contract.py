@@ -17,6 +17,7 @@ def document(encoder: TextEncoder) -> dict:
 QUERY = {"kind": "field", "field": "query"}
 TITLE = {"kind": "field", "field": "title"}
 RULES = {"kind": "field", "field": "itemRules"}
+OVERLAP = {"kind": "field", "field": "overlap"}
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,7 @@ def test_a_bad_contract_is_refused(
         (("towers", "queryTemplate"), [QUERY, QUERY], "must show the query exactly once"),
         (("template",), [QUERY, TITLE], "template: of layout TwoTower shows the item alone"),
         (("template",), [TITLE, RULES], "template: of layout TwoTower shows the item alone"),
+        (("template",), [TITLE, OVERLAP], "template: of layout TwoTower shows the item alone"),
     ],
 )
 def test_a_bad_contract_of_a_two_tower_is_refused(
