@@ -1,9 +1,10 @@
 """`python -m benchmarks.chorus`: the student against lexical, BM25 and zero-shot MiniLM on Chorus.
 
-The student learns from judged pairs and from silver ones (benchmarks/chorus/silver.py). Five folds grouped by query over
-all judged queries; every pair is answered by a model that saw no pair of its query. Cuts of the scoring baselines are fitted
-on each fold's training pairs. Differences are paired by query; intervals are 95 %, from a bootstrap over queries. `--short`
-runs one fold with few steps: it shows that everything works, not how good it is.
+The student learns from judged pairs and from silver ones (benchmarks/chorus/silver.py), both labelled by a teacher that is
+fitted on the judged ones (benchmarks/chorus/teacher.py). Five folds grouped by query over all judged queries; every pair is
+answered by a model that saw no pair of its query. Cuts of the scoring baselines are fitted on each fold's training pairs.
+Differences are paired by query; intervals are 95 %, from a bootstrap over queries. `--short` runs one fold with few steps: it
+shows that everything works, not how good it is.
 """
 
 import argparse
@@ -24,9 +25,10 @@ from numpy.typing import NDArray
 from benchmarks.chorus.baselines import apply_cuts, fit_cuts, lexical
 from benchmarks.chorus.compare import LEXICAL, STUDENT, Labels, Score, compare, document, requirements, table
 from benchmarks.chorus.data import FOLDS, chorus_folder, fold_of, load_pairs, load_titles
-from benchmarks.chorus.silver import BM25, COSINE, QUERIES, Features, features, labelled, silver_pairs, teach
+from benchmarks.chorus.silver import QUERIES, labelled, silver_pairs
 from benchmarks.chorus.student import Lesson
 from benchmarks.chorus.student import answers as student_answers
+from benchmarks.chorus.teacher import BM25, COSINE, Features, features, teach
 from lore_core.records import Pair
 
 SHORT_STEPS: Final = 4
@@ -92,10 +94,10 @@ def _lesson(pairs: Sequence[Pair], seen: Features, silver: Sequence[Pair], asked
     """What a fold's student learns from; the teacher is fitted on the fold's training pairs."""
     judged = [pairs[row] for row in train]
     gold = np.array([pair.groundtruth.grade - 1 for pair in judged], np.int8)
-    known, soft = np.split(teach(seen[train], gold, np.concatenate([seen[train], asked])), [len(judged)])
-    guessed = labelled(silver, soft)
-    taught = zip([*judged, *guessed], [*known.tolist(), *soft.tolist()], strict=True)
-    return Lesson(judged, guessed, {pair.id: row for pair, row in taught})
+    soft = teach(seen[train], gold, np.concatenate([seen[train], asked]))
+    taught = labelled([*judged, *silver], soft)
+    by_id = {pair.id: row for pair, row in zip(taught, soft.tolist(), strict=True)}
+    return Lesson(taught[: len(judged)], taught[len(judged) :], by_id)
 
 
 def _students(

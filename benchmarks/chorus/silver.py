@@ -1,8 +1,7 @@
-"""Silver pairs: queries made of title words, their candidates, and a weak teacher's probabilities for them.
+"""Silver pairs: queries made of title words and their candidates, for a teacher to label.
 
-A hundred judged queries do not teach a cross-encoder what matching is. A regression on what the baselines see does well
-with so few, so it is fitted on the training pairs and labels pairs nobody judged; the student learns from both. Queries and
-titles of judged pairs are left out: nothing about the pairs that are judged later is seen.
+A hundred judged queries do not show a cross-encoder enough of what is asked of it, so it learns from pairs nobody judged,
+too. Queries and titles of judged pairs are left out: nothing about the pairs that are judged later is seen.
 """
 
 from collections import defaultdict
@@ -12,26 +11,20 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.chorus.baselines import bm25_scores, lexical, words, zero_shot_scores
+from benchmarks.chorus.baselines import words
 from lore_core.records import LABELS, Label, Pair
 
 QUERIES: Final = 900
-COSINE: Final = 0
-BM25: Final = 2
-"""Columns of the features that are baselines of their own."""
 _LONGEST_QUERY: Final = 3
 _SIMILAR: Final = 8
 _OTHERS: Final = 6
 _SEED: Final = 17
 
-Features = NDArray[np.float64]
-Probabilities = NDArray[np.float64]
-
 
 def silver_pairs(titles: Sequence[str], judged: Sequence[Pair], count: int = QUERIES) -> list[Pair]:
     """`count` queries of one to three neighbouring title words, each with titles that share a word and others that need not.
 
-    The label of these pairs is not known: L1 stands there until `labelled` puts the teacher's.
+    The label of these pairs is not known: L1 stands there until `labelled` puts a teacher's.
     """
     taken, asked = {pair.title for pair in judged}, {pair.query for pair in judged}
     free = sorted({title for title in titles if words(title)} - taken)
@@ -67,32 +60,7 @@ def _pair(query: str, title: str, name: str) -> Pair:
     return Pair(id=name, item_id=name, query=query, title=title, groundtruth=Label.L1, subset="general")
 
 
-def features(pairs: Sequence[Pair], titles: Sequence[str], folder: str) -> Features:
-    """What the teacher sees, n×5: cosine, its square, share of the best BM25, lexical match, cosine where it matches."""
-    cosine, bm25 = zero_shot_scores(pairs, folder), bm25_scores(pairs, titles)
-    match = lexical(pairs) / (len(LABELS) - 1)
-    return np.stack([cosine, cosine**2, bm25, match, cosine * match], axis=1)
-
-
-def teach(seen: Features, gold: NDArray[np.int8], asked: Features) -> Probabilities:
-    """Four probabilities of `asked`, n×4, by a multinomial regression fitted on judged pairs.
-
-    Classes weigh by the inverse root of their share: rare labels are heard without shouting.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    present, counts = np.unique(gold, return_counts=True)
-    weights = dict(zip(present.tolist(), (counts / len(gold)) ** -0.5, strict=True))
-    model = make_pipeline(StandardScaler(), LogisticRegression(class_weight=weights, max_iter=1000))
-    model.fit(seen, gold)
-    found = np.zeros((len(asked), len(LABELS)))
-    found[:, present] = model.predict_proba(asked)
-    return found
-
-
-def labelled(pairs: Sequence[Pair], probabilities: Probabilities) -> list[Pair]:
+def labelled(pairs: Sequence[Pair], probabilities: NDArray[np.float64]) -> list[Pair]:
     """The pairs with the teacher's likeliest label."""
     best = probabilities.argmax(axis=1)
     return [

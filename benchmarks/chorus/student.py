@@ -27,7 +27,7 @@ _RATE: Final = "0.0002"
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a student learns from: judged pairs, silver pairs, and the teacher's probabilities of both (n×4, by pair id)."""
+    """What a student learns from: judged and silver pairs with the teacher's labels, and its probabilities (n×4, by pair id)."""
 
     judged: Sequence[Pair]
     silver: Sequence[Pair]
@@ -44,8 +44,8 @@ class Lesson:
 
 
 def stage(base: str, steps: int | None) -> DistillStage:
-    """The platform's stage with short prompts, and more and larger steps than its default."""
-    spec = DistillStage(base=ArtifactRef(uri=f"file://{base}"), max_prompt_tokens=_PROMPT_TOKENS)
+    """The platform's stage with short prompts that tell the overlap, and more and larger steps than its default."""
+    spec = DistillStage(base=ArtifactRef(uri=f"file://{base}"), max_prompt_tokens=_PROMPT_TOKENS, show_overlap=True)
     changed = (
         {"max_steps": _STEPS, "learning_rate": _RATE} if steps is None else {"max_steps": steps, "warmup_steps": 1}
     )

@@ -1,9 +1,9 @@
-"""Silver pairs of the Chorus comparison: made of what nobody judged, labelled by a teacher fitted on training pairs."""
+"""Silver pairs of the Chorus comparison: made of what nobody judged."""
 
 import numpy as np
 from unit.evaluation.world import pair
 
-from benchmarks.chorus.silver import labelled, silver_pairs, teach
+from benchmarks.chorus.silver import labelled, silver_pairs
 from benchmarks.chorus.student import Lesson
 
 TITLES = [
@@ -27,15 +27,6 @@ def test_a_silver_query_meets_titles_with_and_without_its_words():
     silver = silver_pairs(TITLES, JUDGED, 30)
     shared = [bool(set(one.query.split()) & set(one.title.split())) for one in silver]
     assert 0.5 < np.mean(shared) < 1.0
-
-
-def test_the_teacher_learns_from_judged_pairs_and_gives_an_absent_label_nothing():
-    seen = np.linspace(0, 1, 60)[:, None]
-    gold = np.repeat([0, 1, 3], 20).astype(np.int8)
-    soft = teach(seen, gold, np.array([[0.05], [0.95]]))
-    assert soft.argmax(axis=1).tolist() == [0, 3]
-    assert soft[:, 2].tolist() == [0.0, 0.0]
-    assert np.allclose(soft.sum(axis=1), 1.0)
 
 
 def test_silver_pairs_carry_the_teachers_likeliest_label():
