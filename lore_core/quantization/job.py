@@ -91,5 +91,5 @@ def _card(source: Path, digest: str, done: Rounded) -> str:
     return (
         f"{told}\n## Quantised\n\nMade of `{digest}`, whose stages and scores stand above; none was measured of this variant."
         f" {done.layers} linear layers hold 8-bit weights, a scale each output channel, and take inputs rounded to 8 bits, a scale"
-        f" each token ({SCHEME}). Rounding changed their weights by {done.relative_error:.4f} of their norm.\n"
+        f" and a zero point each token ({SCHEME}). Rounding changed their weights by {done.relative_error:.4f} of their norm.\n"
     )

@@ -1,8 +1,9 @@
 """Linear layers as 8-bit integers, in the layout that compressed-tensors calls `int-quantized` and vLLM loads by itself.
 
 A weight is one signed byte with a float32 scale for its output channel; the server rounds a layer's inputs to 8 bits too, with
-a scale a token (W8A8). Rounding is to the nearest, without calibration data. Embeddings, norms and the output layer stay as
-they are.
+a scale and a zero point a token (W8A8). Without a zero point vLLM takes another kernel on processors with AMX, which ends the
+server where it computes in float32. Rounding is to the nearest, without calibration data. Embeddings, norms and the output
+layer stay as they are.
 """
 
 import json
@@ -30,7 +31,7 @@ _CONFIG: Final[dict[str, Any]] = {
             "input_activations": {
                 "num_bits": 8,
                 "type": "int",
-                "symmetric": True,
+                "symmetric": False,
                 "strategy": "token",
                 "dynamic": True,
             },

@@ -79,7 +79,7 @@ class LocalServer:
             process = stack.enter_context(_running(self._command(port), _environment(), log))
             served = ServedModel(f"http://127.0.0.1:{port}", self._name, process.pid)
             _await_ready(served, process, log)
-            _warm_up(served, self._kit)
+            _warm_up(served, self._kit, log)
             self._stack = stack.pop_all()
         return served
 
@@ -182,13 +182,18 @@ def _tail(log: IO[bytes]) -> str:
     return "\n".join(log.read().decode(errors="replace").splitlines()[-_LOG_LINES:])
 
 
-def _warm_up(served: ServedModel, kit: ModelKit) -> None:
-    """The first request with log-probabilities may build kernels for seconds; no caller should wait for that."""
+def _warm_up(served: ServedModel, kit: ModelKit, log: IO[bytes]) -> None:
+    """The first request with log-probabilities may build kernels for seconds; no caller should wait for that.
+
+    It is also the first that the model computes: where a kernel cannot, vLLM's own words say why.
+    """
     path, request = _first_request(kit)
     with httpx.Client(base_url=served.base_url, timeout=120.0, trust_env=False) as client:
         response = client.post(path, json={"model": served.model, **request})
     if response.status_code != httpx.codes.OK:
-        raise ServerError(f"the first request failed with status {response.status_code}: {response.text[:300]}")
+        raise ServerError(
+            f"the first request failed with status {response.status_code}: {response.text[:300]}\n{_tail(log)}"
+        )
 
 
 def _first_request(kit: ModelKit) -> tuple[str, dict[str, object]]:
