@@ -14,6 +14,7 @@ from lore_core.benchmark.world import SUBSETS
 from lore_core.evaluation.table import PairTable
 from lore_core.jobs import Report, RuleMode, TrainConfig
 from lore_core.jobs.config import Layout, Optimizer, SftStage
+from lore_core.jobs.lora import Lora
 from lore_core.prompts import ModelKit, RuleSource
 from lore_core.records import LABELS, Pair, read_pairs
 
@@ -22,7 +23,7 @@ GATES: Final = "benchmark"
 
 @dataclass(frozen=True)
 class Settings:
-    """What is trained on each seed."""
+    """What is trained on each seed; without `lora` all weights are."""
 
     scale: str
     rule_mode: RuleMode
@@ -30,6 +31,7 @@ class Settings:
     ranks: int
     layout: Layout = Layout.THINK_FIRST
     hand_over: str = "0"
+    lora: Lora | None = None
 
 
 def lore(*words: str, ranks: int = 1) -> None:
@@ -52,10 +54,11 @@ def drawn(root: Path, seed: int, scale: str) -> Path:
     return folder
 
 
-def base_model(root: Path, world: Path) -> Path:
+def base_model(root: Path, world: Path, steps: int | None = None) -> Path:
     """The base model; the world's words and facts are equal for every seed, so one serves them all."""
     folder = root / "base"
-    lore("model", "pretrain", "--corpus", str(world / "corpus" / "corpus.txt"), "--out", str(folder))
+    longer = () if steps is None else ("--steps", str(steps))
+    lore("model", "pretrain", "--corpus", str(world / "corpus" / "corpus.txt"), "--out", str(folder), *longer)
     return folder
 
 
@@ -63,7 +66,11 @@ def trained(root: Path, world: Path, base: Path, seed: int, settings: Settings) 
     """The fine-tuned model's folder; what is there already is not trained again."""
     optimizer = settings.optimizer.model_copy(update={"seed": seed})
     spec = SftStage(
-        layout=settings.layout, rule_mode=settings.rule_mode, optimizer=optimizer, hand_over=settings.hand_over
+        layout=settings.layout,
+        rule_mode=settings.rule_mode,
+        optimizer=optimizer,
+        hand_over=settings.hand_over,
+        lora=settings.lora,
     )
     inputs = {name: artifact(world / name) for name in ("pairs", "rules")}
     key = sha256_digest(canonical_json([str(inputs), artifact(base).digest, spec.content_digest(), settings.ranks]))

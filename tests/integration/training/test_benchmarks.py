@@ -1,6 +1,7 @@
 """The short forms of benchmarks that train: their arms are trained, compared, and leave nothing on the disk."""
 
 import json
+import re
 from pathlib import Path
 
 from ..short_forms import short
@@ -60,6 +61,17 @@ def test_a_student_is_trained_twice_from_its_teacher_and_says_how_far_it_follows
     assert short("benchmarks.students", temporary, *words) == said
     assert {path: path.stat().st_mtime_ns for path in trained} == trained
     assert left(temporary) == []
+
+
+def test_a_model_is_trained_on_a_world_and_every_aim_that_it_misses_is_named(tmp_path: Path) -> None:
+    said = short("benchmarks.quality", tmp_path)
+
+    assert "ThinkFirst, seed 17: trained in " in said
+    of_seed, of_worst = said.split("seed 17\n", 1)[1].split("worst of 1 seeds\n", 1)
+    assert of_worst.startswith(of_seed.rstrip("\n"))
+    assert re.findall(r"^(?:subset|cell) (\S+)", of_seed, re.MULTILINE)[:4] == ["general", "hard", "rules", "visual"]
+    assert re.search(r"^missed: Macro-F1 0\.\d+ < 0\.8$", of_worst, re.MULTILINE)
+    assert left(tmp_path) == []
 
 
 def test_four_arms_are_trained_from_one_base_and_stand_side_by_side(tmp_path: Path) -> None:
