@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from benchmarks.chorus.baselines import apply_cuts, fit_cuts, lexical
 from benchmarks.chorus.compare import LEXICAL, STUDENT, Labels, Score, compare, document, requirements, table
 from benchmarks.chorus.data import FOLDS, chorus_folder, fold_of, load_pairs, load_titles
-from benchmarks.chorus.silver import QUERIES, labelled, silver_pairs
+from benchmarks.chorus.silver import QUERIES, silver_pairs
 from benchmarks.chorus.student import Lesson
 from benchmarks.chorus.student import answers as student_answers
-from benchmarks.chorus.teacher import BM25, COSINE, Features, features, teach
+from benchmarks.chorus.teacher import BM25, COSINE, Features, features, labelled, teach
 from lore_core.records import Pair
 
 SHORT_STEPS: Final = 4

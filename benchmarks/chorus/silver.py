@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.chorus.baselines import words
-from lore_core.records import LABELS, Label, Pair
+from lore_core.records import Label, Pair
 
 QUERIES: Final = 900
 _LONGEST_QUERY: Final = 3
@@ -24,7 +23,7 @@ _SEED: Final = 17
 def silver_pairs(titles: Sequence[str], judged: Sequence[Pair], count: int = QUERIES) -> list[Pair]:
     """`count` queries of one to three neighbouring title words, each with titles that share a word and others that need not.
 
-    The label of these pairs is not known: L1 stands there until `labelled` puts a teacher's.
+    The label of these pairs is not known: L1 stands there until a teacher puts its own.
     """
     taken, asked = {pair.title for pair in judged}, {pair.query for pair in judged}
     free = sorted({title for title in titles if words(title)} - taken)
@@ -58,11 +57,3 @@ def _queries(titles: Sequence[str], asked: set[str], count: int, random: np.rand
 
 def _pair(query: str, title: str, name: str) -> Pair:
     return Pair(id=name, item_id=name, query=query, title=title, groundtruth=Label.L1, subset="general")
-
-
-def labelled(pairs: Sequence[Pair], probabilities: NDArray[np.float64]) -> list[Pair]:
-    """The pairs with the teacher's likeliest label."""
-    best = probabilities.argmax(axis=1)
-    return [
-        pair.model_copy(update={"groundtruth": LABELS[label]}) for pair, label in zip(pairs, best.tolist(), strict=True)
-    ]

@@ -16,7 +16,7 @@ from lore_core.records import LABELS, Pair
 
 COSINE: Final = 0
 BM25: Final = 2
-_MATCH: Final = 3
+MATCH: Final = 3
 """Columns of the features that are baselines of their own."""
 _RARITY: Final = 0.75
 """A label weighs by the inverse of its share to this power: rare ones are heard. It cannot change a side."""
@@ -26,22 +26,19 @@ Probabilities = NDArray[np.float64]
 
 
 def features(pairs: Sequence[Pair], titles: Sequence[str], folder: str) -> Features:
-    """What the teacher sees, n×6: cosine, its square, share of the best BM25, lexical match, cosine where it matches, head noun.
-
-    In English the head of a query is its last word. In the title, in singular or plural, it says that the thing is right and
-    something about it is not.
-    """
+    """What the teacher sees, n×6: cosine, its square, share of the best BM25, lexical match, cosine where it matches, head noun."""
     cosine, bm25 = zero_shot_scores(pairs, folder), bm25_scores(pairs, titles)
     match = lexical(pairs) / (len(LABELS) - 1)
-    head = [_singular(words(pair.query)[-1:]) <= _singular(words(pair.title)) for pair in pairs]
+    head = [has_head(pair.query, pair.title) for pair in pairs]
     return np.stack([cosine, cosine**2, bm25, match, cosine * match, head], axis=1)
 
 
-def _singular(found: Sequence[str]) -> set[str]:
-    return {_without_plural(word) for word in found}
+def has_head(query: str, title: str) -> bool:
+    """Whether the query's last word, in English the thing that it asks for, stands in the title in singular or plural."""
+    return {_singular(word) for word in words(query)[-1:]} <= {_singular(word) for word in words(title)}
 
 
-def _without_plural(word: str) -> str:
+def _singular(word: str) -> str:
     """The S-stemmer (Harman, "How effective is suffixing?", 1991)."""
     endings = (("ies", "y", ("eies", "aies")), ("es", "e", ("aes", "ees", "oes")), ("s", "", ("us", "ss")))
     for ending, kept, but in endings:
@@ -62,7 +59,7 @@ def teach(seen: Features, gold: NDArray[np.int8], asked: Features) -> Probabilit
     model.fit(seen, gold)
     found = np.zeros((len(asked), len(LABELS)))
     found[:, present] = model.predict_proba(asked)
-    return _on_side(found, asked[:, _MATCH] > 0)
+    return _on_side(found, asked[:, MATCH] > 0)
 
 
 def _on_side(found: Probabilities, relevant: NDArray[np.bool_]) -> Probabilities:
@@ -71,3 +68,11 @@ def _on_side(found: Probabilities, relevant: NDArray[np.bool_]) -> Probabilities
     outer = np.array([1.0, 0.0, 0.0, 1.0]) * np.finfo(np.float64).tiny
     kept = np.where(mine, found + outer, 0.0)
     return np.asarray(kept / kept.sum(axis=1, keepdims=True))
+
+
+def labelled(pairs: Sequence[Pair], probabilities: Probabilities) -> list[Pair]:
+    """The pairs with the teacher's likeliest label."""
+    best = probabilities.argmax(axis=1)
+    return [
+        pair.model_copy(update={"groundtruth": LABELS[label]}) for pair, label in zip(pairs, best.tolist(), strict=True)
+    ]

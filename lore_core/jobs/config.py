@@ -1,9 +1,9 @@
 """Configs of the workload pods, one model per verb. camelCase on the wire, like the resources they come from."""
 
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from lore_core.artifacts.manifest import canonical_json, sha256_digest
 from lore_core.artifacts.ref import ArtifactRef, Digest
@@ -108,26 +108,35 @@ class StudentKind(StrEnum):
 OVERLAP_NEEDED: Final = "showOverlap goes with student Classifier"
 
 
-class DistillStage(TeacherKnobs):
-    """A student of kind `student`, fine-tuned on gold labels and, where `teacher` is given, on its scores.
+class DistillSettings(TeacherKnobs):
+    """Knobs of a distillation stage that need no artifact, as a spec gives them."""
 
-    With `show_overlap` its prompt says how many of the query's words the title has.
-    """
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
-    kind: Literal["distill"] = "distill"
     student: StudentKind = StudentKind.CLASSIFIER
-    base: ArtifactRef
-    teacher: ArtifactRef | None = None
-    optimizer: Optimizer = Optimizer(learning_rate="0.0001", max_steps=200)
+    """Classifier: a four-class cross-encoder. Causal: a small language model whose first token is the label. TwoTower: one
+    encoder for query and item apart, and four labels from the cosine of both."""
     max_prompt_tokens: int = Field(default=128, ge=16, le=8192)
+    """Longest input in tokens."""
     show_overlap: bool = False
+    """Tell the student how many of the query's words stand in the title, in training and wherever it is served."""
     selection: Selection | None = None
+    """End with the checkpoint that scores best on the tune split; without it the last step counts."""
 
     @model_validator(mode="after")
-    def _overlapping(self) -> "DistillStage":
+    def _overlapping(self) -> Self:
         if self.show_overlap and self.student is not StudentKind.CLASSIFIER:
             raise ValueError(f"{OVERLAP_NEEDED}; leave it out or choose that student")
         return self
+
+
+class DistillStage(DistillSettings):
+    """A student, fine-tuned on gold labels and, where `teacher` is given, on its scores."""
+
+    kind: Literal["distill"] = "distill"
+    base: ArtifactRef
+    teacher: ArtifactRef | None = None
+    optimizer: Optimizer = Optimizer(learning_rate="0.0001", max_steps=200)
 
     @model_validator(mode="after")
     def _taught(self) -> "DistillStage":

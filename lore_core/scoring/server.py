@@ -188,8 +188,11 @@ def _warm_up(served: ServedModel, kit: ModelKit, log: IO[bytes]) -> None:
     It is also the first that the model computes: where a kernel cannot, vLLM's own words say why.
     """
     path, request = _first_request(kit)
-    with httpx.Client(base_url=served.base_url, timeout=120.0, trust_env=False) as client:
-        response = client.post(path, json={"model": served.model, **request})
+    try:
+        with httpx.Client(base_url=served.base_url, timeout=120.0, trust_env=False) as client:
+            response = client.post(path, json={"model": served.model, **request})
+    except httpx.TransportError as error:
+        raise ServerError(f"the first request was not answered: {error}\n{_tail(log)}") from error
     if response.status_code != httpx.codes.OK:
         raise ServerError(
             f"the first request failed with status {response.status_code}: {response.text[:300]}\n{_tail(log)}"

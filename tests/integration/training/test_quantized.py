@@ -40,7 +40,7 @@ def saturates() -> bool:
 
 
 def by_token(inputs: Any) -> tuple[Any, Any, Any]:
-    """Inputs (n×k) as signed bytes with a scale and a zero point a row (n×1): a row's range, 0 in it, becomes -128 to 127."""
+    """Inputs (n×k) as signed bytes with a scale and a zero point a row (n×1): a row's range becomes -128 to 127."""
     low, high = inputs.amin(1, keepdim=True), inputs.amax(1, keepdim=True)
     scale = (high - low) / 255
     zero = (-128 - low / scale).round()

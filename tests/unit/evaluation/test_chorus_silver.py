@@ -3,7 +3,7 @@
 import numpy as np
 from unit.evaluation.world import pair
 
-from benchmarks.chorus.silver import labelled, silver_pairs
+from benchmarks.chorus.silver import silver_pairs
 from benchmarks.chorus.student import Lesson
 
 TITLES = [
@@ -27,11 +27,6 @@ def test_a_silver_query_meets_titles_with_and_without_its_words():
     silver = silver_pairs(TITLES, JUDGED, 30)
     shared = [bool(set(one.query.split()) & set(one.title.split())) for one in silver]
     assert 0.5 < np.mean(shared) < 1.0
-
-
-def test_silver_pairs_carry_the_teachers_likeliest_label():
-    found = labelled(JUDGED, np.array([[0.1, 0.7, 0.1, 0.1], [0.0, 0.0, 0.1, 0.9]]))
-    assert [str(one.groundtruth) for one in found] == ["L2", "L4"]
 
 
 def test_judged_pairs_are_about_a_third_of_what_a_student_draws():

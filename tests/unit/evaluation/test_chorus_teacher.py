@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from unit.evaluation.world import pair
 
-from benchmarks.chorus.teacher import teach
+from benchmarks.chorus.teacher import MATCH, has_head, labelled, teach
 
 COLUMNS = 6
-MATCH = 3
 
 
 def features(cosine: list[float], match: int) -> np.ndarray:
@@ -46,3 +46,27 @@ def test_rows_are_probabilities(judged):
     soft = teach(*judged, np.concatenate([features([0.0, 0.3, 1.0], 0), features([0.0, 0.3, 1.0], 1)]))
     assert np.allclose(soft.sum(axis=1), 1.0)
     assert (soft >= 0).all()
+
+
+def test_a_label_that_nobody_gave_gets_nothing(judged):
+    soft = teach(*judged, np.concatenate([features([0.0, 1.0], 0), features([0.0, 1.0], 1)]))
+    assert soft[:, 2].tolist() == [0.0] * 4
+
+
+def test_pairs_carry_the_teachers_likeliest_label():
+    found = labelled([pair(0), pair(1)], np.array([[0.1, 0.7, 0.1, 0.1], [0.0, 0.0, 0.1, 0.9]]))
+    assert [str(one.groundtruth) for one in found] == ["L2", "L4"]
+
+
+@pytest.mark.parametrize(
+    ("query", "title", "there"),
+    [
+        ("laser printers", "HP Printer with toner", True),
+        ("printer toner", "HP printer", False),
+        ("batteries", "one battery", True),
+        ("glass", "glasses", False),
+        ("printer", "", False),
+    ],
+)
+def test_the_head_of_a_query_is_its_last_word_in_singular_or_plural(query, title, there):
+    assert has_head(query, title) is there

@@ -25,6 +25,7 @@ def kit_of(encoder: TextEncoder, *, show_overlap: bool, limit: int = 64) -> Mode
         ("iPhone\uff11\uff15", "iphone15 case", "all"),
         ("shirt", "shirts", "none"),
         ("\u7ea2\u8272\u886c\u886b", "\u7ea2\u886c\u886b", "3 of 4"),
+        ("\U00020bb7\u91ce\u5bb6", "\U00020bb7\u91ce", "2 of 3"),
         ("usb_c", "usb c cable", "all"),
         ("!!!", "red shirt", ""),
         ("red", "", "none"),

@@ -9,6 +9,7 @@ from lore_core.jobs.config import (
     AlignMethod,
     AlignSettings,
     Capability,
+    DistillSettings,
     Endpoint,
     Layout,
     Name,
@@ -19,8 +20,7 @@ from lore_core.jobs.config import (
     SynthesizeSettings,
 )
 from lore_core.jobs.lora import Lora, ModuleName
-from lore_core.jobs.selection import Selection
-from lore_core.jobs.teaching import TEACHER_NEEDED, TeacherKnobs
+from lore_core.jobs.teaching import TEACHER_NEEDED
 from lore_operator.api.v1alpha1.common import SECRET_ROOT, ApiModel, ArtifactRef, DeletionPolicy, LocalReference
 from lore_operator.api.v1alpha1.schema_hints import Rule, cel, exactly_one, list_set
 
@@ -108,32 +108,17 @@ _TAUGHT = Rule(
 _OVERLAPPING = Rule("!self.showOverlap || self.student == 'Classifier'", OVERLAP_NEEDED)
 
 
-class Distill(TeacherKnobs):
+class Distill(DistillSettings):
     """A student, trained on gold labels and, with a teacher, on its scores."""
 
     model_config = ConfigDict(json_schema_extra=cel(_TAUGHT, _OVERLAPPING))
 
-    student: StudentKind = StudentKind.CLASSIFIER
-    """Classifier: a four-class cross-encoder. Causal: a small language model whose first token is the label. TwoTower: one
-    encoder for query and item apart, and four labels from the cosine of both."""
     base: ArtifactRef
     """Model that the student starts from."""
     from_: Name | None = Field(default=None, alias="from")
     """Earlier stage whose model is the teacher."""
     optimizer: DistillOptimizer = DistillOptimizer()
     """Learning rate, steps, batch."""
-    max_prompt_tokens: int = Field(default=128, ge=16, le=8192)
-    """Longest input in tokens."""
-    show_overlap: bool = False
-    """Tell the student how many of the query's words stand in the title, in training and wherever it is served."""
-    selection: Selection | None = None
-    """End with the checkpoint that scores best on the tune split; without it the last step counts."""
-
-    @model_validator(mode="after")
-    def _overlapping(self) -> "Distill":
-        if self.show_overlap and self.student is not StudentKind.CLASSIFIER:
-            raise ValueError(OVERLAP_NEEDED)
-        return self
 
     @model_validator(mode="after")
     def _taught(self) -> "Distill":
