@@ -44,11 +44,11 @@ class RouterApp:
         self.statistics, self.traffic = Statistics(), LiveTraffic()
         self._shadow = Shadow(self._mirrored)
         self._told: dict[tuple[str, str], float] = {}
-        self._get = {
+        self._get: dict[str, Callable[[], Result]] = {
             "/healthz": self._health,
             "/readyz": self._ready,
-            "/metrics": self._metrics,
-            "/state": self._state,
+            "/metrics": lambda: self._counted(self._metrics),
+            "/state": lambda: self._counted(self._state),
             "/openapi.json": self._openapi,
         }
         self._post = {
@@ -183,6 +183,17 @@ class RouterApp:
         if self.serving is None or self.draining:
             return Response(503, b"draining\n" if self.draining else b"no configuration\n", "text/plain")
         return Response(200, b"ok\n", "text/plain")
+
+    async def _counted(self, page: Callable[[], Response]) -> Response:
+        """A page in which whoever holds an answer finds it counted.
+
+        That happens one step of the loop after the answer is written, and uvloop may read the next request before that step;
+        the task of this page comes after it.
+        """
+        try:
+            return page()
+        except Exception as error:
+            return self._internal(error)
 
     def _metrics(self) -> Response:
         return Response(200, self.metrics.text(), _TEXT)

@@ -1,6 +1,7 @@
 """Each stratum is answered by its own tier; what cannot be answered falls back, and the caller always gets an answer."""
 
 import asyncio
+import json
 
 import pytest
 from aiohttp import web
@@ -20,6 +21,7 @@ from integration.router.world import (
 from lore_core.headcache import Features
 from lore_core.prompts import PromptLayout
 from lore_core.router.config import RouterConfig
+from lore_core.router.http import Request, Response
 from lore_core.router.loader import Loader
 
 
@@ -317,6 +319,16 @@ async def test_answers_are_counted_by_stratum_and_tier(ready: RunningRouter) -> 
     assert 'lore_router_answers_total{revision="r1",stratum="head",tier="head"} 1.0' in text
     assert 'lore_router_head_pairs_total{result="hit"} 2.0' in text
     assert 'lore_router_answer_seconds_count{stratum="head",tier="head"} 1.0' in text
+
+
+@pytest.mark.parametrize(("path", "told"), [("/metrics", b'tier="head"} 1.0'), ("/state", b'"answers":1')])
+async def test_who_holds_an_answer_finds_it_counted(ready: RunningRouter, path: str, told: bytes) -> None:
+    """In the same turn of the loop, as uvloop reads the next request before what the answer left to do later."""
+    question = json.dumps({"query": QUERIES["head"], "items": [{"id": "i1"}]}).encode()
+    assert isinstance(ready.app(Request("POST", "/v1/relevance", question)), Response)
+    found = ready.app(Request("GET", path, b""))
+    page = found if isinstance(found, Response) else await asyncio.ensure_future(found)
+    assert told in page.body
 
 
 async def test_a_composition_without_a_tier_uses_the_next_one_down(router: RunningRouter, world: World) -> None:
