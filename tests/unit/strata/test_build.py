@@ -19,6 +19,7 @@ from lore_core.strata import StrataSnapshot
 from lore_core.strata.boundaries import Boundaries, Frequencies, Limits, Rule, limits
 from lore_core.strata.build import Built, Recipe, build
 from lore_core.strata.log import LogError, log_files
+from lore_core.strata.on_duckdb import DuckDb
 from lore_core.strata.pins import read_pins
 from lore_core.strata.rows import RowRules, Window
 from lore_core.strata.traffic import TrafficRules, Trend
@@ -91,7 +92,7 @@ def test_equal_logs_give_equal_bytes_whatever_their_format(tmp_path: Path) -> No
     assert len(written) == 1
 
 
-def test_a_log_that_two_threads_have_no_memory_for_is_counted_by_one(tmp_path: Path, capfd: Any) -> None:
+def test_a_log_larger_than_memory_is_counted_whole(tmp_path: Path) -> None:
     import duckdb
 
     path = tmp_path / "log.parquet"
@@ -101,7 +102,16 @@ def test_a_log_that_two_threads_have_no_memory_for_is_counted_by_one(tmp_path: P
     _, built = made(path, memory="28MB", traffic=TrafficRules(RowRules(Window(days=28))))
 
     assert sum(count.requests for count in built.counts.values()) == 400_000
-    assert "short of memory, going on with one thread" in capfd.readouterr().err
+
+
+def test_what_two_threads_have_no_memory_for_is_done_by_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # A list cannot be spilled: this one fits where a single thread asks for it, and only there.
+    long_for_two = "range(CASE WHEN current_setting('threads') > 1 THEN 50000000 ELSE 10 END)"
+    with DuckDb(tmp_path / "work", "28MB") as engine:
+        engine.connection.execute("SET threads = 2")
+        engine.define("found", f"SELECT len(list(range)) AS length FROM {long_for_two}")
+        assert list(engine.rows("SELECT length FROM found")) == [(10,)]
+    assert "short of memory, going on with one thread" in capsys.readouterr().err
 
 
 def test_files_of_several_formats_are_one_log(tmp_path: Path) -> None:
