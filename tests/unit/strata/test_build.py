@@ -92,7 +92,7 @@ def test_equal_logs_give_equal_bytes_whatever_their_format(tmp_path: Path) -> No
     assert len(written) == 1
 
 
-def test_a_log_larger_than_memory_is_counted_whole(tmp_path: Path) -> None:
+def test_a_log_is_counted_whole_in_little_memory(tmp_path: Path) -> None:
     import duckdb
 
     path = tmp_path / "log.parquet"
